@@ -1,0 +1,33 @@
+"""Installation of unfair_bp; the version is read from unfair_bp/__init__.py."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (HERE / "unfair_bp" / "__init__.py").read_text(), re.MULTILINE
+).group(1)
+TEST = ["pytest"]
+
+setup(
+    name="unfair-bp",
+    version=VERSION,
+    description="Unfair back propagation: layers that are not updated equally often, "
+    "with hand-written gradients in TensorFlow graph mode",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["unfair_bp", "unfair_bp.*"]),
+    python_requires=">=3.7",
+    install_requires=["tensorflow>=1.15.5", "numpy", "imgaug>=0.4.0", "matplotlib", "tqdm"],
+    extras_require={
+        "test": TEST,
+        "dev": [*TEST, "ruff"],
+        # The newest TensorFlow with the CUDA libraries it was built for.
+        "gpu": ["tensorflow[and-cuda]"],
+        # The last TensorFlow 1, for Python 3.7; protobuf 3.21 no longer reads its generated code.
+        "tf1": ["tensorflow==1.15.5", "protobuf<3.21"],
+    },
+)
