@@ -1,0 +1,139 @@
+"""The six cases of the post: what to run, as plain values."""
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import Optional
+
+from unfair_bp import schedules
+from unfair_bp.architecture import scaled
+from unfair_bp.errors import UsageError
+
+DATASETS = ("cifar10", "shapes")
+
+
+def _option(default: object, meaning: str) -> object:
+    """A field with a default; ``meaning`` gives its unit or reason and is the option's help."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training run, resolved: everything that its result depends on.
+
+    The command line is generated from these fields (``learning_rate`` is ``--learning-rate``).
+
+    Raises:
+        UsageError: If a field has a value that cannot be run; the message names the option.
+    """
+
+    name: str = field(metadata={"meaning": "letter of the case"})
+    question: str = field(metadata={"meaning": "what the case is there to answer"})
+    schedule: str = _option("fair", "which layers are updated when: " + schedules.GRAMMAR)
+    augment: bool = _option(False, "half of every batch is augmented copies of the other half")
+    epochs: int = _option(50, "passes over the training set")
+    batch_size: int = _option(10, "images per iteration, augmented ones included")
+    learning_rate: float = _option(1e-4, "Adam's step size")
+    beta1: float = _option(0.9, "Adam's decay of the mean of the gradient")
+    beta2: float = _option(0.9, "Adam's decay of the mean of its square (0.9 in the post)")
+    epsilon: float = _option(1e-8, "Adam's guard against division by zero")
+    seed: int = _option(678, "initial weights, order of the images and augmentation follow it")
+    width: float = _option(1.0, "scale of every channel count but the image's 3 and the 10 outputs")
+    data: str = _option("cifar10", "data set: %s (shapes is embedded)" % " or ".join(DATASETS))
+    train_size: Optional[int] = _option(None, "use the first N training images only")
+    test_size: Optional[int] = _option(None, "use the first N test images only")
+    threads: int = _option(0, "processor threads TensorFlow may use; 0: all there are")
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be run."""
+        _check_count("--epochs", self.epochs, 1)
+        _check_count("--batch-size", self.batch_size, 1)
+        _check_count("--seed", self.seed, 0, 2**32 - 1)
+        _check_count("--threads", self.threads, 0, 1024)
+        for option, size in (("--train-size", self.train_size), ("--test-size", self.test_size)):
+            if size is not None:
+                _check_count(option, size, 1)
+        if self.augment and self.batch_size % 2:
+            raise UsageError(
+                "--batch-size %d is odd; with augmentation half of a batch is augmented, "
+                "so give an even number (or --no-augment)" % self.batch_size
+            )
+        _check_number("--learning-rate", self.learning_rate, 0.0, 1.0)
+        _check_number("--epsilon", self.epsilon, 0.0, 1.0)
+        _check_number("--width", self.width, 0.0, 16.0)
+        for option, beta in (("--beta1", self.beta1), ("--beta2", self.beta2)):
+            if not 0.0 <= beta < 1.0:
+                raise UsageError("%s %g is out of range; give 0 <= beta < 1" % (option, beta))
+        if self.data not in DATASETS:
+            raise UsageError("--data %r is not known; give %s" % (self.data, " or ".join(DATASETS)))
+        scaled(self.width)
+        schedules.parse(self.schedule)
+
+
+def _check_count(option: str, value: int, least: int, most: Optional[int] = None) -> None:
+    if value < least or (most is not None and value > most):
+        limit = "at least %d" % least if most is None else "%d to %d" % (least, most)
+        raise UsageError("%s %d is out of range; give %s" % (option, value, limit))
+
+
+def _check_number(option: str, value: float, above: float, most: float) -> None:
+    if not (math.isfinite(value) and above < value <= most):
+        raise UsageError(
+            "%s %g is out of range; give a number above %g and at most %g"
+            % (option, value, above, most)
+        )
+
+
+A = Case(
+    name="a",
+    question="How does ordinary back propagation do on this network?",
+    schedule="fair",
+    augment=False,
+    epochs=50,
+    batch_size=10,
+    learning_rate=1e-4,
+    beta1=0.9,
+    beta2=0.9,
+    epsilon=1e-8,
+    seed=678,
+    width=1.0,
+    data="cifar10",
+)
+B = replace(
+    A, name="b", augment=True, epochs=10, question="Does augmentation stop a's overfitting?"
+)
+C = replace(
+    A,
+    name="c",
+    schedule="back",
+    epochs=10,
+    question="What if the last layers are updated more often than the first?",
+)
+D = replace(C, name="d", augment=True, question="And with augmentation: better than b?")
+E = replace(
+    C, name="e", schedule="front", question="What if the first layers are updated more often?"
+)
+F = replace(E, name="f", augment=True, question="And with augmentation: better than b and d?")
+
+CASES = {case.name: case for case in (A, B, C, D, E, F)}
+
+# What --quick changes: embedded data, a quarter of the width, a few epochs.
+QUICK = {"data": "shapes", "width": 0.25, "epochs": 3}
+
+
+def case_named(name: str) -> Case:
+    """The case with this letter.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if name not in CASES:
+        raise UsageError("--case %r is not known; give one of %s" % (name, ", ".join(CASES)))
+    return CASES[name]
+
+
+def as_text(case: Case) -> str:
+    """The resolved case, one field a line."""
+    rows = [(item.name, getattr(case, item.name)) for item in fields(case)]
+    return "\n".join(
+        "  %-14s %s" % (name, "all" if value is None else value) for name, value in rows
+    )

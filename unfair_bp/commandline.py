@@ -1,0 +1,101 @@
+"""What all commands share: options generated from the case's fields, and errors in one line."""
+
+import argparse
+import os
+import sys
+from dataclasses import fields, replace
+from typing import Callable, Iterable, NoReturn, Optional, Sequence
+
+from unfair_bp import __version__
+from unfair_bp.cases import CASES, QUICK, Case, case_named
+from unfair_bp.errors import UsageError
+
+USAGE_STATUS = 2
+# Fields that name the case rather than describe how it runs.
+NAMING = ("name", "question")
+FIELDS = {item.name: item for item in fields(Case) if item.name not in NAMING}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, and which takes no abbreviations."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--version", action="version", version="unfair_bp " + __version__)
+
+    def error(self, message: str) -> NoReturn:
+        """Report bad usage like every other mistake of the user's."""
+        raise UsageError("%s (%s --help lists the options)" % (message, self.prog))
+
+
+def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Run a command: what the user got wrong is one line on standard error and status 2."""
+    try:
+        return main(arguments)
+    except UsageError as error:
+        print("error: %s" % " ".join(str(error).split()), file=sys.stderr)
+        return USAGE_STATUS
+    except BrokenPipeError:
+        # The reader of our output is gone (as with `| head`); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def add_case(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of the case."""
+    parser.add_argument("--case", default="a", metavar="X", help=_case_help())
+
+
+def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIELDS)) -> None:
+    """Add an option for each field of the case; one that is not given keeps the case's value."""
+    for name in names:
+        item = FIELDS[name]
+        option = "--" + name.replace("_", "-")
+        meaning = item.metadata["meaning"]
+        if item.type is bool:
+            group = parser.add_mutually_exclusive_group()
+            group.add_argument(option, action="store_true", default=None, help=meaning)
+            group.add_argument("--no-" + option[2:], action="store_false", dest=name, default=None)
+        else:
+            kind = int if item.type == Optional[int] else item.type
+            parser.add_argument(option, type=kind, metavar=kind.__name__.upper(), help=meaning)
+
+
+def add_quick(parser: argparse.ArgumentParser) -> None:
+    """Add the preset that shows a training run in about a minute, without any download."""
+    preset = ", ".join("%s %s" % item for item in QUICK.items())
+    parser.add_argument("--quick", action="store_true", help="a small run: " + preset)
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the place where CIFAR-10 is."""
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="directory or tar.gz with CIFAR-10 in either official format (default: "
+        "$UNFAIR_BP_DATA, the package's cache, Keras' cache, and then a download)",
+    )
+
+
+def resolve_case(options: argparse.Namespace) -> Case:
+    """The case that the options describe: the named one, ``--quick``, then each given field.
+
+    Raises:
+        UsageError: If there is no such case, or a field has a value that cannot be run.
+    """
+    overrides = dict(QUICK) if getattr(options, "quick", False) else {}
+    given = {name: getattr(options, name, None) for name in FIELDS}
+    overrides.update({name: value for name, value in given.items() if value is not None})
+    return replace(case_named(options.case), **overrides)
+
+
+def _case_help() -> str:
+    return "; ".join(
+        "%s: %s%s" % (name, case.schedule, ", augmented" if case.augment else "")
+        for name, case in CASES.items()
+    )

@@ -1,0 +1,189 @@
+"""The layers: each a forward rule and the hand-written derivatives that belong to it.
+
+Names are the same everywhere: ``x`` enters a layer, ``w`` are its weights, ``z`` is what a
+convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost by them.
+``forward`` returns its result and a cache; ``input_grad`` and ``param_grad`` take the derivative by
+that result and the cache. They are separate, so that either can be skipped without the other.
+
+Images are ``[N, H, W, C]``: batch, height, width, channels.
+"""
+
+from typing import Tuple
+
+from unfair_bp.graph_mode import tf
+
+STRIDE_1 = [1, 1, 1, 1]
+
+
+class Convolution:
+    """Two-dimensional convolution, stride 1, zeros around the image (SAME), no bias.
+
+    z[n, i, j, d] = sum over a, b, c of x[n, i + a - p, j + b - p, c] w[a, b, c, d]
+
+    x [N, H, W, C], w [k, k, C, D] with k odd, z [N, H, W, D]; p = (k - 1) / 2.
+
+    Reference: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
+    """
+
+    @staticmethod
+    def forward(x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple[tf.Tensor, tf.Tensor]]:
+        """Return z, and (x, w) as cache.
+
+        Raises:
+            ValueError: If the kernel is not square and odd, or the channels do not agree.
+        """
+        rows, columns, inputs, _ = w.shape.as_list()
+        if rows != columns or rows % 2 == 0:
+            raise ValueError("kernel: expected [k, k, C, D] with k odd, got %s" % w.shape)
+        if x.shape.as_list()[3] != inputs:
+            raise ValueError("x: expected [N, H, W, %d], got %s" % (inputs, x.shape))
+        return tf.nn.conv2d(x, w, strides=STRIDE_1, padding="SAME"), (x, w)
+
+    @staticmethod
+    def input_grad(dz: tf.Tensor, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Return dx: the convolution of dz with the flipped kernel, inputs and outputs swapped.
+
+        dx[n, i, j, c] = sum over a, b, d of dz[n, i + a - p, j + b - p, d] w[k-1-a, k-1-b, c, d]
+        """
+        _, w = cache
+        flipped = tf.reverse(w, axis=[0, 1])
+        swapped = tf.transpose(flipped, [0, 1, 3, 2])
+        return tf.nn.conv2d(dz, swapped, strides=STRIDE_1, padding="SAME")
+
+    @staticmethod
+    def param_grad(dz: tf.Tensor, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Return dw: x convolved with dz, the channels taking the place of the batch.
+
+        dw[a, b, c, d] = sum over n, i, j of x[n, i + a - p, j + b - p, c] dz[n, i, j, d]
+
+        This is a convolution whose image is x with c as batch and n as channels, whose kernel is
+        dz with n as its inputs, and whose output has the k x k places that p zeros on each side
+        leave. A 1x1 kernel has one place: a single matrix product.
+        """
+        x, w = cache
+        k, _, inputs, outputs = w.shape.as_list()
+        if k == 1:
+            pixels_x = tf.reshape(x, [-1, inputs])
+            pixels_dz = tf.reshape(dz, [-1, outputs])
+            return tf.reshape(tf.matmul(pixels_x, pixels_dz, transpose_a=True), w.shape)
+        p = (k - 1) // 2
+        image = tf.transpose(x, [3, 1, 2, 0])
+        kernel = tf.transpose(dz, [1, 2, 0, 3])
+        padding = [[0, 0], [p, p], [p, p], [0, 0]]
+        dw = tf.nn.conv2d(image, kernel, strides=STRIDE_1, padding=padding)
+        return tf.transpose(dw, [1, 2, 0, 3])
+
+
+class Elu:
+    """Exponential linear unit, element by element; any shape.
+
+    y = z for z > 0, exp(z) - 1 for z <= 0
+
+    Reference: Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by
+    exponential linear units, 2016.
+    """
+
+    @staticmethod
+    def forward(z: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+        """Return y, which is also the cache."""
+        y = tf.nn.elu(z)
+        return y, y
+
+    @staticmethod
+    def input_grad(dy: tf.Tensor, cache: tf.Tensor) -> tf.Tensor:
+        """Return dz.
+
+        dz = dy * 1 for z > 0, dy * exp(z) for z <= 0; exp(z) = y + 1, so both are min(y, 0) + 1
+        """
+        y = cache
+        return dy * (tf.minimum(y, 0) + 1)
+
+
+class AveragePool2x2:
+    """Mean of each 2x2 square of pixels, stride 2.
+
+    y[n, i, j, c] = mean over a, b in {0, 1} of x[n, 2i + a, 2j + b, c]
+
+    x [N, 2H, 2W, C], y [N, H, W, C].
+    """
+
+    @staticmethod
+    def forward(x: tf.Tensor) -> Tuple[tf.Tensor, Tuple[int, int, int]]:
+        """Return y, and its height, width and channels as cache.
+
+        Raises:
+            ValueError: If the height or the width is odd.
+        """
+        _, rows, columns, channels = x.shape.as_list()
+        if rows % 2 or columns % 2:
+            raise ValueError("x: expected [N, 2H, 2W, C], got %s" % x.shape)
+        y = tf.nn.avg_pool2d(x, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="VALID")
+        return y, (rows // 2, columns // 2, channels)
+
+    @staticmethod
+    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Return dx.
+
+        dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c] / 4   for a, b in {0, 1}
+        """
+        rows, columns, channels = cache
+        quarter = tf.reshape(dy / 4, [-1, rows, 1, columns, channels])
+        pairs = tf.concat([quarter, quarter], axis=4)  # side by side: [N, H, 1, W, 2C]
+        squares = tf.concat([pairs, pairs], axis=2)  # one above the other: [N, H, 2, W, 2C]
+        return tf.reshape(squares, [-1, 2 * rows, 2 * columns, channels])
+
+
+class GlobalAveragePool:
+    """Mean over all pixels of an image.
+
+    y[n, c] = mean over i, j of x[n, i, j, c]
+
+    x [N, H, W, C], y [N, C].
+    """
+
+    @staticmethod
+    def forward(x: tf.Tensor) -> Tuple[tf.Tensor, Tuple[int, int, int]]:
+        """Return y, and the height, width and channels of x as cache."""
+        _, rows, columns, channels = x.shape.as_list()
+        return tf.reduce_mean(x, axis=[1, 2]), (rows, columns, channels)
+
+    @staticmethod
+    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Return dx.
+
+        dx[n, i, j, c] = dy[n, c] / (H W)
+        """
+        rows, columns, channels = cache
+        share = tf.reshape(dy / (rows * columns), [-1, 1, 1, channels])
+        return tf.tile(share, [1, rows, columns, 1])
+
+
+class SoftmaxCrossEntropy:
+    """Cross entropy of the softmax of the logits, and its mean over the batch.
+
+    cost[n] = - sum over k of t[n, k] log p[n, k],   p[n, k] = exp(y[n, k]) / sum_j exp(y[n, j])
+
+    logits y [N, K]; targets t [N, K], one-hot; cost [N].
+
+    Reference: Goodfellow, Bengio and Courville, Deep learning, 2016, section 6.2.2.3.
+    """
+
+    @staticmethod
+    def forward(
+        logits: tf.Tensor, targets: tf.Tensor
+    ) -> Tuple[tf.Tensor, Tuple[tf.Tensor, tf.Tensor]]:
+        """Return the cost of each image, and (p, targets) as cache."""
+        # The largest logit is subtracted, which changes no quotient and keeps exp() finite.
+        shifted = logits - tf.reduce_max(logits, axis=1, keepdims=True)
+        log_p = shifted - tf.log(tf.reduce_sum(tf.exp(shifted), axis=1, keepdims=True))
+        return -tf.reduce_sum(targets * log_p, axis=1), (tf.exp(log_p), targets)
+
+    @staticmethod
+    def input_grad(cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Return the derivative of the mean cost by the logits.
+
+        d mean(cost) / dy[n, k] = (p[n, k] - t[n, k]) / N
+        """
+        p, targets = cache
+        batch = tf.cast(tf.shape(p)[0], p.dtype)
+        return (p - targets) / batch
