@@ -29,12 +29,17 @@ class LayerSpec:
         return (self.kernel, self.kernel, self.inputs, self.outputs)
 
     @property
+    def weight_count(self) -> int:
+        """Number of weights."""
+        return self.kernel**2 * self.inputs * self.outputs
+
+    @property
     def flops(self) -> int:
         """Floating-point operations of the convolution for one image, a multiply-add being two.
 
         The weight gradient and the input gradient of a convolution cost the same again, each.
         """
-        return 2 * self.size**2 * int(np.prod(self.weight_shape))
+        return 2 * self.size**2 * self.weight_count
 
 
 # The all-convolutional network of the post. Source: its published scripts.

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
@@ -11,6 +12,7 @@ from unfair_bp.cases import CASES, QUICK, Case, case_named
 from unfair_bp.errors import UsageError
 
 USAGE_STATUS = 2
+INTERRUPTED_STATUS = 130  # as a shell reports a command that Ctrl-C ended
 # Fields that name the case rather than describe how it runs.
 NAMING = ("name", "question")
 FIELDS = {item.name: item for item in fields(Case) if item.name not in NAMING}
@@ -40,10 +42,18 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     except UsageError as error:
         print("error: %s" % " ".join(str(error).split()), file=sys.stderr)
         return USAGE_STATUS
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED_STATUS
     except BrokenPipeError:
         # The reader of our output is gone (as with `| head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """A command as it would be typed into a shell."""
+    return " ".join(shlex.quote(word) for word in words)
 
 
 def add_case(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,64 @@
+"""Augmentation as in the post: imgaug on images whose values are floats in 0..1."""
+
+from types import ModuleType
+
+import numpy as np
+
+
+def _import_imgaug() -> ModuleType:
+    """Import imgaug 0.4.0, which asks NumPy for a table that NumPy 2 no longer has.
+
+    ``imgaug/imgaug.py`` reads ``np.sctypes`` once, while it is imported, to learn the names of the
+    number types. It is lent that table for the import, and NumPy is left as it was.
+    """
+    lent = {} if hasattr(np, "sctypes") else {"sctypes": NUMBER_TYPES}
+    for name, value in lent.items():
+        setattr(np, name, value)
+    try:
+        from imgaug import augmenters  # noqa: PLC0415
+    finally:
+        for name in lent:
+            delattr(np, name)
+    return augmenters
+
+
+NUMBER_TYPES = {
+    "int": [np.int8, np.int16, np.int32, np.int64],
+    "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
+    "float": [np.float16, np.float32, np.float64],
+}
+iaa = _import_imgaug()
+
+
+class Augmenter:
+    """Always flip left to right; sometimes shift and rotate; sometimes turn upside down.
+
+    ``Fliplr(1.0)``; with probability 0.1 an ``Affine`` that shifts by up to 20 % of the size along
+    each axis and rotates by up to 25 degrees; with probability 0.1 ``Flipud(1.0)``; for each batch
+    in a random order.
+
+    Source: the scripts published with the post.
+    """
+
+    def __init__(self) -> None:
+        shift_and_rotate = iaa.Affine(
+            translate_percent={"x": (-0.2, 0.2), "y": (-0.2, 0.2)}, rotate=(-25, 25)
+        )
+        self._steps = iaa.Sequential(
+            [
+                iaa.Fliplr(1.0),
+                iaa.Sometimes(0.1, shift_and_rotate),
+                iaa.Sometimes(0.1, iaa.Flipud(1.0)),
+            ],
+            random_order=True,
+        )
+
+    def __call__(self, images: np.ndarray, seed: int) -> np.ndarray:
+        """Return augmented copies; the same images and seed give the same copies.
+
+        Args:
+            images: float32 ``[N, H, W, 3]``, values 0..1.
+            seed: 0 to 2^31 - 1.
+        """
+        self._steps.seed_(seed)
+        return self._steps(images=images)

@@ -1,0 +1,101 @@
+"""Batches for training: a function of (seed, epoch, iteration), prepared ahead of their use."""
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Iterable, Iterator, NamedTuple, TypeVar
+
+import numpy as np
+
+from unfair_bp.cases import Case
+
+# One stream of random numbers for each purpose, so that none depends on how often another drew.
+ORDER, MIX, AUGMENT = 0, 1, 2
+AHEAD = 8  # batches kept ready; each is a few hundred kilobytes at most
+
+Item = TypeVar("Item")
+
+
+class Batch(NamedTuple):
+    """Images ready to be fed: float32 ``[n, 32, 32, 3]`` in 0..1, and labels ``[n]``."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def scale(images: np.ndarray) -> np.ndarray:
+    """Pixels 0..255 as float32 in 0..1."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def clean_per_batch(case: Case) -> int:
+    """How many different images a batch holds: all of them, or half with augmentation."""
+    return case.batch_size // 2 if case.augment else case.batch_size
+
+
+def iterations_per_epoch(case: Case, images: int) -> int:
+    """Batches that show each of so many training images once; the last may be smaller."""
+    return -(-images // clean_per_batch(case))
+
+
+def training_batches(
+    images: np.ndarray, labels: np.ndarray, case: Case, epoch: int, start: int = 0
+) -> Iterator[Batch]:
+    """The batches of one epoch, from iteration ``start`` on.
+
+    Batch i is a function of (case.seed, epoch, i) and of nothing else, so that a resumed run sees
+    what it would have seen. With augmentation it holds the clean images and their augmented copies,
+    shuffled together.
+
+    Args:
+        images: uint8 ``[N, 32, 32, 3]``, the training set.
+        labels: ``[N]``.
+        case: Batch size, augmentation and seed.
+        epoch: Counted from 0.
+        start: First iteration, counted from 0.
+    """
+    augmenter = None
+    if case.augment:
+        from unfair_bp.augment import Augmenter  # noqa: PLC0415 - imgaug takes seconds to import
+
+        augmenter = Augmenter()
+    order = _random(case, ORDER, epoch).permutation(len(images))
+    clean = clean_per_batch(case)
+    for iteration in range(start, iterations_per_epoch(case, len(images))):
+        chosen = order[iteration * clean : (iteration + 1) * clean]
+        batch = Batch(scale(images[chosen]), labels[chosen])
+        if augmenter is not None:
+            augmented = augmenter(
+                batch.images, _random(case, AUGMENT, epoch, iteration).randint(2**31)
+            )
+            mixed = _random(case, MIX, epoch, iteration).permutation(2 * len(chosen))
+            batch = Batch(
+                np.concatenate([batch.images, augmented])[mixed],
+                np.concatenate([batch.labels, batch.labels])[mixed],
+            )
+        yield batch
+
+
+def _random(case: Case, *stream: int) -> np.random.RandomState:
+    # NumPy's legacy generator: its streams are the same on every version.
+    return np.random.RandomState([case.seed, *stream])
+
+
+def prefetch(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
+    """Iterate over items that a background thread makes ahead of their use.
+
+    What making an item raises is raised here, in its turn. Closing the iterator ends the thread.
+    """
+    iterator = iter(items)
+    exhausted = object()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as thread:
+        pending = deque(thread.submit(next, iterator, exhausted) for _ in range(ahead))
+        try:
+            while True:
+                item = pending.popleft().result()
+                if item is exhausted:
+                    return
+                pending.append(thread.submit(next, iterator, exhausted))
+                yield item
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,23 @@
+"""Every data set by its name."""
+
+from typing import Optional
+
+from unfair_bp.cases import Case
+from unfair_bp.data import cifar10, shapes
+from unfair_bp.data.dataset import Dataset
+
+
+def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
+    """Load the images that a case trains and tests on.
+
+    Args:
+        case: Its data set and sizes.
+        data_dir: Where CIFAR-10 is, see :func:`unfair_bp.data.cifar10.load`.
+
+    Raises:
+        UsageError: If the data is missing, damaged, or smaller than the case asks for.
+    """
+    if case.data == "shapes":
+        sizes = {"train_size": case.train_size, "test_size": case.test_size}
+        return shapes.load(**{name: size for name, size in sizes.items() if size is not None})
+    return cifar10.load(data_dir).first(case.train_size, case.test_size)

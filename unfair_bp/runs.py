@@ -1,0 +1,270 @@
+"""Run directories: what a training run leaves behind, and how it is read again.
+
+    config.json         the resolved case and the data set
+    command.txt         command, versions, commit, device, data set
+    metrics.csv         one row for each finished epoch
+    training.txt        the same in the layout of the author's logs
+    weights_before.npz  the weights training started from
+    weights_after.npz   the weights after the last epoch
+    checkpoints/        everything needed to go on, see tf.train.Saver
+
+A file is written beside its place and then renamed, so that a reader never sees half of one.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+from dataclasses import asdict
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from unfair_bp.cases import Case
+from unfair_bp.data.dataset import Dataset
+from unfair_bp.errors import UsageError
+
+CONFIG = "config.json"
+COMMAND = "command.txt"
+METRICS = "metrics.csv"
+TRAINING = "training.txt"
+WEIGHTS_BEFORE = "weights_before.npz"
+WEIGHTS_AFTER = "weights_after.npz"
+CHECKPOINTS = "checkpoints"
+FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER)
+GROWS = ("epochs",)  # what a resumed run may have more of
+
+
+class EpochMetrics(NamedTuple):
+    """One row of metrics.csv."""
+
+    epoch: int  # epochs finished, from 1
+    train_cost: float  # mean over the epoch's images, each before its batch's update
+    train_accuracy: float  # the same, 0..1
+    test_cost: float  # after the epoch, mean over the test set
+    test_accuracy: float  # the same, 0..1
+    seconds: float  # training time of this epoch, without the evaluation
+    iterations: int  # so far
+    updates: Tuple[int, ...]  # of each layer, so far
+    flops: int  # floating-point operations of training, so far
+
+    @classmethod
+    def columns(cls, layers: int) -> List[str]:
+        """Names of the columns: ``updates`` has one for each layer."""
+        names = list(cls._fields)
+        at = names.index("updates")
+        names[at : at + 1] = ["updates_layer_%d" % (i + 1) for i in range(layers)]
+        return names
+
+    def row(self) -> List[str]:
+        """The values in the order of :meth:`columns`, floats so that they read back the same."""
+        values: List[Any] = []
+        for value in self:
+            values.extend(value if isinstance(value, tuple) else [value])
+        return [repr(value) if isinstance(value, float) else str(value) for value in values]
+
+    @classmethod
+    def from_row(cls, row: Dict[str, str]) -> "EpochMetrics":
+        """Read a row back."""
+        values: Dict[str, Any] = {"updates": ()}
+        for name, text in row.items():
+            if name.startswith("updates_layer_"):
+                values["updates"] += (int(text),)
+            else:
+                values[name] = cls.__annotations__[name](text)
+        return cls(**values)
+
+
+class RunDirectory:
+    """The directory of one run.
+
+    Args:
+        path: The directory; it need not exist.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def file(self, name: str) -> str:
+        """The path of a file in the directory."""
+        return os.path.join(self.path, name)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was started here."""
+        return os.path.exists(self.file(CONFIG))
+
+    def check_free(self, resume: bool, overwrite: bool) -> None:
+        """Make sure that a run may be written here; writes nothing.
+
+        Raises:
+            UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
+                to resume, something that is not a run, or no permission to write.
+        """
+        if self.exists:
+            if not (resume or overwrite):
+                raise UsageError(
+                    "%s holds a run already; give --resume to go on with it, --overwrite to "
+                    "replace it, or another --run-dir" % self.path
+                )
+        elif resume:
+            raise UsageError("%s holds no run to resume; leave out --resume" % self.path)
+        elif os.path.lexists(self.path) and not (
+            os.path.isdir(self.path) and not os.listdir(self.path)
+        ):
+            raise UsageError(
+                "%s exists and is not a run directory; give another --run-dir" % self.path
+            )
+        parent = os.path.abspath(self.path)
+        while not os.path.exists(parent):
+            parent = os.path.dirname(parent)
+        if not (os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)):
+            raise UsageError(
+                "cannot write the run directory %s: %s is not a writable directory; "
+                "give another --run-dir" % (self.path, parent)
+            )
+
+    def check_same(self, config: Dict[str, Any]) -> None:
+        """Make sure that the run here has this configuration.
+
+        Raises:
+            UsageError: If it differs in more than a larger number of epochs.
+        """
+        saved = self.read_config()
+        for part in ("case", "data"):
+            for name, value in config[part].items():
+                before = saved[part].get(name)
+                if before == value or (name in GROWS and value > before):
+                    continue
+                raise UsageError(
+                    "%s was started with %s %s, not %s; resume it as it was started, or give "
+                    "another --run-dir" % (self.path, name.replace("_", "-"), before, value)
+                )
+
+    def create(self, config: Dict[str, Any], record: str) -> None:
+        """Create the directory with its configuration, removing the run that it held."""
+        for name in FILES:
+            if os.path.exists(self.file(name)):
+                os.remove(self.file(name))
+        shutil.rmtree(self.file(CHECKPOINTS), ignore_errors=True)
+        try:
+            os.makedirs(self.file(CHECKPOINTS))
+        except OSError as error:
+            raise UsageError(
+                "cannot write the run directory %s: %s; give another --run-dir"
+                % (self.path, error.strerror)
+            ) from error
+        self.write_config(config)
+        self._write(COMMAND, record.encode())
+
+    def reopen(self, config: Dict[str, Any], record: str) -> None:
+        """Note that the run was resumed, perhaps for more epochs."""
+        self.write_config(config)
+        with open(self.file(COMMAND), "rb") as file:
+            earlier = file.read()
+        self._write(COMMAND, earlier + b"\n" + record.encode())
+
+    def read_config(self) -> Dict[str, Any]:
+        """The configuration of the run.
+
+        Raises:
+            UsageError: If there is none, or it cannot be read.
+        """
+        try:
+            with open(self.file(CONFIG), encoding="utf-8") as file:
+                config = json.load(file)
+            Case(**config["case"])
+        except OSError as error:
+            raise UsageError(
+                "%s is not a run directory: it has no readable %s; give the directory that "
+                "unfair_bp.train wrote" % (self.path, CONFIG)
+            ) from error
+        except (ValueError, KeyError, TypeError, UsageError) as error:
+            raise UsageError(
+                "%s is damaged (%s); give another run directory" % (self.file(CONFIG), error)
+            ) from error
+        return config
+
+    def write_config(self, config: Dict[str, Any]) -> None:
+        """Write the configuration."""
+        self._write(CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+
+    def read_metrics(self) -> List[EpochMetrics]:
+        """The finished epochs, none if there is no file yet.
+
+        Raises:
+            UsageError: If the file cannot be read.
+        """
+        if not os.path.exists(self.file(METRICS)):
+            return []
+        try:
+            with open(self.file(METRICS), newline="", encoding="utf-8") as file:
+                return [EpochMetrics.from_row(row) for row in csv.DictReader(file)]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                "%s is damaged (%s); give another run directory" % (self.file(METRICS), error)
+            ) from error
+
+    def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
+        """Write metrics.csv and training.txt, all epochs anew."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        layers = len(metrics[0].updates) if metrics else 0
+        writer.writerow(EpochMetrics.columns(layers))
+        writer.writerows(epoch.row() for epoch in metrics)
+        learning_rate = self.read_config()["case"]["learning_rate"]
+        summaries = "".join(author_summary(epoch, learning_rate) for epoch in metrics)
+        self._write(METRICS, table.getvalue().encode())
+        self._write(TRAINING, summaries.encode())
+
+    def write_weights(self, name: str, weights: Sequence[np.ndarray]) -> None:
+        """Write the weights of all layers as an npz file with keys layer_1, layer_2, ..."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **{"layer_%d" % (i + 1): w for i, w in enumerate(weights)})
+        self._write(name, buffer.getvalue())
+
+    def _write(self, name: str, content: bytes) -> None:
+        beside = self.file(name) + ".part"
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, self.file(name))
+
+
+def default_path(case: Case) -> str:
+    """Where a run goes unless the user says otherwise."""
+    return os.path.join("logs", "case_%s" % case.name, "seed%d" % case.seed)
+
+
+def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:
+    """What config.json holds: everything that the result depends on."""
+    return {
+        "case": asdict(case),
+        "data": {
+            "name": dataset.name,
+            "training_images": len(dataset.train_images),
+            "test_images": len(dataset.test_images),
+            "sha256": dataset.fingerprint(),
+        },
+    }
+
+
+def author_summary(epoch: EpochMetrics, learning_rate: float) -> str:
+    """One epoch in the layout of the author's logs.
+
+    ``Using grad`` was 1 where his gradients were written by hand; here they always are.
+    """
+    return (
+        "---------- Learning Rate :  %s\n"
+        " Using grad:  1 Train Current cost:  %.6g  Current Acc:  %.6g\n"
+        "Test Current cost:  %.6g  Current Acc:  %.6g\n"
+        "----------\n"
+    ) % (
+        learning_rate,
+        epoch.train_cost,
+        epoch.train_accuracy,
+        epoch.test_cost,
+        epoch.test_accuracy,
+    )

@@ -1,0 +1,92 @@
+"""Train one of the six cases and leave a run directory with metrics, checkpoints and weights.
+
+python -m unfair_bp.train --case e
+python -m unfair_bp.train --case c --quick
+"""
+
+import sys
+from typing import Sequence
+
+from unfair_bp import cases, commandline, schedules
+from unfair_bp.architecture import LayerSpec, scaled
+from unfair_bp.runs import RunDirectory, configuration, default_path
+
+
+def layer_table(layers: Sequence[LayerSpec], schedule: schedules.Schedule) -> str:
+    """The network as text: one line for each layer, with its updates per cycle of the schedule."""
+    lines = ["  layer  kernel  channels    size   weights   MFLOP   updates/%d" % schedule.period]
+    for number, (layer, updates) in enumerate(
+        zip(layers, schedule.updates(schedule.period)), start=1
+    ):
+        lines.append(
+            "  %5d   %dx%d   %4d ->%4d  %2dx%-2d  %8d %7.2f   %d"
+            % (
+                number,
+                layer.kernel,
+                layer.kernel,
+                layer.inputs,
+                layer.outputs,
+                layer.size,
+                layer.size,
+                layer.weight_count,
+                layer.flops / 1e6,
+                updates,
+            )
+        )
+    lines.append("  a mean iteration costs %.3f of a fair one" % schedule.relative_cost(layers))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train; returns the exit status."""
+    parser = commandline.Parser(prog="python -m unfair_bp.train", description=__doc__)
+    commandline.add_case(parser)
+    commandline.add_quick(parser)
+    commandline.add_fields(parser)
+    commandline.add_data_dir(parser)
+    parser.add_argument(
+        "--run-dir", metavar="DIR", help="where to write (default: logs/case_<x>/seed<k>)"
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with the run in --run-dir")
+    existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
+    options = parser.parse_args(arguments)
+    case = commandline.resolve_case(options)
+    run = RunDirectory(options.run_dir or default_path(case))
+    run.check_free(options.resume, options.overwrite)
+
+    print("case")
+    print(cases.as_text(case))
+    print("layers")
+    print(layer_table(scaled(case.width), schedules.parse(case.schedule)), flush=True)
+
+    from unfair_bp.data import sources  # noqa: PLC0415 - --help answers at once
+
+    dataset = sources.load(case, options.data_dir)
+    if options.resume:
+        run.check_same(configuration(case, dataset))
+
+    from unfair_bp.training import Interrupted, Trainer  # noqa: PLC0415 - imports TensorFlow
+
+    trainer = Trainer(case, dataset, run)
+    print(
+        "training on %d images of %s, testing on %d; writing %s"
+        % (len(dataset.train_images), dataset.name, len(dataset.test_images), run.path),
+        flush=True,
+    )
+    words = ["python", "-m", "unfair_bp.train", *arguments]
+    try:
+        trainer.train(words, options.resume, lambda line: print(line, flush=True))
+    except Interrupted:
+        again = [word for word in words if word not in ("--resume", "--overwrite")]
+        print(
+            "interrupted and saved; go on with: %s" % commandline.shell_line([*again, "--resume"]),
+            file=sys.stderr,
+        )
+        return commandline.INTERRUPTED_STATUS
+    print("done: %s" % run.path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv[1:]))

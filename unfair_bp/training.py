@@ -1,0 +1,260 @@
+"""The training loop: iterations, epochs, metrics and checkpoints of one run."""
+
+import contextlib
+import signal
+import threading
+import time
+from typing import Callable, Iterator, List, NamedTuple, Optional
+
+import numpy as np
+from tqdm import tqdm
+
+from unfair_bp import provenance, runs, schedules, sessions
+from unfair_bp.architecture import initial_weights, scaled
+from unfair_bp.cases import Case
+from unfair_bp.data.batches import iterations_per_epoch, prefetch, training_batches
+from unfair_bp.data.dataset import Dataset
+from unfair_bp.errors import UsageError
+from unfair_bp.evaluate import batch_size, evaluate
+from unfair_bp.graph import build_graph
+from unfair_bp.graph_mode import tf
+from unfair_bp.runs import EpochMetrics, RunDirectory
+
+CHECKPOINTS_KEPT = 2
+
+
+class Interrupted(Exception):
+    """The user asked to stop; everything up to the last iteration is saved."""
+
+
+class Progress(NamedTuple):
+    """How far training is and the sums over the current epoch.
+
+    It is part of a checkpoint, so that an epoch that was interrupted reports all of itself.
+    """
+
+    epochs: int = 0  # finished
+    images: int = 0  # seen in the current epoch
+    cost: float = 0.0  # summed over these images
+    correct: int = 0  # of these images
+    seconds: float = 0.0  # spent on them
+
+
+class Trainer:
+    """Trains a case and writes its run directory.
+
+    Args:
+        case: What to run.
+        dataset: What to train and test on.
+        run: Where to write.
+    """
+
+    def __init__(self, case: Case, dataset: Dataset, run: RunDirectory) -> None:
+        self.case = case
+        self.dataset = dataset
+        self.run = run
+        self.layers = scaled(case.width)
+        self.schedule = schedules.parse(case.schedule)
+        self.iterations_per_epoch = iterations_per_epoch(case, len(dataset.train_images))
+        self.images_per_epoch = len(dataset.train_images) * (2 if case.augment else 1)
+        self.graph = build_graph(case)
+        with self.graph.graph.as_default():
+            # One float64 for each field of Progress: exact for counts up to 2^53.
+            self._saved = tf.get_variable(
+                "progress", [len(Progress._fields)], tf.float64, tf.zeros_initializer()
+            )
+            self._progress_feed = tf.placeholder(tf.float64, self._saved.shape)
+            self._save_progress = self._saved.assign(self._progress_feed)
+            self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
+            self._initialize = tf.global_variables_initializer()
+        self.graph.graph.finalize()
+        self.progress = Progress()
+        self.metrics: List[EpochMetrics] = []
+
+    def train(self, command: List[str], resume: bool, report: Callable[[str], None]) -> None:
+        """Train until the case's epochs are done.
+
+        Args:
+            command: The command's words, for the record.
+            resume: Go on with the run in the directory instead of starting one.
+            report: Called with one line after each epoch.
+
+        Raises:
+            Interrupted: On Ctrl-C, after saving.
+            UsageError: If the run to resume holds no checkpoint.
+        """
+        config = sessions.config(self.case)
+        with tf.Session(graph=self.graph.graph, config=config) as session:
+            record = provenance.record(command, self.dataset, sessions.accelerators(session))
+            settings = runs.configuration(self.case, self.dataset)
+            if resume:
+                self._restore(session)
+                self.run.reopen(settings, record)
+            else:
+                self.run.create(settings, record)
+                weights = initial_weights(self.layers, self.case.seed)
+                session.run(self._initialize, self.graph.start(weights))
+                self.run.write_weights(runs.WEIGHTS_BEFORE, session.run(list(self.graph.weights)))
+                self._save(session)
+            with _stop_on_interrupt() as check_interrupt:
+                try:
+                    while self.progress.epochs < self.case.epochs:
+                        self._train_epoch(session, check_interrupt)
+                        report(self._finish_epoch(session, check_interrupt))
+                except Interrupted:
+                    self._save(session)
+                    raise
+            self.run.write_weights(runs.WEIGHTS_AFTER, session.run(list(self.graph.weights)))
+
+    def _train_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> None:
+        """Run the iterations that the current epoch still lacks."""
+        epoch = self.progress.epochs
+        done = int(session.run(self.graph.step)) - epoch * self.iterations_per_epoch
+        batches = prefetch(
+            training_batches(
+                self.dataset.train_images, self.dataset.train_labels, self.case, epoch, done
+            )
+        )
+        bar = tqdm(
+            total=self.iterations_per_epoch,
+            initial=done,
+            desc="epoch %d/%d" % (epoch + 1, self.case.epochs),
+            unit="it",
+            disable=None,
+            leave=False,
+        )
+        fetches = (self.graph.train, self.graph.costs, self.graph.predictions)
+        with contextlib.closing(batches), bar:
+            started = time.monotonic()
+            for batch in batches:
+                feed = {self.graph.images: batch.images, self.graph.labels: batch.labels}
+                _, costs, predictions = session.run(fetches, feed)
+                finished = time.monotonic()
+                progress = self.progress
+                self.progress = progress._replace(
+                    images=progress.images + len(costs),
+                    cost=progress.cost + float(np.sum(costs, dtype=np.float64)),
+                    correct=progress.correct + int(np.sum(predictions == batch.labels)),
+                    seconds=progress.seconds + finished - started,
+                )
+                started = finished
+                bar.set_postfix_str(
+                    "cost %.4f, accuracy %.4f"
+                    % (
+                        self.progress.cost / self.progress.images,
+                        self.progress.correct / self.progress.images,
+                    ),
+                    refresh=False,
+                )
+                bar.update()
+                check_interrupt()
+
+    def _finish_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> str:
+        """Evaluate, write the epoch's row, save; returns the line that reports it."""
+        images = self.dataset.test_images
+        with tqdm(total=len(images), unit="image", desc="test", disable=None, leave=False) as bar:
+
+            def after_batch(done: int) -> None:
+                bar.update(done)
+                check_interrupt()
+
+            test = evaluate(
+                session,
+                self.graph,
+                images,
+                self.dataset.test_labels,
+                batch=batch_size(self.layers),
+                after_batch=after_batch,
+            )
+        progress = self.progress
+        iterations = int(session.run(self.graph.step))
+        row = EpochMetrics(
+            epoch=progress.epochs + 1,
+            train_cost=progress.cost / progress.images,
+            train_accuracy=progress.correct / progress.images,
+            test_cost=test.cost,
+            test_accuracy=test.accuracy,
+            seconds=round(progress.seconds, 3),
+            iterations=iterations,
+            updates=tuple(int(session.run(state.count)) for state in self.graph.states),
+            flops=self._flops(progress.epochs + 1),
+        )
+        self.metrics.append(row)
+        self.run.write_metrics(self.metrics)
+        self.progress = Progress(epochs=row.epoch)
+        self._save(session)
+        return (
+            "epoch %3d/%d   train cost %.5f  accuracy %.4f   test cost %.5f  accuracy %.4f   %.1f s"
+            % (
+                row.epoch,
+                self.case.epochs,
+                row.train_cost,
+                row.train_accuracy,
+                row.test_cost,
+                row.test_accuracy,
+                row.seconds,
+            )
+        )
+
+    def _flops(self, epochs: int) -> int:
+        """Floating-point operations of the convolutions in the first epochs.
+
+        The last batch of an epoch may lack some images.
+        """
+        iterations = epochs * self.iterations_per_epoch
+        flops = self.case.batch_size * self.schedule.flops(self.layers, iterations)
+        lacking = self.case.batch_size * self.iterations_per_epoch - self.images_per_epoch
+        rows = self.schedule.row_flops(self.layers)
+        for epoch in range(1, epochs + 1):
+            last = epoch * self.iterations_per_epoch - 1
+            flops -= lacking * int(rows[last % self.schedule.period])
+        return flops
+
+    def _save(self, session: tf.Session) -> None:
+        session.run(self._save_progress, {self._progress_feed: np.array(self.progress)})
+        self._saver.save(
+            session,
+            self.run.file(runs.CHECKPOINTS) + "/model",
+            global_step=int(session.run(self.graph.step)),
+            write_meta_graph=False,
+        )
+
+    def _restore(self, session: tf.Session) -> None:
+        newest = tf.train.latest_checkpoint(self.run.file(runs.CHECKPOINTS))
+        if newest is None:
+            raise UsageError(
+                "%s holds no checkpoint to resume from; give --overwrite to start again"
+                % self.run.path
+            )
+        self._saver.restore(session, newest)
+        epochs, images, cost, correct, seconds = session.run(self._saved)
+        self.progress = Progress(int(epochs), int(images), cost, int(correct), seconds)
+        # A row is written before the checkpoint that ends its epoch, so there may be one too many.
+        self.metrics = self.run.read_metrics()[: self.progress.epochs]
+
+
+@contextlib.contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
+    """Turn Ctrl-C into Interrupted at the next call of what this gives; a second one is immediate.
+
+    Raised in the middle of an iteration, KeyboardInterrupt would lose the iteration's cost.
+    """
+    asked = threading.Event()
+
+    def check() -> None:
+        if asked.is_set():
+            raise Interrupted
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check  # only the main thread may handle signals
+        return
+
+    def handle(number: int, frame: Optional[object]) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
