@@ -1,6 +1,8 @@
 """Evaluate the newest checkpoint of a run: cost, accuracy, per-class accuracy, confusion matrix.
 
-python -m unfair_bp.evaluate logs/case_e/seed678
+For example:
+
+    python -m unfair_bp.evaluate logs/case_e/seed678
 """
 
 import sys

@@ -1,7 +1,9 @@
 """Show a schedule: which layers are updated on which iteration, how often, and at what cost.
 
-python -m unfair_bp.schedule --case c --png from_the_back.png
-python -m unfair_bp.schedule --schedule "9;8-9;7-9"
+For example:
+
+    python -m unfair_bp.schedule --case c --png from_the_back.png
+    python -m unfair_bp.schedule --schedule "9;8-9;7-9"
 """
 
 import sys

@@ -56,8 +56,12 @@ class Schedule:
 
     def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
         """Mean floating-point operations of an iteration, relative to updating every layer."""
-        fair_step = forward_flops(layers) + backward_flops(layers, [True] * len(layers))
-        return float(self.row_flops(layers).mean()) / fair_step
+        return float(self.row_flops(layers).mean()) / fair_step_flops(layers)
+
+
+def fair_step_flops(layers: Sequence[LayerSpec]) -> int:
+    """Floating-point operations of an iteration that updates every layer, per image."""
+    return forward_flops(layers) + backward_flops(layers, [True] * len(layers))
 
 
 def fair(layers: int) -> np.ndarray:
@@ -164,7 +168,7 @@ def _parse_row(text: str, row: str, layers: int) -> np.ndarray:
 
 def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
     """The matrix in characters, with the updates and the cost of each row and of the cycle."""
-    fair_step = forward_flops(layers) + backward_flops(layers, [True] * len(layers))
+    fair_step = fair_step_flops(layers)
     lines = [
         "schedule %s: a cycle of %d iterations" % (schedule.name, schedule.period),
         "",

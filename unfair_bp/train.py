@@ -1,7 +1,9 @@
 """Train one of the six cases and leave a run directory with metrics, checkpoints and weights.
 
-python -m unfair_bp.train --case e
-python -m unfair_bp.train --case c --quick
+For example:
+
+    python -m unfair_bp.train --case e
+    python -m unfair_bp.train --case c --quick
 """
 
 import sys

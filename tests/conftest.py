@@ -1,0 +1,35 @@
+"""What several test modules share: small graphs in float64, and how to compare arrays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from unfair_bp.architecture import initial_weights, scaled
+from unfair_bp.cases import CASES
+
+TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
+
+
+def relative_error(actual, expected):
+    """Largest difference, relative to the largest expected magnitude."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    return float(np.max(np.abs(actual - expected)) / np.max(np.abs(expected)))
+
+
+def tiny_case(name, **changes):
+    """A case small enough to run many times: few channels, batches of four."""
+    return replace(CASES[name], width=TINY, batch_size=4, **changes)
+
+
+def large_weights(case, seed=7):
+    """Initial weights, enlarged so that signals survive all nine layers of a narrow network."""
+    return [6 * w for w in initial_weights(scaled(case.width), seed)]
+
+
+@pytest.fixture
+def batch():
+    """Four images in float64 and their labels."""
+    random = np.random.RandomState(3)
+    return random.uniform(size=[4, 32, 32, 3]), random.randint(0, 10, size=4)

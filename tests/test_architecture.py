@@ -1,0 +1,61 @@
+"""The table of layers, its scaling, and the weights that training starts from."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from unfair_bp.architecture import LAYERS, initial_weights, scaled
+from unfair_bp.errors import UsageError
+
+
+def test_layers_are_those_of_the_post():
+    """Breaks if a kernel, a channel count, a start or a pool is not the post's."""
+    rows = [(s.kernel, s.inputs, s.outputs, s.stddev, s.size, s.pool) for s in LAYERS]
+    assert rows == [
+        (3, 3, 256, 0.05, 32, False),
+        (3, 256, 256, 0.04, 32, False),
+        (3, 256, 128, 0.06, 32, True),
+        (3, 128, 128, 0.04, 16, False),
+        (3, 128, 128, 0.06, 16, False),
+        (3, 128, 64, 0.05, 16, True),
+        (3, 64, 64, 0.04, 8, False),
+        (1, 64, 64, 0.05, 8, False),
+        (1, 64, 10, 0.06, 8, False),
+    ]
+    assert scaled(1.0) == LAYERS
+
+
+def test_scaling_keeps_image_and_classes():
+    """Breaks if the 3 channels of an image or the 10 outputs are scaled, or a seam does not fit."""
+    layers = scaled(0.25)
+    assert [layer.outputs for layer in layers] == [64, 64, 32, 32, 32, 16, 16, 16, 10]
+    assert [layer.inputs for layer in layers] == [3, 64, 64, 32, 32, 32, 16, 16, 16]
+
+
+def test_no_channel_left():
+    """Breaks if a width that leaves a layer without a channel is built."""
+    assert min(layer.outputs for layer in scaled(1 / 64)) == 1
+    with pytest.raises(UsageError, match="leaves layer 3 without a channel"):
+        scaled(1 / 256)
+
+
+def test_initial_weights_are_truncated_normals():
+    """Breaks if values beyond two deviations stay, or the scale is another layer's."""
+    for layer, w in zip(LAYERS, initial_weights(LAYERS, 1)):
+        assert w.shape == layer.weight_shape
+        assert np.abs(w).max() <= 2 * layer.stddev
+        # A normal cut at two deviations keeps 0.880 of its deviation.
+        assert w.std() == pytest.approx(0.880 * layer.stddev, rel=4 / np.sqrt(w.size))
+        assert abs(w.mean()) < 4 * layer.stddev / np.sqrt(w.size)
+
+
+def test_initial_weights_are_the_same_everywhere():
+    """Breaks if the weights depend on the version of NumPy or TensorFlow, or not on the seed."""
+    digests = []
+    for seed in (678, 679):
+        digest = hashlib.sha256()
+        for w in initial_weights(scaled(0.125), seed):
+            digest.update(np.round(w, 12).tobytes())
+        digests.append(digest.hexdigest()[:16])
+    assert digests == ["9c98db7623a1e32b", "e34bb039528bc63f"]

@@ -1,0 +1,143 @@
+"""Batches: which images, in which order, and made ahead by a thread that ends."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from unfair_bp.cases import CASES
+from unfair_bp.data.batches import iterations_per_epoch, prefetch, scale, training_batches
+
+COUNT = 23
+
+
+@pytest.fixture
+def images():
+    """Images whose pixels all have the value of their index."""
+    return np.tile(np.arange(COUNT, dtype=np.uint8)[:, None, None, None], [1, 32, 32, 3])
+
+
+@pytest.fixture
+def labels():
+    """Labels that differ from the indices."""
+    return (7 * np.arange(COUNT) % 10).astype(np.uint8)
+
+
+def indices(batch):
+    """The image that each place of a batch holds, from its pixels."""
+    return np.round(batch.images[:, 0, 0, 0] * 255).astype(int)
+
+
+def test_scale():
+    """Breaks if pixels are divided by something else than 255, or not float32."""
+    scaled = scale(np.array([0, 51, 255], np.uint8))
+    assert scaled.dtype == np.float32
+    assert scaled.tolist() == [0.0, np.float32(0.2), 1.0]
+
+
+def test_an_epoch_shows_every_image_once_with_its_label(images, labels):
+    """Breaks if an image is left out at the end, shown twice, or parted from its label."""
+    case = replace(CASES["a"], batch_size=5)
+    batches = list(training_batches(images, labels, case, epoch=0))
+    assert [len(batch.images) for batch in batches] == [5, 5, 5, 5, 3]
+    assert len(batches) == iterations_per_epoch(case, COUNT)
+    seen = np.concatenate([indices(batch) for batch in batches])
+    assert sorted(seen) == list(range(COUNT))
+    np.testing.assert_array_equal(np.concatenate([b.labels for b in batches]), labels[seen])
+    assert seen.tolist() != sorted(seen)
+
+
+def test_order_follows_seed_and_epoch(images, labels):
+    """Breaks if all epochs or all seeds see the same order."""
+
+    def order(seed, epoch):
+        case = replace(CASES["a"], seed=seed)
+        batches = training_batches(images, labels, case, epoch)
+        return np.concatenate([indices(batch) for batch in batches]).tolist()
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_later_start_sees_the_same_batches(name, images, labels):
+    """Breaks if a batch depends on the ones before it, so that a resumed run sees others."""
+    case = replace(CASES[name], batch_size=6)
+    whole = list(training_batches(images, labels, case, 3))
+    late = list(training_batches(images, labels, case, 3, start=2))
+    assert len(late) == len(whole) - 2
+    for expected, actual in zip(whole[2:], late):
+        assert expected.images.tobytes() == actual.images.tobytes()
+        assert expected.labels.tobytes() == actual.labels.tobytes()
+
+
+def test_half_of_an_augmented_batch_is_clean(images, labels):
+    """Breaks if clean and augmented images are not the same ones, or are not mixed."""
+    random = np.random.RandomState(0)
+    images = random.randint(1, 256, size=[COUNT, 32, 32, 3]).astype(np.uint8)
+    case = replace(CASES["b"], batch_size=10)
+    batches = list(training_batches(images, labels, case, 0))
+    assert [len(batch.images) for batch in batches] == [10, 10, 10, 10, 6]
+    places = []
+    for batch in batches:
+        clean = {}
+        for place, image in enumerate(batch.images):
+            match = np.flatnonzero((scale(images) == image).all(axis=(1, 2, 3)))
+            if len(match):
+                clean[place] = int(match[0])
+        assert len(clean) == len(batch.images) // 2
+        for place, index in clean.items():
+            assert batch.labels[place] == labels[index]
+        assert sorted(batch.labels) == sorted(np.repeat(labels[list(clean.values())], 2))
+        places.append(sorted(clean))
+    assert len({tuple(place) for place in places}) > 1
+
+
+def test_prefetch_gives_everything_in_order():
+    """Breaks if an item is lost, repeated or overtaken."""
+    assert list(prefetch(iter(range(100)), ahead=3)) == list(range(100))
+    assert list(prefetch(iter([]))) == []
+
+
+def test_prefetch_works_ahead_within_bounds():
+    """Breaks if nothing is made before it is asked for, or everything at once."""
+    made = []
+    third = threading.Event()
+
+    def items():
+        for i in range(10):
+            made.append(i)
+            if i == 3:
+                third.set()
+            yield i
+
+    iterator = prefetch(items(), ahead=3)
+    assert next(iterator) == 0
+    assert third.wait(5)
+    assert made == [0, 1, 2, 3]
+    iterator.close()
+
+
+def test_prefetch_raises_what_the_thread_raised():
+    """Breaks if an error in the background ends the epoch quietly."""
+
+    def items():
+        yield 1
+        raise ValueError("no more")
+
+    iterator = prefetch(items())
+    assert next(iterator) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(iterator)
+
+
+def test_prefetch_thread_ends_when_closed():
+    """Breaks if every epoch that is cut short leaves a thread behind."""
+    before = threading.active_count()
+    iterator = prefetch(iter(range(1000)))
+    next(iterator)
+    assert threading.active_count() == before + 1
+    iterator.close()
+    assert threading.active_count() == before

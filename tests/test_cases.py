@@ -1,0 +1,88 @@
+"""The six cases, and the values that cannot be run."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from unfair_bp.cases import CASES, Case, as_text, case_named
+from unfair_bp.errors import UsageError
+
+
+def test_cases_are_those_of_the_post():
+    """Breaks if a case has another schedule, augmentation or length than the post's."""
+    assert {name: (c.schedule, c.augment, c.epochs) for name, c in CASES.items()} == {
+        "a": ("fair", False, 50),
+        "b": ("fair", True, 10),
+        "c": ("back", False, 10),
+        "d": ("back", True, 10),
+        "e": ("front", False, 10),
+        "f": ("front", True, 10),
+    }
+
+
+def test_settings_are_those_of_the_post():
+    """Breaks if a setting that all cases share is changed for one of them."""
+    shared = {"batch_size": 10, "learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.9}
+    shared.update({"epsilon": 1e-8, "seed": 678, "width": 1.0, "data": "cifar10"})
+    shared.update({"train_size": None, "test_size": None})
+    for name, case in CASES.items():
+        assert case.name == name
+        assert {key: getattr(case, key) for key in shared} == shared
+
+
+def test_a_case_is_frozen():
+    """Breaks if a run could change its own description."""
+    with pytest.raises(FrozenInstanceError):
+        CASES["a"].epochs = 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"epochs": 0}, "--epochs 0"),
+        ({"epochs": -1}, "--epochs -1"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"batch_size": 5, "augment": True}, "--batch-size 5 is odd"),
+        ({"learning_rate": float("nan")}, "--learning-rate nan"),
+        ({"learning_rate": float("inf")}, "--learning-rate inf"),
+        ({"learning_rate": 0.0}, "--learning-rate 0"),
+        ({"learning_rate": -1e-4}, "--learning-rate -0.0001"),
+        ({"beta1": 1.0}, "--beta1 1"),
+        ({"beta2": -0.1}, "--beta2 -0.1"),
+        ({"beta2": float("nan")}, "--beta2 nan"),
+        ({"epsilon": 0.0}, "--epsilon 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"seed": 2**32}, "--seed 4294967296"),
+        ({"width": 0.0}, "--width 0"),
+        ({"width": float("nan")}, "--width nan"),
+        ({"width": 17.0}, "--width 17"),
+        ({"data": "mnist"}, "--data 'mnist'"),
+        ({"train_size": 0}, "--train-size 0"),
+        ({"test_size": -5}, "--test-size -5"),
+        ({"threads": -1}, "--threads -1"),
+        ({"schedule": "0"}, "--schedule '0'"),
+    ],
+)
+def test_values_that_cannot_be_run(changes, named):
+    """Breaks if such a value gets as far as the graph, or its error does not name it."""
+    with pytest.raises(UsageError) as raised:
+        replace(CASES["a"], **changes)
+    assert named in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_odd_batch_without_augmentation_is_fine():
+    """Breaks if the rule for augmented batches is applied to all."""
+    assert replace(CASES["a"], batch_size=5).batch_size == 5
+
+
+def test_unknown_case():
+    """Breaks if a missing case is a KeyError."""
+    with pytest.raises(UsageError, match="'g' is not known; give one of a, b, c, d, e, f"):
+        case_named("g")
+
+
+def test_text_shows_every_field():
+    """Breaks if a setting that matters is not printed."""
+    lines = as_text(CASES["c"]).splitlines()
+    assert [line.split()[0] for line in lines] == [field.name for field in fields(Case)]

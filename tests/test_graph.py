@@ -1,0 +1,211 @@
+"""Whole iterations: against the NumPy model, what is left alone, and what is executed."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import large_weights, relative_error, tiny_case
+from numpy_model import NumpyTrainer
+
+from unfair_bp import graph as graph_module
+from unfair_bp import schedules
+from unfair_bp.graph import build_graph
+from unfair_bp.graph_mode import tf
+from unfair_bp.network import Block, Network
+
+LAYERS = 9
+
+
+def started_session(graph, weights):
+    session = tf.Session(graph=graph.graph)
+    session.run(graph.initializer, graph.start(weights))
+    return session
+
+
+def read_state(session, graph):
+    """Weights, m, v and counts of all layers, and the step."""
+    weights, states, step = session.run((graph.weights, graph.states, graph.step))
+    return {
+        "weights": weights,
+        "m": [state.m for state in states],
+        "v": [state.v for state in states],
+        "counts": [state.count for state in states],
+        "step": [step],
+    }
+
+
+@pytest.mark.parametrize("schedule", ["fair", "back", "front", "single", "random:4:6:2", "9;1,4-5"])
+def test_training_matches_the_numpy_model(schedule, batch):
+    """Breaks on a wrong row, update, moment, count or bias correction, or a weight read late."""
+    case = tiny_case("a", schedule=schedule, learning_rate=3e-3, beta2=0.8, epsilon=1e-3)
+    graph = build_graph(case, dtype=tf.float64)
+    weights = large_weights(case)
+    table = schedules.parse(schedule).table
+    model = NumpyTrainer(weights, table, 3e-3, 0.9, 0.8, 1e-3)
+    random = np.random.RandomState(8)
+    with started_session(graph, weights) as session:
+        for iteration in range(len(table) + 2):
+            images, labels = random.permutation(batch[0]), random.permutation(batch[1])
+            feed = {graph.images: images, graph.labels: labels}
+            before = read_state(session, graph)
+            _, costs, predictions = session.run((graph.train, graph.costs, graph.predictions), feed)
+            after = read_state(session, graph)
+            cost, accuracy = model.step(images, labels)
+
+            assert np.mean(costs) == pytest.approx(cost, rel=1e-11)
+            assert np.mean(predictions == labels) == accuracy
+            assert after["step"] == [iteration + 1]
+            assert after["counts"] == list(model.counts)
+            for name in ("weights", "m", "v"):
+                for i, updated in enumerate(table[iteration % len(table)]):
+                    actual, expected = after[name][i], getattr(model, name)[i]
+                    if updated:
+                        assert relative_error(actual, expected) <= 1e-9
+                        assert not np.array_equal(actual, before[name][i])
+                    else:
+                        assert actual.tobytes() == before[name][i].tobytes()
+
+
+def test_forward_alone_updates_nothing(batch):
+    """Breaks if fetching the logits, as an evaluation does, also trains."""
+    case = tiny_case("c")
+    graph = build_graph(case, dtype=tf.float64)
+    with started_session(graph, large_weights(case)) as session:
+        before = read_state(session, graph)
+        session.run((graph.logits, graph.costs), {graph.images: batch[0], graph.labels: batch[1]})
+        after = read_state(session, graph)
+    for name in before:
+        for a, b in zip(before[name], after[name]):
+            np.testing.assert_array_equal(a, b)
+
+
+def executed_operations(graph, session, batch):
+    """Names of the operations that one iteration executes."""
+    options = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+    metadata = tf.RunMetadata()
+    feed = {graph.images: batch[0], graph.labels: batch[1]}
+    session.run(graph.train, feed, options=options, run_metadata=metadata)
+    return {
+        node.node_name.split(":")[0]
+        for device in metadata.step_stats.dev_stats
+        for node in device.node_stats
+    }
+
+
+def convolutions_by_pass(executed, graph):
+    """How many convolutions, or matrix products in their place, ran in each of the three passes."""
+    kinds = {op.name: op.type for op in graph.graph.get_operations()}
+    counts = Counter()
+    for name in executed:
+        if kinds.get(name) in ("Conv2D", "MatMul"):
+            counts[re.search(r"(forward|param_grad|input_grad)/[^/]+/?[^/]*$", name).group(1)] += 1
+    return counts
+
+
+def predicted_convolutions(row):
+    """What the matrix says: nine forward, dw where updated, dx above the lowest updated layer."""
+    lowest = int(np.argmax(row))
+    return Counter(forward=LAYERS, param_grad=int(row.sum()), input_grad=LAYERS - 1 - lowest)
+
+
+def executed_and_predicted(case, batch):
+    """For each row of the case's schedule, what ran and what should have."""
+    graph = build_graph(case)
+    table = schedules.parse(case.schedule).table
+    with started_session(graph, large_weights(case)) as session:
+        for row in table:
+            executed = executed_operations(graph, session, batch)
+            yield convolutions_by_pass(executed, graph), predicted_convolutions(row)
+
+
+@pytest.mark.parametrize("schedule", ["fair", "back", "front", "single", "9;1,4-5"])
+def test_executed_convolutions_are_what_the_matrix_predicts(schedule, batch):
+    """Breaks if an operation of a layer that is skipped runs, or one that is needed does not."""
+    for executed, predicted in executed_and_predicted(tiny_case("a", schedule=schedule), batch):
+        assert executed == predicted
+
+
+class EagerBlock(Block):
+    """A block whose weight gradient is created outside its branch, where TensorFlow runs it."""
+
+    def pre_activation_grad(self, dy, cache):
+        dz = super().pre_activation_grad(dy, cache)
+        with tf.name_scope("param_grad"):
+            self.early = super().param_grad(dz, cache)
+        return dz
+
+    def param_grad(self, dz, cache):
+        return tf.identity(self.early)
+
+
+class EagerNetwork(Network):
+    """A network of such blocks."""
+
+    def __init__(self, layers, rules):
+        super().__init__(layers, rules)
+        self.blocks = [EagerBlock(block.convolution, block.steps) for block in self.blocks]
+
+
+def test_an_operation_outside_its_branch_is_seen(batch, monkeypatch):
+    """Breaks if the count above would miss a weight gradient that always runs."""
+    monkeypatch.setattr(graph_module, "Network", EagerNetwork)
+    surplus = [
+        executed["param_grad"] - predicted["param_grad"]
+        for executed, predicted in executed_and_predicted(tiny_case("e"), batch)
+    ]
+    assert surplus == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_updates_of_skipped_layers_are_not_executed(batch):
+    """Breaks if a skipped layer's assignments run, even with unchanged values."""
+    case = tiny_case("c")
+    graph = build_graph(case)
+    kinds = {op.name: op.type for op in graph.graph.get_operations()}
+    table = schedules.parse("back").table
+    with started_session(graph, large_weights(case)) as session:
+        for row in table:
+            executed = executed_operations(graph, session, batch)
+            assigned = sum(1 for name in executed if kinds.get(name) == "AssignVariableOp")
+            assert assigned == 4 * row.sum()  # weight, m, v, count
+
+
+def test_each_weight_is_read_once(batch):
+    """Breaks if the backward chain reads a weight again, when it may have been updated."""
+    graph = build_graph(tiny_case("a"))
+    for weight in graph.weights:
+        readers = [
+            op
+            for op in graph.graph.get_operations()
+            if op.type == "ReadVariableOp" and op.inputs[0] is weight.handle
+        ]
+        in_training = [op for op in readers if op.name.startswith(("forward", "backward"))]
+        assert len(in_training) == 1
+        assert in_training[0].name.startswith("forward")
+
+
+def test_no_automatic_differentiation_in_the_graph_or_the_package():
+    """Breaks if a gradient comes from TensorFlow instead of a hand-written rule."""
+    types = {op.type for op in build_graph(tiny_case("c")).graph.get_operations()}
+    assert not {t for t in types if "Backprop" in t or t.endswith("Grad")}
+    package = Path(graph_module.__file__).parent
+    sources = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
+    assert len(sources) > 10
+    for source in sources:
+        assert not re.search(r"tf\.gradients|GradientTape|compute_gradients", source)
+
+
+def test_any_batch_size(batch):
+    """Breaks if a shape is fixed to the case's batch: the last one of an epoch may be short."""
+    case = tiny_case("a", learning_rate=1e-3)
+    graph = build_graph(case, dtype=tf.float64)
+    weights = large_weights(case)
+    model = NumpyTrainer(weights, schedules.parse("fair").table, 1e-3, 0.9, 0.9, 1e-8)
+    with started_session(graph, weights) as session:
+        for size in (4, 1, 3):
+            images, labels = batch[0][:size], batch[1][:size]
+            session.run(graph.train, {graph.images: images, graph.labels: labels})
+            model.step(images, labels)
+        actual = session.run(graph.weights)
+    assert max(relative_error(a, b) for a, b in zip(actual, model.weights)) <= 1e-9

@@ -1,0 +1,179 @@
+"""Each layer against automatic differentiation, against central differences, and by hand."""
+
+import numpy as np
+import pytest
+from conftest import relative_error
+
+from unfair_bp.graph_mode import tf
+from unfair_bp.layers import (
+    AveragePool2x2,
+    Convolution,
+    Elu,
+    GlobalAveragePool,
+    SoftmaxCrossEntropy,
+)
+
+EXACT = 1e-10
+NUMERIC = 1e-6
+
+
+def away_from_zero(random, shape):
+    """Values on both sides of ELU's kink, none nearer to it than a central difference reaches."""
+    return random.uniform(0.1, 2.0, shape) * random.choice([-1.0, 1.0], shape)
+
+
+def central_differences(function, point, step=1e-5):
+    """Derivative of a scalar function by every entry of a point."""
+    slopes = np.zeros_like(point)
+    for index in np.ndindex(*point.shape):
+        plus, minus = point.copy(), point.copy()
+        plus[index] += step
+        minus[index] -= step
+        slopes[index] = (function(plus) - function(minus)) / (2 * step)
+    return slopes
+
+
+def check(forward, backward, points, seed=0):
+    """Compare a hand-written backward rule with the derivative of its forward rule.
+
+    Args:
+        forward: Tensors to (output, cache).
+        backward: (output gradient, cache) to one gradient for each tensor.
+        points: The arrays at which to compare.
+    """
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = [tf.placeholder(tf.float64, [None, *point.shape[1:]]) for point in points]
+        # The kernel of a convolution has a static shape; images have any batch.
+        inputs[1:] = [tf.placeholder(tf.float64, point.shape) for point in points[1:]]
+        feed = dict(zip(inputs, points))
+        output, cache = forward(*inputs)
+        shape = session.run(output, feed).shape
+        cotangent = np.random.RandomState(seed).standard_normal(shape)
+        manual = session.run(backward(tf.constant(cotangent), cache), feed)
+        automatic = session.run(tf.gradients(output, inputs, tf.constant(cotangent)), feed)
+        for i, point in enumerate(points):
+
+            def scalar(value, i=i):
+                return np.sum(cotangent * session.run(output, {**feed, inputs[i]: value}))
+
+            numeric = central_differences(scalar, point)
+            assert relative_error(manual[i], automatic[i]) <= EXACT
+            assert relative_error(manual[i], numeric) <= NUMERIC
+
+
+CONVOLUTIONS = {
+    "3x3": ([2, 5, 4, 3], [3, 3, 3, 6]),
+    "3x3, one pixel": ([3, 1, 1, 2], [3, 3, 2, 4]),
+    "3x3, one channel": ([2, 3, 6, 1], [3, 3, 1, 1]),
+    "5x5": ([2, 6, 7, 2], [5, 5, 2, 3]),
+    "1x1": ([3, 2, 4, 5], [1, 1, 5, 2]),
+}
+
+
+@pytest.mark.parametrize("shapes", list(CONVOLUTIONS.values()), ids=list(CONVOLUTIONS))
+def test_convolution(shapes):
+    """Breaks on a kernel that is not flipped or swapped, a wrong padding, or mixed-up axes."""
+    random = np.random.RandomState(1)
+    x, w = (random.standard_normal(shape) for shape in shapes)
+
+    def backward(dz, cache):
+        return [Convolution.input_grad(dz, cache), Convolution.param_grad(dz, cache)]
+
+    check(Convolution.forward, backward, [x, w])
+
+
+def test_convolution_by_hand():
+    """Breaks if the forward rule flips the kernel or pads on one side only."""
+    x = np.arange(1.0, 7.0).reshape(1, 2, 3, 1)
+    w = np.arange(1.0, 10.0).reshape(3, 3, 1, 1)
+    with tf.Graph().as_default(), tf.Session() as session:
+        z, _ = Convolution.forward(tf.constant(x), tf.constant(w))
+        z = session.run(z)
+    # The image 1 2 3 / 4 5 6 under the kernel 1 2 3 / 4 5 6 / 7 8 9, zeros around it.
+    assert z[0, :, :, 0].tolist() == [
+        [5 * 1 + 6 * 2 + 8 * 4 + 9 * 5, 4 + 10 + 18 + 28 + 40 + 54, 8 + 15 + 35 + 48],
+        [2 + 6 + 20 + 30, 1 + 4 + 9 + 16 + 25 + 36, 2 + 6 + 20 + 30],
+    ]
+
+
+def test_elu():
+    """Breaks on a slope other than 1 above zero or exp(z) below."""
+    z = away_from_zero(np.random.RandomState(2), [3, 4, 5, 2])
+    check(Elu.forward, lambda dy, cache: [Elu.input_grad(dy, cache)], [z])
+
+
+def test_elu_at_zero():
+    """Breaks if the kink, whose slope is 1 from both sides, gets another one."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        _, cache = Elu.forward(tf.constant([0.0, -0.0], tf.float64))
+        dz = Elu.input_grad(tf.constant([3.0, -2.0], tf.float64), cache)
+        assert session.run(dz).tolist() == [3.0, -2.0]
+
+
+def test_average_pool():
+    """Breaks if the gradient is not shared by four, or goes to the wrong pixels."""
+    x = np.random.RandomState(3).standard_normal([2, 6, 4, 3])
+    check(AveragePool2x2.forward, lambda dy, cache: [AveragePool2x2.input_grad(dy, cache)], [x])
+
+
+def test_global_average_pool():
+    """Breaks if the gradient is not shared by all pixels."""
+    x = np.random.RandomState(4).standard_normal([3, 5, 2, 4])
+    check(
+        GlobalAveragePool.forward, lambda dy, cache: [GlobalAveragePool.input_grad(dy, cache)], [x]
+    )
+
+
+def mean_cost(logits, labels):
+    """Cross entropy of the softmax, in its plainest form."""
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return -np.mean(np.log(p[np.arange(len(labels)), labels]))
+
+
+def test_softmax_cross_entropy():
+    """Breaks if the gradient is that of the sum, or has the wrong sign."""
+    random = np.random.RandomState(5)
+    logits, labels = 3 * random.standard_normal([4, 7]), np.array([0, 6, 2, 2])
+    with tf.Graph().as_default(), tf.Session() as session:
+        tensor = tf.constant(logits)
+        costs, cache = SoftmaxCrossEntropy.forward(tensor, tf.one_hot(labels, 7, dtype=tf.float64))
+        mean = tf.reduce_mean(costs)
+        manual, automatic, cost = session.run(
+            (SoftmaxCrossEntropy.input_grad(cache), tf.gradients(mean, tensor)[0], mean)
+        )
+    numeric = central_differences(lambda point: mean_cost(point, labels), logits)
+    assert cost == pytest.approx(mean_cost(logits, labels), rel=1e-12)
+    assert relative_error(manual, automatic) <= EXACT
+    assert relative_error(manual, numeric) <= NUMERIC
+
+
+def test_softmax_cross_entropy_of_large_logits():
+    """Breaks if exp() is taken of the logits as they are."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits = tf.constant([[1000.0, 0.0], [-1000.0, 0.0]], tf.float64)
+        costs, cache = SoftmaxCrossEntropy.forward(
+            logits, tf.constant([[1.0, 0], [1, 0]], "float64")
+        )
+        costs, grad = session.run((costs, SoftmaxCrossEntropy.input_grad(cache)))
+    assert costs.tolist() == [0.0, 1000.0]
+    assert grad.tolist() == [[0.0, 0.0], [-0.5, 0.5]]
+
+
+@pytest.mark.parametrize("factor", [1.001, -1.0])
+def test_checker_sees_a_wrong_backward(factor):
+    """Breaks if the comparison above would let a wrong factor or sign pass."""
+    z = away_from_zero(np.random.RandomState(6), [2, 3, 2, 2])
+    with pytest.raises(AssertionError):
+        check(Elu.forward, lambda dy, cache: [factor * Elu.input_grad(dy, cache)], [z])
+
+
+def test_errors_give_expected_and_actual_shape():
+    """Breaks if a wrong shape gets as far as TensorFlow's own message."""
+    with tf.Graph().as_default():
+        x = tf.zeros([2, 5, 4, 3])
+        with pytest.raises(ValueError, match=r"expected \[k, k, C, D\] with k odd, got \(2, 2, 3"):
+            Convolution.forward(x, tf.zeros([2, 2, 3, 4]))
+        with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 5, 4, 3\)"):
+            Convolution.forward(x, tf.zeros([3, 3, 7, 4]))
+        with pytest.raises(ValueError, match=r"expected \[N, 2H, 2W, C\], got \(2, 5, 4, 3\)"):
+            AveragePool2x2.forward(x)

@@ -1,0 +1,128 @@
+"""The gated chain of the whole network against automatic differentiation and the NumPy model."""
+
+import numpy as np
+import numpy_model
+import pytest
+from conftest import large_weights, relative_error, tiny_case
+
+from unfair_bp import schedules
+from unfair_bp.architecture import scaled
+from unfair_bp.cases import CASES
+from unfair_bp.graph_mode import tf
+from unfair_bp.layers import Elu
+from unfair_bp.network import Network, Rules
+
+EXACT = 1e-10
+OTHER_SCHEDULES = ["single", "random:3:5:1", "9;8-9;7-9", "1,4-5,9;2"]
+
+
+class GatedGradients:
+    """A network whose updates store the gradient they are given, beside the automatic gradients."""
+
+    def __init__(self, case, weights, rules=Rules()):  # noqa: B008
+        layers = scaled(case.width)
+        self.table = schedules.parse(case.schedule).table
+        network = Network(layers, rules)
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.images = tf.placeholder(tf.float64, [None, 32, 32, 3])
+            self.labels = tf.placeholder(tf.int64, [None])
+            self.updated = tf.placeholder(tf.bool, [len(layers)])
+            values = [tf.constant(w) for w in weights]
+            self.stored = [
+                tf.get_variable(
+                    "dw_%d" % i, initializer=np.full(w.shape, np.nan), use_resource=True
+                )
+                for i, w in enumerate(weights)
+            ]
+            self.logits, caches = network.forward(self.images, values)
+            targets = tf.one_hot(self.labels, 10, dtype=tf.float64)
+            self.costs, cache = network.loss.forward(self.logits, targets)
+            self.automatic = tf.gradients(tf.reduce_mean(self.costs), values)
+            self.backward = network.gated_backward(
+                network.loss.input_grad(cache),
+                caches,
+                self.updated,
+                lambda i, dw: self.stored[i].assign(dw, read_value=False),
+            )
+            self.reset = tf.global_variables_initializer()
+
+    def run_row(self, session, row, batch):
+        """The stored gradients after one iteration, nan where none was stored."""
+        session.run(self.reset)
+        feed = {self.images: batch[0], self.labels: batch[1], self.updated: row}
+        session.run(self.backward, feed)
+        return session.run(self.stored)
+
+
+def worst_error_over_rows(gated, batch):
+    """Largest relative error of any layer in any row; asserts that the others stored nothing."""
+    worst = 0.0
+    with tf.Session(graph=gated.graph) as session:
+        feed = {gated.images: batch[0], gated.labels: batch[1]}
+        automatic = session.run(gated.automatic, feed)
+        for row in gated.table:
+            stored = gated.run_row(session, row, batch)
+            for i, updated in enumerate(row):
+                if updated:
+                    worst = max(worst, relative_error(stored[i], automatic[i]))
+                else:
+                    assert np.isnan(stored[i]).all()
+    return worst
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_case_and_row_matches_autodiff(name, batch, record_property):
+    """Breaks on a wrong factor, sign or order in the chain, or a gate on the wrong layer."""
+    case = tiny_case(name)
+    worst = worst_error_over_rows(GatedGradients(case, large_weights(case)), batch)
+    record_property("worst_relative_error", worst)
+    assert worst <= EXACT
+
+
+@pytest.mark.parametrize("schedule", OTHER_SCHEDULES)
+def test_other_schedules_match_autodiff(schedule, batch):
+    """Breaks if the chain works for triangles only, as when a gap in a row stops it."""
+    case = tiny_case("a", schedule=schedule)
+    assert worst_error_over_rows(GatedGradients(case, large_weights(case)), batch) <= EXACT
+
+
+def test_logits_and_gradients_match_the_numpy_model(batch):
+    """Breaks if forward and automatic derivative are wrong together, as by a missing pool."""
+    case = tiny_case("a")
+    weights = large_weights(case)
+    gated = GatedGradients(case, weights)
+    with tf.Session(graph=gated.graph) as session:
+        feed = {gated.images: batch[0], gated.labels: batch[1]}
+        logits, costs = session.run((gated.logits, gated.costs), feed)
+        stored = gated.run_row(session, [True] * 9, batch)
+    cost, gradients = numpy_model.gradients(weights, *batch)
+    assert relative_error(logits, numpy_model.forward(weights, batch[0])[0]) <= EXACT
+    assert np.mean(costs) == pytest.approx(cost, rel=1e-12)
+    assert max(relative_error(a, b) for a, b in zip(stored, gradients)) <= EXACT
+
+
+class SlightlyWrongElu(Elu):
+    """The backward rule times 1.001."""
+
+    @staticmethod
+    def input_grad(dy, cache):
+        return 1.001 * Elu.input_grad(dy, cache)
+
+
+def test_a_wrong_rule_is_seen(batch):
+    """Breaks if the comparison would accept a backward rule that is off by a thousandth."""
+    case = tiny_case("c")
+    wrong = GatedGradients(case, large_weights(case), Rules(activation=SlightlyWrongElu))
+    assert worst_error_over_rows(wrong, batch) > 1e-4
+
+
+def test_a_swapped_schedule_is_seen(batch):
+    """Breaks if the comparison would accept the layers of another row."""
+    case = tiny_case("c")
+    gated = GatedGradients(case, large_weights(case))
+    with tf.Session(graph=gated.graph) as session:
+        stored = gated.run_row(session, schedules.parse("front").table[2], batch)
+    stored_layers = [not np.isnan(dw).any() for dw in stored]
+    assert stored_layers == [True] * 3 + [False] * 6
+    assert stored_layers != list(gated.table[2])
