@@ -23,9 +23,9 @@ def tiny_case(name, **changes):
     return replace(CASES[name], width=TINY, batch_size=4, **changes)
 
 
-def large_weights(case, seed=7):
-    """Initial weights, enlarged so that signals survive all nine layers of a narrow network."""
-    return [6 * w for w in initial_weights(scaled(case.width), seed)]
+def start_weights(case, seed=7):
+    """The weights that a case starts from."""
+    return initial_weights(scaled(case.width), seed)
 
 
 @pytest.fixture

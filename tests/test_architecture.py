@@ -33,6 +33,13 @@ def test_scaling_keeps_image_and_classes():
     assert [layer.inputs for layer in layers] == [3, 64, 64, 32, 32, 32, 16, 16, 16]
 
 
+def test_scaling_keeps_the_size_of_signals():
+    """Breaks if a narrow network starts with smaller activations than the post's does."""
+    for narrow, full in zip(scaled(0.25), LAYERS):
+        assert narrow.inputs * narrow.stddev**2 == pytest.approx(full.inputs * full.stddev**2)
+    assert scaled(0.25)[0].stddev == LAYERS[0].stddev
+
+
 def test_no_channel_left():
     """Breaks if a width that leaves a layer without a channel is built."""
     assert min(layer.outputs for layer in scaled(1 / 64)) == 1
@@ -58,4 +65,4 @@ def test_initial_weights_are_the_same_everywhere():
         for w in initial_weights(scaled(0.125), seed):
             digest.update(np.round(w, 12).tobytes())
         digests.append(digest.hexdigest()[:16])
-    assert digests == ["9c98db7623a1e32b", "e34bb039528bc63f"]
+    assert digests == ["2bf9efa13276bc38", "c2844ecdab7d3756"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import large_weights, relative_error, tiny_case
+from conftest import start_weights, relative_error, tiny_case
 from numpy_model import NumpyTrainer
 
 from unfair_bp import graph as graph_module
@@ -41,7 +41,7 @@ def test_training_matches_the_numpy_model(schedule, batch):
     """Breaks on a wrong row, update, moment, count or bias correction, or a weight read late."""
     case = tiny_case("a", schedule=schedule, learning_rate=3e-3, beta2=0.8, epsilon=1e-3)
     graph = build_graph(case, dtype=tf.float64)
-    weights = large_weights(case)
+    weights = start_weights(case)
     table = schedules.parse(schedule).table
     model = NumpyTrainer(weights, table, 3e-3, 0.9, 0.8, 1e-3)
     random = np.random.RandomState(8)
@@ -72,7 +72,7 @@ def test_forward_alone_updates_nothing(batch):
     """Breaks if fetching the logits, as an evaluation does, also trains."""
     case = tiny_case("c")
     graph = build_graph(case, dtype=tf.float64)
-    with started_session(graph, large_weights(case)) as session:
+    with started_session(graph, start_weights(case)) as session:
         before = read_state(session, graph)
         session.run((graph.logits, graph.costs), {graph.images: batch[0], graph.labels: batch[1]})
         after = read_state(session, graph)
@@ -114,7 +114,7 @@ def executed_and_predicted(case, batch):
     """For each row of the case's schedule, what ran and what should have."""
     graph = build_graph(case)
     table = schedules.parse(case.schedule).table
-    with started_session(graph, large_weights(case)) as session:
+    with started_session(graph, start_weights(case)) as session:
         for row in table:
             executed = executed_operations(graph, session, batch)
             yield convolutions_by_pass(executed, graph), predicted_convolutions(row)
@@ -164,7 +164,7 @@ def test_updates_of_skipped_layers_are_not_executed(batch):
     graph = build_graph(case)
     kinds = {op.name: op.type for op in graph.graph.get_operations()}
     table = schedules.parse("back").table
-    with started_session(graph, large_weights(case)) as session:
+    with started_session(graph, start_weights(case)) as session:
         for row in table:
             executed = executed_operations(graph, session, batch)
             assigned = sum(1 for name in executed if kinds.get(name) == "AssignVariableOp")
@@ -200,7 +200,7 @@ def test_any_batch_size(batch):
     """Breaks if a shape is fixed to the case's batch: the last one of an epoch may be short."""
     case = tiny_case("a", learning_rate=1e-3)
     graph = build_graph(case, dtype=tf.float64)
-    weights = large_weights(case)
+    weights = start_weights(case)
     model = NumpyTrainer(weights, schedules.parse("fair").table, 1e-3, 0.9, 0.9, 1e-8)
     with started_session(graph, weights) as session:
         for size in (4, 1, 3):

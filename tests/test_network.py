@@ -3,7 +3,7 @@
 import numpy as np
 import numpy_model
 import pytest
-from conftest import large_weights, relative_error, tiny_case
+from conftest import start_weights, relative_error, tiny_case
 
 from unfair_bp import schedules
 from unfair_bp.architecture import scaled
@@ -75,7 +75,7 @@ def worst_error_over_rows(gated, batch):
 def test_every_case_and_row_matches_autodiff(name, batch, record_property):
     """Breaks on a wrong factor, sign or order in the chain, or a gate on the wrong layer."""
     case = tiny_case(name)
-    worst = worst_error_over_rows(GatedGradients(case, large_weights(case)), batch)
+    worst = worst_error_over_rows(GatedGradients(case, start_weights(case)), batch)
     record_property("worst_relative_error", worst)
     assert worst <= EXACT
 
@@ -84,13 +84,13 @@ def test_every_case_and_row_matches_autodiff(name, batch, record_property):
 def test_other_schedules_match_autodiff(schedule, batch):
     """Breaks if the chain works for triangles only, as when a gap in a row stops it."""
     case = tiny_case("a", schedule=schedule)
-    assert worst_error_over_rows(GatedGradients(case, large_weights(case)), batch) <= EXACT
+    assert worst_error_over_rows(GatedGradients(case, start_weights(case)), batch) <= EXACT
 
 
 def test_logits_and_gradients_match_the_numpy_model(batch):
     """Breaks if forward and automatic derivative are wrong together, as by a missing pool."""
     case = tiny_case("a")
-    weights = large_weights(case)
+    weights = start_weights(case)
     gated = GatedGradients(case, weights)
     with tf.Session(graph=gated.graph) as session:
         feed = {gated.images: batch[0], gated.labels: batch[1]}
@@ -113,14 +113,14 @@ class SlightlyWrongElu(Elu):
 def test_a_wrong_rule_is_seen(batch):
     """Breaks if the comparison would accept a backward rule that is off by a thousandth."""
     case = tiny_case("c")
-    wrong = GatedGradients(case, large_weights(case), Rules(activation=SlightlyWrongElu))
+    wrong = GatedGradients(case, start_weights(case), Rules(activation=SlightlyWrongElu))
     assert worst_error_over_rows(wrong, batch) > 1e-4
 
 
 def test_a_swapped_schedule_is_seen(batch):
     """Breaks if the comparison would accept the layers of another row."""
     case = tiny_case("c")
-    gated = GatedGradients(case, large_weights(case))
+    gated = GatedGradients(case, start_weights(case))
     with tf.Session(graph=gated.graph) as session:
         stored = gated.run_row(session, schedules.parse("front").table[2], batch)
     stored_layers = [not np.isnan(dw).any() for dw in stored]

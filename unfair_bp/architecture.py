@@ -59,6 +59,11 @@ LAYERS = (
 def scaled(width: float) -> Tuple[LayerSpec, ...]:
     """The network with every channel count times ``width``: never the image's 3 or the 10 outputs.
 
+    A layer whose inputs become fewer starts from weights that are larger by the root of that
+    factor: its outputs are sums over the inputs and so keep the size they have in the post's
+    network. With the post's deviations a quarter of the width would start from logits that are
+    2^8 times smaller, and stay there for epochs.
+
     Args:
         width: 1.0 is the network of the post; 0.25 gives 64, 64, 32, ... channels.
 
@@ -76,7 +81,8 @@ def scaled(width: float) -> Tuple[LayerSpec, ...]:
                 "--width %g leaves layer %d without a channel; give at least %g"
                 % (width, number, 1.0 / narrowest)
             )
-        layers.append(replace(layer, inputs=inputs, outputs=outputs))
+        stddev = layer.stddev * (layer.inputs / inputs) ** 0.5
+        layers.append(replace(layer, inputs=inputs, outputs=outputs, stddev=stddev))
         inputs = outputs
     return tuple(layers)
 
