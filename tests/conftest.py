@@ -12,10 +12,11 @@ TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
 
 
 def relative_error(actual, expected):
-    """Largest difference, relative to the largest expected magnitude."""
+    """Largest difference, relative to the largest expected magnitude; 0 if both are zero."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
-    return float(np.max(np.abs(actual - expected)) / np.max(np.abs(expected)))
+    difference = np.max(np.abs(actual - expected))
+    return float(difference / np.max(np.abs(expected))) if difference != 0 else 0.0
 
 
 def tiny_case(name, **changes):

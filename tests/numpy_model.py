@@ -140,18 +140,29 @@ def cost_and_accuracy(weights, images, labels):
     return float(mean_cross_entropy(logits, labels)), float(accuracy)
 
 
-def gradients(weights, images, labels):
-    """Return (mean cost, list of the nine derivatives of the mean cost by the weights)."""
+def gradients(weights, images, labels, quirks=()):
+    """Return (mean cost, list of the nine derivatives of the mean cost by the weights).
+
+    With quirks, what the scripts of 2018 took for these derivatives.
+    """
     logits, (inputs, z) = forward(weights, images)
     dlogits = mean_cross_entropy_gradient(logits, labels)
+    if "sum-loss" in quirks:
+        dlogits *= len(labels)
     _, H, W, _ = z[-1].shape
     dx = global_average_gradient(dlogits, H, W)
+    if "pool-repeat" in quirks:
+        dx *= H * W
     dw = [None] * LAYERS
     for layer in reversed(range(LAYERS)):
         if layer in POOLED_LAYERS:
             dx = average_pool_gradient(dx)
+            if "pool-repeat" in quirks:
+                dx *= 4.0
         w = np.asarray(weights[layer], dtype=np.float64)
         dz = dx * elu_slope(z[layer])
+        if "elu-slope" in quirks:
+            dz[z[layer] > 0] *= 2.0
         dw[layer] = conv_kernel_gradient(inputs[layer], dz, w.shape[0])
         dx = conv_input_gradient(dz, w)
     return float(mean_cross_entropy(logits, labels)), dw
@@ -164,8 +175,9 @@ class NumpyTrainer:
     has its own moments and its own count of updates; they rest while the layer is skipped.
     """
 
-    def __init__(self, weights, table, learning_rate, beta1, beta2, epsilon):  # noqa: PLR0917
+    def __init__(self, weights, table, learning_rate, beta1, beta2, epsilon, quirks=()):  # noqa: PLR0917
         """Copy the weights, so the caller's arrays are never written."""
+        self.quirks = quirks
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
         self.table = np.array(table, dtype=bool)
         if self.table.ndim != 2 or self.table.shape[1] != LAYERS:
@@ -183,7 +195,7 @@ class NumpyTrainer:
         """Do one iteration; return (cost, accuracy) of the weights as they were before it."""
         row = self.table[self.iteration % len(self.table)]
         before = cost_and_accuracy(self.weights, images, labels)
-        _, dw = gradients(self.weights, images, labels)
+        _, dw = gradients(self.weights, images, labels, self.quirks)
         for layer in range(LAYERS):
             if row[layer]:
                 self._update(layer, dw[layer])
@@ -192,10 +204,14 @@ class NumpyTrainer:
 
     def _update(self, layer, g):
         self.counts[layer] += 1
-        t = self.counts[layer]
+        t = 1 if "adam-constant" in self.quirks else self.counts[layer]
+        stale_m, stale_v = self.m[layer], self.v[layer]
         self.m[layer] = self.beta1 * self.m[layer] + (1.0 - self.beta1) * g
         self.v[layer] = self.beta2 * self.v[layer] + (1.0 - self.beta2) * g * g
-        m_hat = self.m[layer] / (1.0 - self.beta1**t)
-        v_hat = self.v[layer] / (1.0 - self.beta2**t)
+        m, v = self.m[layer], self.v[layer]
+        if "stale-moments" in self.quirks:
+            m, v = stale_m, stale_v
+        m_hat = m / (1.0 - self.beta1**t)
+        v_hat = v / (1.0 - self.beta2**t)
         move = self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
         self.weights[layer] = self.weights[layer] - move

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import start_weights, relative_error, tiny_case
+from conftest import relative_error, start_weights, tiny_case
 from numpy_model import NumpyTrainer
 
 from unfair_bp import graph as graph_module
@@ -26,12 +26,12 @@ def started_session(graph, weights):
 
 def read_state(session, graph):
     """Weights, m, v and counts of all layers, and the step."""
-    weights, states, step = session.run((graph.weights, graph.states, graph.step))
+    layers, step = session.run((graph.layers, graph.step))
     return {
-        "weights": weights,
-        "m": [state.m for state in states],
-        "v": [state.v for state in states],
-        "counts": [state.count for state in states],
+        "weights": [layer.w for layer in layers],
+        "m": [layer.m for layer in layers],
+        "v": [layer.v for layer in layers],
+        "counts": [layer.count for layer in layers],
         "step": [step],
     }
 

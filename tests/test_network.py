@@ -3,7 +3,7 @@
 import numpy as np
 import numpy_model
 import pytest
-from conftest import start_weights, relative_error, tiny_case
+from conftest import relative_error, start_weights, tiny_case
 
 from unfair_bp import schedules
 from unfair_bp.architecture import scaled

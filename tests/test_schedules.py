@@ -83,6 +83,15 @@ def test_costs_are_those_of_the_reference():
     assert round(schedules.parse("front").relative_cost(LAYERS), 3) == 0.942
 
 
+def test_costs_of_a_cycle_on_one_batch_are_those_of_the_reference():
+    """Breaks if activations that are kept are charged for, or ones that are not are left out."""
+    fair_step = schedules.fair_step_flops(LAYERS)
+    cycles = {name: schedules.parse(name).cycle_flops(LAYERS) for name in ("fair", "back", "front")}
+    assert cycles["fair"] == fair_step
+    assert round(cycles["back"] / fair_step, 2) == 2.24
+    assert round(cycles["front"] / fair_step, 2) == 8.48
+
+
 def test_cost_of_rows_by_hand():
     """Breaks if the chain is charged for layers below the lowest updated one, or not for a gap."""
     flops = [layer.flops for layer in LAYERS]

@@ -30,6 +30,17 @@ NUMBER_TYPES = {
 iaa = _import_imgaug()
 
 
+def through_uint8(images: np.ndarray) -> np.ndarray:
+    """What imgaug 0.2.5 made of float images, the quirk ``imgaug-uint8``.
+
+    Its ``Sometimes`` cast the result to uint8 (aleju/imgaug, issue 85), which cuts off fractions.
+
+    scripts:  image -> floor(image): 0 but for values that are exactly 1
+    intent:   image -> image
+    """
+    return images.astype(np.uint8).astype(images.dtype)
+
+
 class Augmenter:
     """Always flip left to right; sometimes shift and rotate; sometimes turn upside down.
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
 
-from unfair_bp import __version__
+from unfair_bp import __version__, quirks
 from unfair_bp.cases import CASES, QUICK, Case, case_named
 from unfair_bp.errors import UsageError
 
@@ -67,7 +67,19 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
         item = FIELDS[name]
         option = "--" + name.replace("_", "-")
         meaning = item.metadata["meaning"]
-        if item.type is bool:
+        if name == "quirks":
+            group = parser.add_mutually_exclusive_group()
+            group.add_argument(
+                "--quirk",
+                action="append",
+                dest=name,
+                metavar="NAME",
+                help=meaning + " (repeatable)",
+            )
+            group.add_argument(
+                "--as-run", action="store_true", help="all quirks that the case's script had"
+            )
+        elif item.type is bool:
             group = parser.add_mutually_exclusive_group()
             group.add_argument(option, action="store_true", default=None, help=meaning)
             group.add_argument("--no-" + option[2:], action="store_false", dest=name, default=None)
@@ -101,6 +113,8 @@ def resolve_case(options: argparse.Namespace) -> Case:
     overrides = dict(QUICK) if getattr(options, "quick", False) else {}
     given = {name: getattr(options, name, None) for name in FIELDS}
     overrides.update({name: value for name, value in given.items() if value is not None})
+    if getattr(options, "as_run", False):
+        overrides["quirks"] = quirks.as_run(options.case)
     return replace(case_named(options.case), **overrides)
 
 

@@ -1,15 +1,15 @@
 """From a case to a TensorFlow graph: one iteration of training, and the forward pass alone."""
 
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from unfair_bp import schedules
+from unfair_bp import optimizers
 from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE, scaled
-from unfair_bp.cases import Case
+from unfair_bp.cases import Case, schedule_of
 from unfair_bp.graph_mode import tf
-from unfair_bp.network import Network, Rules
-from unfair_bp.optimizers import Adam, AdamState
+from unfair_bp.network import Network, Rules, rules_with
+from unfair_bp.optimizers import Adam, LayerState
 
 
 class Graph(NamedTuple):
@@ -21,34 +21,42 @@ class Graph(NamedTuple):
     logits: tf.Tensor  # [N, 10]
     predictions: tf.Tensor  # int64 [N], the class with the largest logit
     costs: tf.Tensor  # [N], cross entropy of each image
-    train: tf.Operation  # one iteration; costs fetched beside it are those before the update
+    train: tf.Operation  # one iteration; what is fetched beside it is from before its first update
     step: tf.Variable  # int64, iterations so far
-    weights: Tuple[tf.Variable, ...]
-    states: Tuple[AdamState, ...]
+    layers: Tuple[LayerState, ...]  # variables
     starts: Tuple[tf.Tensor, ...]  # placeholders of the initial weights
     initializer: tf.Operation
+
+    @property
+    def weights(self) -> Tuple[tf.Variable, ...]:
+        """The weights of each layer."""
+        return tuple(layer.w for layer in self.layers)
 
     def start(self, weights: Sequence[np.ndarray]) -> Dict[tf.Tensor, np.ndarray]:
         """What to feed to ``initializer`` so that training starts from these weights."""
         return dict(zip(self.starts, weights))
 
 
-def build_graph(case: Case, rules: Rules = Rules(), dtype: tf.DType = tf.float32) -> Graph:  # noqa: B008
-    """Build the static graph of a case.
+class _Model(NamedTuple):
+    """What both protocols build an iteration from."""
 
-    An iteration reads every weight once, runs the forward pass, and lets the row
-    ``floormod(step, period)`` of the schedule gate the backward chain and the updates. Every
-    update hangs on the logits and so comes after every read; the step advances after all updates.
+    network: Network
+    adam: Adam
+    table: np.ndarray  # bool [period, layers]
+    layers: List[LayerState]  # variables
+    images: tf.Tensor
+    targets: tf.Tensor
+
+
+def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.float32) -> Graph:
+    """Build the static graph of a case.
 
     Args:
         case: What to run.
-        rules: The classes that the layers are made of.
+        rules: The classes that the layers are made of; the case's own by default.
         dtype: float32, or float64 to check the mathematics.
     """
-    layers = scaled(case.width)
-    schedule = schedules.parse(case.schedule, len(layers))
-    network = Network(layers, rules)
-    adam = Adam(case.learning_rate, case.beta1, case.beta2, case.epsilon)
+    specs = scaled(case.width)
     graph = tf.Graph()
     with graph.as_default():
         images = tf.placeholder(dtype, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS], "images")
@@ -56,47 +64,106 @@ def build_graph(case: Case, rules: Rules = Rules(), dtype: tf.DType = tf.float32
         step = tf.get_variable(
             "step", [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
         )
-        starts, weights, states = [], [], []
-        for number, layer in enumerate(layers, start=1):
+        starts, layers = [], []
+        for number, spec in enumerate(specs, start=1):
             with tf.variable_scope("layer_%d" % number):
-                start = tf.placeholder(dtype, layer.weight_shape, "start")
-                weight = tf.get_variable("weight", initializer=start, use_resource=True)
-                starts.append(start)
-                weights.append(weight)
-                states.append(adam.create_state(weight))
-
-        with tf.name_scope("forward"):
-            reads = [weight.read_value() for weight in weights]
-            logits, caches = network.forward(images, reads)
-            with tf.name_scope("loss"):
-                targets = tf.one_hot(labels, CLASSES, dtype=dtype)
-                costs, loss_cache = network.loss.forward(logits, targets)
-
-        def update(i: int, dw: tf.Tensor) -> tf.Operation:
-            with tf.name_scope("update"):
-                return adam.apply(weights[i], reads[i], states[i], dw)
-
-        with tf.name_scope("schedule"):
-            table = tf.constant(schedule.table, name="table")
-            updated = tf.gather(table, tf.floormod(step.read_value(), schedule.period))
-        with tf.name_scope("backward"):
-            with tf.name_scope("loss"):
-                dlogits = network.loss.input_grad(loss_cache)
-            updates = network.gated_backward(dlogits, caches, updated, update)
+                starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
+                layers.append(optimizers.create_variables(starts[-1]))
+        network = Network(specs, rules or rules_with(case.quirks))
+        adam = Adam(case.learning_rate, case.beta1, case.beta2, case.epsilon, case.quirks)
+        targets = tf.one_hot(labels, CLASSES, dtype=dtype)
+        model = _Model(network, adam, schedule_of(case).table, layers, images, targets)
+        if case.protocol == "per-batch":
+            logits, updates = _whole_cycle(model)
+        else:
+            logits, updates = _one_row(model, step)
         with tf.control_dependencies([updates]):
             train = step.assign_add(1, read_value=False)
+        with tf.name_scope("report"):
+            costs, _ = network.reported_cost.forward(logits, targets)
+            predictions = tf.argmax(logits, axis=1)
 
         return Graph(
             graph=graph,
             images=images,
             labels=labels,
             logits=logits,
-            predictions=tf.argmax(logits, axis=1),
+            predictions=predictions,
             costs=costs,
             train=train,
             step=step,
-            weights=tuple(weights),
-            states=tuple(states),
+            layers=tuple(layers),
             starts=tuple(starts),
             initializer=tf.global_variables_initializer(),
         )
+
+
+def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]:
+    """The per-step protocol: the row ``floormod(step, period)`` of the schedule on each batch.
+
+    Every weight is read once. Every update hangs on the logits and so comes after every read.
+
+    Returns:
+        The logits, and the operation that updates the layers of the row.
+    """
+    with tf.name_scope("forward"):
+        weights = [layer.w.read_value() for layer in model.layers]
+        logits, caches = model.network.forward(model.images, weights)
+
+    def update(i: int, dw: tf.Tensor) -> tf.Operation:
+        with tf.name_scope("update"):
+            variables = model.layers[i]
+            moments = LayerState(weights[i], *(v.read_value() for v in variables[1:]))
+            return optimizers.assign(variables, model.adam.step(moments, dw))
+
+    with tf.name_scope("schedule"):
+        table = tf.constant(model.table, name="table")
+        updated = tf.gather(table, tf.floormod(step.read_value(), len(model.table)))
+    return logits, _backward(model, logits, caches, updated, update)
+
+
+def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
+    """The per-batch protocol: every row of the schedule in turn on the same batch.
+
+    Variables are read once, before the first round, and assigned once, after the last; between,
+    each round works on the values that the last one made, so that data dependencies order them
+    and no two rounds can be merged. A round's forward pass starts at the lowest layer that the
+    last one updated: below it nothing has changed.
+
+    Returns:
+        The logits of the first round, and the operation that assigns the layers.
+    """
+    values = [optimizers.read(layer) for layer in model.layers]
+    first_logits, caches, lowest = None, None, 0
+    for number, row in enumerate(model.table, start=1):
+        with tf.name_scope("round_%d" % number):
+            with tf.name_scope("forward"):
+                weights = [value.w for value in values]
+                logits, caches = model.network.forward(model.images, weights, caches, lowest)
+            if first_logits is None:
+                first_logits = logits
+
+            def update(i: int, dw: tf.Tensor) -> tf.Operation:
+                with tf.name_scope("update"):
+                    values[i] = model.adam.step(values[i], dw)
+                return tf.no_op()
+
+            _backward(model, logits, caches, row, update)
+        lowest = int(np.argmax(row))
+    ever = np.flatnonzero(model.table.any(axis=0))
+    return first_logits, tf.group(*(optimizers.assign(model.layers[i], values[i]) for i in ever))
+
+
+def _backward(
+    model: _Model,
+    logits: tf.Tensor,
+    caches: Sequence,
+    updated: Union[tf.Tensor, np.ndarray],
+    update: Callable[[int, tf.Tensor], tf.Operation],
+) -> tf.Operation:
+    """The gradient at the logits, and the chain down from there."""
+    with tf.name_scope("backward"):
+        with tf.name_scope("loss"):
+            _, cache = model.network.loss.forward(logits, model.targets)
+            dlogits = model.network.loss.input_grad(cache)
+        return model.network.gated_backward(dlogits, caches, updated, update)

@@ -99,6 +99,23 @@ class Elu:
         return dy * (tf.minimum(y, 0) + 1)
 
 
+class EluDoubledSlope(Elu):
+    """ELU with the scripts' slope above zero, the quirk ``elu-slope``.
+
+    They add an elu(0) + 1 = 1, meant for z <= 0 only, to the 1 of z > 0.
+    """
+
+    @staticmethod
+    def input_grad(dy: tf.Tensor, cache: tf.Tensor) -> tf.Tensor:
+        """Return dz as the scripts did.
+
+        scripts:   dz = dy * 2 for z > 0, dy * exp(z) for z <= 0
+        calculus:  dz = dy * 1 for z > 0, dy * exp(z) for z <= 0
+        """
+        y = cache
+        return Elu.input_grad(dy, cache) + dy * tf.cast(y > 0, dy.dtype)
+
+
 class AveragePool2x2:
     """Mean of each 2x2 square of pixels, stride 2.
 
@@ -126,11 +143,29 @@ class AveragePool2x2:
 
         dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c] / 4   for a, b in {0, 1}
         """
+        return AveragePool2x2.repeat(dy / 4, cache)
+
+    @staticmethod
+    def repeat(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Write each pixel of dy [N, H, W, C] into a 2x2 square: [N, 2H, 2W, C]."""
         rows, columns, channels = cache
-        quarter = tf.reshape(dy / 4, [-1, rows, 1, columns, channels])
-        pairs = tf.concat([quarter, quarter], axis=4)  # side by side: [N, H, 1, W, 2C]
+        pixels = tf.reshape(dy, [-1, rows, 1, columns, channels])
+        pairs = tf.concat([pixels, pixels], axis=4)  # side by side: [N, H, 1, W, 2C]
         squares = tf.concat([pairs, pairs], axis=2)  # one above the other: [N, H, 2, W, 2C]
         return tf.reshape(squares, [-1, 2 * rows, 2 * columns, channels])
+
+
+class AveragePool2x2Repeated(AveragePool2x2):
+    """The 2x2 pool with the scripts' backward rule, the quirk ``pool-repeat``."""
+
+    @staticmethod
+    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Return dx as the scripts did.
+
+        scripts:   dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c]       for a, b in {0, 1}
+        calculus:  dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c] / 4   for a, b in {0, 1}
+        """
+        return AveragePool2x2.repeat(dy, cache)
 
 
 class GlobalAveragePool:
@@ -153,9 +188,27 @@ class GlobalAveragePool:
 
         dx[n, i, j, c] = dy[n, c] / (H W)
         """
+        rows, columns, _ = cache
+        return GlobalAveragePool.tile(dy / (rows * columns), cache)
+
+    @staticmethod
+    def tile(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Write dy [N, C] into every pixel: [N, H, W, C]."""
         rows, columns, channels = cache
-        share = tf.reshape(dy / (rows * columns), [-1, 1, 1, channels])
-        return tf.tile(share, [1, rows, columns, 1])
+        return tf.tile(tf.reshape(dy, [-1, 1, 1, channels]), [1, rows, columns, 1])
+
+
+class GlobalAveragePoolTiled(GlobalAveragePool):
+    """The global pool with the scripts' backward rule, the quirk ``pool-repeat``."""
+
+    @staticmethod
+    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Return dx as the scripts did.
+
+        scripts:   dx[n, i, j, c] = dy[n, c]
+        calculus:  dx[n, i, j, c] = dy[n, c] / (H W)
+        """
+        return GlobalAveragePool.tile(dy, cache)
 
 
 class SoftmaxCrossEntropy:
@@ -187,3 +240,37 @@ class SoftmaxCrossEntropy:
         p, targets = cache
         batch = tf.cast(tf.shape(p)[0], p.dtype)
         return (p - targets) / batch
+
+
+class SummedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
+    """Cross entropy with the scripts' derivative, the quirk ``sum-loss``."""
+
+    @staticmethod
+    def input_grad(cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Return the derivative of the summed cost by the logits, as the scripts did.
+
+        scripts:   d sum(cost) / dy[n, k] = p[n, k] - t[n, k]
+        calculus:  d mean(cost) / dy[n, k] = (p[n, k] - t[n, k]) / N
+        """
+        p, targets = cache
+        return p - targets
+
+
+class DoubleSoftmaxCrossEntropy(SoftmaxCrossEntropy):
+    """The cost that the scripts logged, the quirk ``double-softmax-cost``.
+
+    They gave the softmax's result to an operation that takes the softmax again. For ten classes
+    it is never below log(e + 9) - 1 = 1.461. It is reported only; the gradient is another's.
+    """
+
+    @staticmethod
+    def forward(
+        logits: tf.Tensor, targets: tf.Tensor
+    ) -> Tuple[tf.Tensor, Tuple[tf.Tensor, tf.Tensor]]:
+        """Return the cost of each image as the scripts logged it.
+
+        scripts:   cost[n] = cross entropy of softmax(softmax(y[n]))
+        intent:    cost[n] = cross entropy of softmax(y[n])
+        """
+        _, (p, _) = SoftmaxCrossEntropy.forward(logits, targets)
+        return SoftmaxCrossEntropy.forward(p, targets)

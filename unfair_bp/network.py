@@ -1,15 +1,22 @@
 """The nine layers in order: the forward pass, and the backward chain that a schedule gates."""
 
-from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Collection, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
 
 from unfair_bp.architecture import LayerSpec
 from unfair_bp.graph_mode import tf
 from unfair_bp.layers import (
     AveragePool2x2,
+    AveragePool2x2Repeated,
     Convolution,
+    DoubleSoftmaxCrossEntropy,
     Elu,
+    EluDoubledSlope,
     GlobalAveragePool,
+    GlobalAveragePoolTiled,
     SoftmaxCrossEntropy,
+    SummedSoftmaxCrossEntropy,
 )
 
 
@@ -24,6 +31,21 @@ class Rules(NamedTuple):
     pool: Any = AveragePool2x2
     global_pool: Any = GlobalAveragePool
     loss: Any = SoftmaxCrossEntropy
+    reported_cost: Any = SoftmaxCrossEntropy  # its forward rule alone
+
+
+def rules_with(quirks: Collection[str]) -> Rules:
+    """The rules with the named deviations, see :mod:`unfair_bp.quirks`."""
+    rules = Rules()
+    if "elu-slope" in quirks:
+        rules = rules._replace(activation=EluDoubledSlope)
+    if "pool-repeat" in quirks:
+        rules = rules._replace(pool=AveragePool2x2Repeated, global_pool=GlobalAveragePoolTiled)
+    if "sum-loss" in quirks:
+        rules = rules._replace(loss=SummedSoftmaxCrossEntropy)
+    if "double-softmax-cost" in quirks:
+        rules = rules._replace(reported_cost=DoubleSoftmaxCrossEntropy)
+    return rules
 
 
 class Block:
@@ -48,6 +70,12 @@ class Block:
             y, cache = step.forward(y)
             step_caches.append(cache)
         return y, (convolution_cache, step_caches)
+
+    @staticmethod
+    def input_of(cache: Any) -> tf.Tensor:
+        """Return x, which the convolution's derivative needs and therefore keeps."""
+        (x, _), _ = cache
+        return x
 
     def pre_activation_grad(self, dy: tf.Tensor, cache: Any) -> tf.Tensor:
         """Return dz, which both the weight gradient and the input gradient start from."""
@@ -75,26 +103,36 @@ class Network:
 
     def __init__(self, layers: Sequence[LayerSpec], rules: Rules = Rules()) -> None:  # noqa: B008
         self.loss = rules.loss
+        self.reported_cost = rules.reported_cost
         self.blocks = []
         for layer in layers:
             pools = [rules.pool] if layer.pool else []
             self.blocks.append(Block(rules.convolution, [rules.activation, *pools]))
         self.blocks[-1] = Block(rules.convolution, [rules.activation, rules.global_pool])
 
-    def forward(self, images: tf.Tensor, weights: Sequence[tf.Tensor]) -> Tuple[tf.Tensor, List]:
-        """Run every layer once.
+    def forward(
+        self,
+        images: tf.Tensor,
+        weights: Sequence[tf.Tensor],
+        earlier: Optional[Sequence[Any]] = None,
+        first: int = 0,
+    ) -> Tuple[tf.Tensor, List]:
+        """Run every layer, or only the last ones where the first are known to be unchanged.
 
         Args:
             images: ``[N, H, W, 3]``.
             weights: One tensor for each layer, ``[k, k, C, D]``.
+            earlier: The caches of another pass over the same images.
+            first: Index of the first layer whose weights are not those of that pass.
 
         Returns:
             The logits ``[N, classes]``, and one cache for each layer.
         """
-        y, caches = images, []
-        for i, (block, w) in enumerate(zip(self.blocks, weights)):
+        caches = list(earlier[:first]) if earlier else []
+        y = self.blocks[first].input_of(earlier[first]) if earlier else images
+        for i in range(len(caches), len(self.blocks)):
             with tf.name_scope("layer_%d" % (i + 1)):
-                y, cache = block.forward(y, w)
+                y, cache = self.blocks[i].forward(y, weights[i])
             caches.append(cache)
         return y, caches
 
@@ -102,7 +140,7 @@ class Network:
         self,
         dlogits: tf.Tensor,
         caches: Sequence[Any],
-        updated: tf.Tensor,
+        updated: Union[tf.Tensor, np.ndarray],
         update: Callable[[int, tf.Tensor], tf.Operation],
     ) -> tf.Operation:
         """Run the chain of gradients from the last layer down, as far as this iteration needs it.
@@ -115,7 +153,8 @@ class Network:
         Args:
             dlogits: Derivative of the cost by the logits, ``[N, classes]``.
             caches: What :meth:`forward` returned.
-            updated: bool ``[layers]``, this iteration's row of the schedule.
+            updated: bool ``[layers]``, this iteration's row of the schedule. A NumPy row, known
+                when the graph is built, needs no ``tf.cond``: the other branches are not built.
             update: Given a layer's index (from 0) and its dw, returns the operation that updates
                 the layer. It is called once for each layer, inside the layer's branch.
 
@@ -123,9 +162,13 @@ class Network:
             The operation that runs the chain and the updates.
         """
         top = len(self.blocks) - 1
-        with tf.name_scope("gates"):
-            here = tf.unstack(updated)
-            below = [tf.reduce_any(updated[:i]) for i in range(top + 1)]
+        if isinstance(updated, np.ndarray):
+            here = list(updated)
+            below = [updated[:i].any() for i in range(top + 1)]
+        else:
+            with tf.name_scope("gates"):
+                here = tf.unstack(updated)
+                below = [tf.reduce_any(updated[:i]) for i in range(top + 1)]
 
         def chain(dy: tf.Tensor, i: int) -> tf.Operation:
             block, cache = self.blocks[i], caches[i]
@@ -143,9 +186,18 @@ class Network:
             with tf.name_scope("layer_%d" % (i + 1)):
                 with tf.name_scope("pre_activation_grad"):
                     dz = block.pre_activation_grad(dy, cache)
-                steps = [tf.cond(here[i], update_here, tf.no_op)]
+                steps = [_when(here[i], update_here)]
                 if i > 0:
-                    steps.append(tf.cond(below[i], go_below, tf.no_op))
+                    steps.append(_when(below[i], go_below))
                 return tf.group(*steps)
 
         return chain(dlogits, top)
+
+
+def _when(
+    condition: Union[tf.Tensor, np.bool_], branch: Callable[[], tf.Operation]
+) -> tf.Operation:
+    """Run a branch if the condition holds: decided by the graph, or here if it is known."""
+    if isinstance(condition, np.bool_):
+        return branch() if condition else tf.no_op()
+    return tf.cond(condition, branch, tf.no_op)

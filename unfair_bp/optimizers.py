@@ -1,19 +1,81 @@
 """Adam, applied to one layer at a time."""
 
-from typing import NamedTuple
+from typing import Any, Callable, Collection, NamedTuple, Tuple
 
 from unfair_bp.graph_mode import tf
 
+Pair = Tuple[tf.Tensor, tf.Tensor]
 
-class AdamState(NamedTuple):
-    """What Adam remembers of one layer, as resource variables.
+
+class LayerState(NamedTuple):
+    """What training changes of one layer: resource variables, or their values.
 
     A layer that is skipped keeps all of it, bit for bit.
     """
 
-    m: tf.Variable  # decaying mean of the gradient, shape of the weights
-    v: tf.Variable  # decaying mean of its square, shape of the weights
-    count: tf.Variable  # how often this layer has been updated, int64 scalar
+    w: Any  # weights, [k, k, C, D]
+    m: Any  # decaying mean of the gradient, [k, k, C, D]
+    v: Any  # decaying mean of its square, [k, k, C, D]
+    count: Any  # how often this layer has been updated, int64 scalar
+
+
+def create_variables(start: tf.Tensor) -> LayerState:
+    """Create a layer's variables: weights from ``start``, no mean, no square, never updated."""
+    zeros = tf.zeros_like(start)
+    values = LayerState(w=start, m=zeros, v=zeros, count=tf.zeros([], tf.int64))
+    names = LayerState(w="weight", m="m", v="v", count="count")
+    return LayerState(
+        *(
+            tf.get_variable(name, initializer=value, trainable=name == "weight", use_resource=True)
+            for name, value in zip(names, values)
+        )
+    )
+
+
+def read(variables: LayerState) -> LayerState:
+    """Read a layer's variables."""
+    return LayerState(*(variable.read_value() for variable in variables))
+
+
+def assign(variables: LayerState, values: LayerState) -> tf.Operation:
+    """Assign a layer's variables."""
+    return tf.group(
+        *(variable.assign(value, read_value=False) for variable, value in zip(variables, values))
+    )
+
+
+def bias_corrections(beta1: float, beta2: float, t: tf.Tensor) -> Pair:
+    """How far m and v are from their zero start after t updates: 1 - beta1^t and 1 - beta2^t."""
+    return 1 - beta1**t, 1 - beta2**t
+
+
+def constant_corrections(beta1: float, beta2: float, t: tf.Tensor) -> Pair:
+    """The scripts' corrections, the quirk ``adam-constant``; t does not matter.
+
+    scripts:   1 - beta1,     1 - beta2
+    algorithm: 1 - beta1^t,   1 - beta2^t
+    """
+    one = tf.ones_like(t)
+    return (1 - beta1) * one, (1 - beta2) * one
+
+
+def current_moments(before: Pair, after: Pair) -> Pair:
+    """The moments that move the weights: those that this gradient has entered."""
+    del before
+    return after
+
+
+def stale_moments(before: Pair, after: Pair) -> Pair:
+    """The moments that move the weights in the scripts, the quirk ``stale-moments``.
+
+    Nothing ordered their weight update after the assignment of m and v, and it came before: the
+    weights move by the moments of the update before, and not at all on the first.
+
+    scripts:   w[t] = w[t-1] - step(m[t-1], v[t-1])
+    algorithm: w[t] = w[t-1] - step(m[t], v[t])
+    """
+    del after
+    return before
 
 
 class Adam:
@@ -32,53 +94,43 @@ class Adam:
         beta1: Decay of m, 0 <= beta1 < 1.
         beta2: Decay of v, 0 <= beta2 < 1.
         epsilon: Guard against division by zero.
+        quirks: Names of deviations, see :mod:`unfair_bp.quirks`.
 
     Reference: Kingma and Ba, Adam: a method for stochastic optimization, 2015, algorithm 1.
     """
 
     def __init__(
-        self, learning_rate: float, beta1: float = 0.9, beta2: float = 0.9, epsilon: float = 1e-8
+        self,
+        learning_rate: float,
+        beta1: float = 0.9,
+        beta2: float = 0.9,
+        epsilon: float = 1e-8,
+        quirks: Collection[str] = (),
     ) -> None:
         self.learning_rate = learning_rate
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
-
-    @staticmethod
-    def create_state(weight: tf.Variable) -> AdamState:
-        """Create the variables for a layer: no mean, no square, never updated."""
-        shape, dtype = weight.shape, weight.dtype.base_dtype
-        zeros = tf.zeros_initializer()
-        return AdamState(
-            m=tf.get_variable("m", shape, dtype, zeros, trainable=False, use_resource=True),
-            v=tf.get_variable("v", shape, dtype, zeros, trainable=False, use_resource=True),
-            count=tf.get_variable("count", [], tf.int64, zeros, trainable=False, use_resource=True),
+        self._corrections: Callable[[float, float, tf.Tensor], Pair] = (
+            constant_corrections if "adam-constant" in quirks else bias_corrections
+        )
+        self._moments: Callable[[Pair, Pair], Pair] = (
+            stale_moments if "stale-moments" in quirks else current_moments
         )
 
-    def apply(
-        self, weight: tf.Variable, w: tf.Tensor, state: AdamState, dw: tf.Tensor
-    ) -> tf.Operation:
-        """Update one layer.
+    def step(self, layer: LayerState, dw: tf.Tensor) -> LayerState:
+        """Return what an update makes of a layer; assigns nothing.
 
         Args:
-            weight: The layer's variable.
-            w: Its value, as read at the start of the iteration.
-            state: The layer's state.
-            dw: Derivative of the cost by w.
-
-        Returns:
-            The operation that assigns the weights, m, v and the count.
+            layer: The values before.
+            dw: Derivative of the cost by the weights.
         """
-        count = state.count.read_value() + 1
-        t = tf.cast(count, w.dtype)
-        m = self.beta1 * state.m.read_value() + (1 - self.beta1) * dw
-        v = self.beta2 * state.v.read_value() + (1 - self.beta2) * tf.square(dw)
-        m_corrected = m / (1 - self.beta1**t)
-        v_corrected = v / (1 - self.beta2**t)
-        step = self.learning_rate * m_corrected / (tf.sqrt(v_corrected) + self.epsilon)
-        return tf.group(
-            weight.assign(w - step, read_value=False),
-            state.m.assign(m, read_value=False),
-            state.v.assign(v, read_value=False),
-            state.count.assign(count, read_value=False),
+        count = layer.count + 1
+        m = self.beta1 * layer.m + (1 - self.beta1) * dw
+        v = self.beta2 * layer.v + (1 - self.beta2) * tf.square(dw)
+        m_used, v_used = self._moments((layer.m, layer.v), (m, v))
+        m_correction, v_correction = self._corrections(
+            self.beta1, self.beta2, tf.cast(count, dw.dtype)
         )
+        direction = (m_used / m_correction) / (tf.sqrt(v_used / v_correction) + self.epsilon)
+        return LayerState(layer.w - self.learning_rate * direction, m, v, count)

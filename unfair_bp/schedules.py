@@ -54,6 +54,18 @@ class Schedule:
         cycles, rest = divmod(iterations, self.period)
         return cycles * int(rows.sum()) + int(rows[:rest].sum())
 
+    def cycle_flops(self, layers: Sequence[LayerSpec]) -> int:
+        """Floating-point operations of a whole cycle on one batch, per image.
+
+        Between two rows, the activations below the lowest layer that the first of them updated
+        are kept, so that only the layers from there on run forward again.
+        """
+        flops, lowest = 0, 0
+        for row in self.table:
+            flops += forward_flops(layers[lowest:]) + backward_flops(layers, row)
+            lowest = int(np.argmax(row))
+        return flops
+
     def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
         """Mean floating-point operations of an iteration, relative to updating every layer."""
         return float(self.row_flops(layers).mean()) / fair_step_flops(layers)

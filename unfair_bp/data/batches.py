@@ -2,7 +2,7 @@
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Iterable, Iterator, NamedTuple, TypeVar
+from typing import Callable, Iterable, Iterator, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -53,26 +53,30 @@ def training_batches(
         epoch: Counted from 0.
         start: First iteration, counted from 0.
     """
-    augmenter = None
-    if case.augment:
-        from unfair_bp.augment import Augmenter  # noqa: PLC0415 - imgaug takes seconds to import
-
-        augmenter = Augmenter()
+    augment = _augmentation(case) if case.augment else None
     order = _random(case, ORDER, epoch).permutation(len(images))
     clean = clean_per_batch(case)
     for iteration in range(start, iterations_per_epoch(case, len(images))):
         chosen = order[iteration * clean : (iteration + 1) * clean]
         batch = Batch(scale(images[chosen]), labels[chosen])
-        if augmenter is not None:
-            augmented = augmenter(
-                batch.images, _random(case, AUGMENT, epoch, iteration).randint(2**31)
-            )
+        if augment is not None:
+            seed = _random(case, AUGMENT, epoch, iteration).randint(2**31)
             mixed = _random(case, MIX, epoch, iteration).permutation(2 * len(chosen))
             batch = Batch(
-                np.concatenate([batch.images, augmented])[mixed],
+                np.concatenate([batch.images, augment(batch.images, seed)])[mixed],
                 np.concatenate([batch.labels, batch.labels])[mixed],
             )
         yield batch
+
+
+def _augmentation(case: Case) -> Callable[[np.ndarray, int], np.ndarray]:
+    """The function that makes augmented copies of images, given a seed."""
+    from unfair_bp.augment import Augmenter, through_uint8  # noqa: PLC0415 - imports imgaug
+
+    augmenter = Augmenter()
+    if "imgaug-uint8" in case.quirks:
+        return lambda images, seed: through_uint8(augmenter(images, seed))
+    return augmenter
 
 
 def _random(case: Case, *stream: int) -> np.random.RandomState:

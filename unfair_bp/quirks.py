@@ -1,0 +1,127 @@
+"""The ledger: where the scripts of 2018 deviate from calculus or from what the post intends.
+
+Each entry is a switch, ``--quirk NAME``; ``--as-run`` turns on those that a case's script had. The
+rule itself stands beside the true one, in the module that ``where`` names. Found by reading the
+published scripts and by running their graph on TensorFlow 1.8, 1.15 and 2.21.
+"""
+
+import sys
+import textwrap
+from typing import Dict, NamedTuple, Sequence, Tuple
+
+from unfair_bp.errors import UsageError
+
+
+class Quirk(NamedTuple):
+    """One deviation."""
+
+    scripts: str  # what they computed
+    truth: str  # what calculus says, or the post intends
+    cases: str  # letters of the cases whose script had it
+    where: str  # both rules, as a path in the package
+
+
+LEDGER: Dict[str, Quirk] = {
+    "elu-slope": Quirk(
+        scripts="the derivative of ELU is 2 for z > 0",
+        truth="1 for z > 0, exp(z) for z <= 0",
+        cases="cdef",
+        where="layers.EluDoubledSlope",
+    ),
+    "pool-repeat": Quirk(
+        scripts="a pool's gradient is repeated into each of its pixels: 2x2, and 8x8 at the end",
+        truth="it is shared among them: divided by 4, and by 64",
+        cases="cdef",
+        where="layers.AveragePool2x2Repeated, layers.GlobalAveragePoolTiled",
+    ),
+    "sum-loss": Quirk(
+        scripts="the gradient at the logits is softmax - y, that of the summed cost",
+        truth="(softmax - y) / batch, that of the mean",
+        cases="cdef",
+        where="layers.SummedSoftmaxCrossEntropy",
+    ),
+    "adam-constant": Quirk(
+        scripts="Adam divides m and v by 1 - beta at every step: with betas of 0.9 a learning rate "
+        "sqrt(10) = 3.16 times as large",
+        truth="by 1 - beta^t",
+        cases="cdef",
+        where="optimizers.constant_corrections",
+    ),
+    "stale-moments": Quirk(
+        scripts="the weights move by m and v of the iteration before, so not at all on the first",
+        truth="by this iteration's",
+        cases="cdef",
+        where="optimizers.stale_moments",
+    ),
+    "double-softmax-cost": Quirk(
+        scripts="the logged cost is the cross entropy of softmax(softmax(logits)), at least 1.461; "
+        "the gradient is not affected",
+        truth="of softmax(logits)",
+        cases="cdef",
+        where="layers.DoubleSoftmaxCrossEntropy",
+    ),
+    "imgaug-uint8": Quirk(
+        scripts="augmented images were cast to uint8: black but for pixels that were exactly 1",
+        truth="floats stay floats",
+        cases="bdf",
+        where="augment.through_uint8",
+    ),
+    "collapsed-rounds": Quirk(
+        scripts="TensorFlow merged the nine rounds, which all read the same weights, into one: "
+        "every layer is updated once per batch, whatever the schedule",
+        truth="every round sees the weights that the last one left",
+        cases="cdef",
+        where="cases.schedule_of",
+    ),
+}
+
+
+def as_run(case: str) -> Tuple[str, ...]:
+    """Names of the quirks that a case's script had.
+
+    The scripts of a and b used TensorFlow's own gradients and Adam.
+    """
+    return tuple(name for name, quirk in LEDGER.items() if case in quirk.cases)
+
+
+def check(names: Sequence[str]) -> None:
+    """Make sure that these are quirks, each named once.
+
+    Raises:
+        UsageError: If one is not in the ledger, or stands there twice.
+    """
+    for name in names:
+        if name not in LEDGER:
+            raise UsageError("--quirk %r is not known; give one of %s" % (name, ", ".join(LEDGER)))
+        if list(names).count(name) > 1:
+            raise UsageError("--quirk %s is given twice; give each once" % name)
+
+
+def as_text() -> str:
+    """The ledger as a table."""
+    width = max(len(name) for name in LEDGER)
+    lines = ["%-*s  cases  scripts / truth / where" % (width, "quirk")]
+    for name, quirk in LEDGER.items():
+        label = "%-*s  %-5s  " % (width, name, quirk.cases)
+        for text in (quirk.scripts, quirk.truth, "unfair_bp." + quirk.where):
+            lines += textwrap.wrap(
+                text, 100, initial_indent=label, subsequent_indent=" " * (len(label) + 2)
+            )
+            label = " " * len(label)
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the ledger; returns the exit status."""
+    from unfair_bp import commandline  # noqa: PLC0415 - it imports the cases, which import this
+
+    def show(words: Sequence[str]) -> int:
+        commandline.Parser(prog="python -m unfair_bp.quirks", description=__doc__).parse_args(words)
+        print(as_text())
+        return 0
+
+    return commandline.run(show, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
