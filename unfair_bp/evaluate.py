@@ -15,7 +15,7 @@ from unfair_bp.architecture import LayerSpec, scaled
 from unfair_bp.cases import Case
 from unfair_bp.data.batches import scale
 from unfair_bp.errors import UsageError
-from unfair_bp.runs import CHECKPOINTS, RunDirectory
+from unfair_bp.runs import RunDirectory
 
 ACTIVATION_BYTES = 64 * 2**20  # of the widest layer: large batches, small enough for any machine
 
@@ -115,9 +115,6 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.graph import build_graph  # noqa: PLC0415
     from unfair_bp.graph_mode import tf  # noqa: PLC0415
 
-    checkpoint = tf.train.latest_checkpoint(run.file(CHECKPOINTS))
-    if checkpoint is None:
-        raise UsageError("%s holds no checkpoint; train it first" % run.path)
     dataset = sources.load(case, options.data_dir)
     if dataset.fingerprint() != config["data"]["sha256"]:
         raise UsageError(
@@ -129,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
         saver = tf.train.Saver([*graph.weights, graph.step])
     graph.graph.finalize()
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
-        saver.restore(session, checkpoint)
+        sessions.restore(session, saver, run)
         with tqdm(total=len(dataset.test_images), unit="image", disable=None, leave=False) as bar:
             evaluation = evaluate(
                 session,

@@ -19,8 +19,11 @@ def commit() -> Optional[str]:
     here = os.path.dirname(os.path.abspath(__file__))
 
     def git(*words: str) -> str:
+        # Reading must not take locks: somebody may be committing while a run starts.
         return subprocess.check_output(
-            ["git", "-C", here, *words], stderr=subprocess.DEVNULL, universal_newlines=True
+            ["git", "--no-optional-locks", "-C", here, *words],
+            stderr=subprocess.DEVNULL,
+            universal_newlines=True,
         ).strip()
 
     try:

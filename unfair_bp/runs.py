@@ -11,6 +11,7 @@
 A file is written beside its place and then renamed, so that a reader never sees half of one.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -33,6 +34,7 @@ WEIGHTS_BEFORE = "weights_before.npz"
 WEIGHTS_AFTER = "weights_after.npz"
 CHECKPOINTS = "checkpoints"
 FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER)
+DATA_FACTS = {"name", "training_images", "test_images", "sha256"}  # of the data set, in config.json
 GROWS = ("epochs",)  # what a resumed run may have more of
 
 
@@ -62,7 +64,8 @@ class EpochMetrics(NamedTuple):
         values: List[Any] = []
         for value in self:
             values.extend(value if isinstance(value, tuple) else [value])
-        return [repr(value) if isinstance(value, float) else str(value) for value in values]
+        # NumPy's own float64 is a float as well, but not one whose repr is a number.
+        return [repr(float(value)) if isinstance(value, float) else str(value) for value in values]
 
     @classmethod
     def from_row(cls, row: Dict[str, str]) -> "EpochMetrics":
@@ -103,7 +106,9 @@ class RunDirectory:
                 to resume, something that is not a run, or no permission to write.
         """
         if self.exists:
-            if not (resume or overwrite):
+            if overwrite:
+                self.read_config()  # another program's config.json is not ours to replace
+            elif not resume:
                 raise UsageError(
                     "%s holds a run already; give --resume to go on with it, --overwrite to "
                     "replace it, or another --run-dir" % self.path
@@ -145,7 +150,8 @@ class RunDirectory:
     def create(self, config: Dict[str, Any], record: str) -> None:
         """Create the directory with its configuration, removing the run that it held."""
         for name in FILES:
-            if os.path.exists(self.file(name)):
+            # The configuration stays until it is replaced: it marks the directory as a run's.
+            if name != CONFIG and os.path.exists(self.file(name)):
                 os.remove(self.file(name))
         shutil.rmtree(self.file(CHECKPOINTS), ignore_errors=True)
         try:
@@ -160,10 +166,11 @@ class RunDirectory:
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
         """Note that the run was resumed, perhaps for more epochs."""
+        earlier = b""
+        with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
+            earlier = file.read() + b"\n"
         self.write_config(config)
-        with open(self.file(COMMAND), "rb") as file:
-            earlier = file.read()
-        self._write(COMMAND, earlier + b"\n" + record.encode())
+        self._write(COMMAND, earlier + record.encode())
 
     def read_config(self) -> Dict[str, Any]:
         """The configuration of the run.
@@ -175,12 +182,15 @@ class RunDirectory:
             with open(self.file(CONFIG), encoding="utf-8") as file:
                 config = json.load(file)
             Case(**config["case"])
+            missing = DATA_FACTS.difference(config["data"])
+            if missing:
+                raise ValueError("data has no %s" % min(missing))
         except OSError as error:
             raise UsageError(
                 "%s is not a run directory: it has no readable %s; give the directory that "
                 "unfair_bp.train wrote" % (self.path, CONFIG)
             ) from error
-        except (ValueError, KeyError, TypeError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(CONFIG), error)
             ) from error
@@ -200,11 +210,18 @@ class RunDirectory:
             return []
         try:
             with open(self.file(METRICS), newline="", encoding="utf-8") as file:
-                return [EpochMetrics.from_row(row) for row in csv.DictReader(file)]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+                text = file.read()
+            if not text.endswith("\n"):
+                raise ValueError("its last line is cut off")
+            rows = csv.DictReader(io.StringIO(text, newline=""))
+            metrics = [EpochMetrics.from_row(row) for row in rows]
+            if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
+                raise ValueError("its epochs are not 1, 2, 3, ...")
+        except (OSError, csv.Error, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(METRICS), error)
             ) from error
+        return metrics
 
     def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
         """Write metrics.csv and training.txt, all epochs anew."""

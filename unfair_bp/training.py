@@ -81,7 +81,7 @@ class Trainer:
 
         Raises:
             Interrupted: On Ctrl-C, after saving.
-            UsageError: If the run to resume holds no checkpoint.
+            UsageError: If the run to resume holds no checkpoint, or is damaged.
         """
         config = sessions.config(self.case)
         with tf.Session(graph=self.graph.graph, config=config) as session:
@@ -220,17 +220,16 @@ class Trainer:
         )
 
     def _restore(self, session: tf.Session) -> None:
-        newest = tf.train.latest_checkpoint(self.run.file(runs.CHECKPOINTS))
-        if newest is None:
-            raise UsageError(
-                "%s holds no checkpoint to resume from; give --overwrite to start again"
-                % self.run.path
-            )
-        self._saver.restore(session, newest)
-        epochs, images, cost, correct, seconds = session.run(self._saved)
+        sessions.restore(session, self._saver, self.run)
+        epochs, images, cost, correct, seconds = session.run(self._saved).tolist()
         self.progress = Progress(int(epochs), int(images), cost, int(correct), seconds)
         # A row is written before the checkpoint that ends its epoch, so there may be one too many.
         self.metrics = self.run.read_metrics()[: self.progress.epochs]
+        if len(self.metrics) < self.progress.epochs:
+            raise UsageError(
+                "%s lacks some of the %d finished epochs; train again with --overwrite"
+                % (self.run.file(runs.METRICS), self.progress.epochs)
+            )
 
 
 @contextlib.contextmanager
