@@ -258,7 +258,8 @@ def default_path(case: Case) -> str:
 def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:
     """What config.json holds: everything that the result depends on."""
     return {
-        "case": asdict(case),
+        # As it is read back: JSON has lists only.
+        "case": {**asdict(case), "quirks": list(case.quirks)},
         "data": {
             "name": dataset.name,
             "training_images": len(dataset.train_images),

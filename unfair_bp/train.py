@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     print("case")
     print(cases.as_text(case))
     print("layers")
-    print(layer_table(scaled(case.width), schedules.parse(case.schedule)), flush=True)
+    print(layer_table(scaled(case.width), cases.schedule_of(case)), flush=True)
 
     from unfair_bp.data import sources  # noqa: PLC0415 - --help answers at once
 

@@ -9,9 +9,9 @@ from typing import Callable, Iterator, List, NamedTuple, Optional
 import numpy as np
 from tqdm import tqdm
 
-from unfair_bp import provenance, runs, schedules, sessions
+from unfair_bp import provenance, runs, sessions
 from unfair_bp.architecture import initial_weights, scaled
-from unfair_bp.cases import Case
+from unfair_bp.cases import Case, schedule_of
 from unfair_bp.data.batches import iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
@@ -54,7 +54,7 @@ class Trainer:
         self.dataset = dataset
         self.run = run
         self.layers = scaled(case.width)
-        self.schedule = schedules.parse(case.schedule)
+        self.schedule = schedule_of(case)
         self.iterations_per_epoch = iterations_per_epoch(case, len(dataset.train_images))
         self.images_per_epoch = len(dataset.train_images) * (2 if case.augment else 1)
         self.graph = build_graph(case)
@@ -176,7 +176,7 @@ class Trainer:
             test_accuracy=test.accuracy,
             seconds=round(progress.seconds, 3),
             iterations=iterations,
-            updates=tuple(int(session.run(state.count)) for state in self.graph.states),
+            updates=tuple(int(layer.count) for layer in session.run(self.graph.layers)),
             flops=self._flops(progress.epochs + 1),
         )
         self.metrics.append(row)
@@ -201,6 +201,8 @@ class Trainer:
 
         The last batch of an epoch may lack some images.
         """
+        if self.case.protocol == "per-batch":
+            return epochs * self.images_per_epoch * self.schedule.cycle_flops(self.layers)
         iterations = epochs * self.iterations_per_epoch
         flops = self.case.batch_size * self.schedule.flops(self.layers, iterations)
         lacking = self.case.batch_size * self.iterations_per_epoch - self.images_per_epoch
