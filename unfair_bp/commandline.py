@@ -77,7 +77,10 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
                 help=meaning + " (repeatable)",
             )
             group.add_argument(
-                "--as-run", action="store_true", help="all quirks that the case's script had"
+                "--as-run",
+                action="store_true",
+                default=None,
+                help="the quirks that the case's script had, all of them",
             )
         elif item.type is bool:
             group = parser.add_mutually_exclusive_group()

@@ -1,0 +1,295 @@
+"""Options, help, errors and exit statuses that all commands share, and the schedule command."""
+
+import argparse
+import io
+import os
+import sys
+from dataclasses import asdict, fields, replace
+
+import commands
+import pytest
+
+from unfair_bp import commandline, quirks, schedule, train
+from unfair_bp.cases import CASES, QUICK, Case
+from unfair_bp.errors import UsageError
+
+# For each option a value that is not the default of any case.
+VALUES = {
+    "schedule": ("9;8-9", "9;8-9"),
+    "augment": (None, True),
+    "epochs": ("7", 7),
+    "batch_size": ("32", 32),
+    "learning_rate": ("2e-3", 0.002),
+    "beta1": ("0.5", 0.5),
+    "beta2": ("0.999", 0.999),
+    "epsilon": ("1e-6", 1e-6),
+    "protocol": ("per-batch", "per-batch"),
+    "quirks": ("sum-loss", ("sum-loss",)),
+    "seed": ("0", 0),
+    "width": ("0.5", 0.5),
+    "data": ("shapes", "shapes"),
+    "train_size": ("123", 123),
+    "test_size": ("45", 45),
+    "threads": ("3", 3),
+}
+
+
+def resolve(*arguments):
+    parser = commandline.Parser(prog="test", description="")
+    commandline.add_case(parser)
+    commandline.add_quick(parser)
+    commandline.add_fields(parser)
+    return commandline.resolve_case(parser.parse_args(arguments))
+
+
+def option(name):
+    return "--quirk" if name == "quirks" else "--" + name.replace("_", "-")
+
+
+# --- options
+
+
+def test_every_field_has_an_option():
+    """Breaks if a field is added to the case and these tests, or the command line, forget it."""
+    assert set(VALUES) == {item.name for item in fields(Case)} - {"name", "question"}
+    help_text = " ".join(train_help().split())
+    for item in fields(Case):
+        if item.name in VALUES:
+            assert " %s " % option(item.name) in help_text
+            # argparse breaks lines at hyphens too.
+            assert "".join(item.metadata["meaning"].split()) in "".join(help_text.split())
+
+
+def train_help():
+    out, sys.stdout = sys.stdout, io.StringIO()
+    try:
+        with pytest.raises(SystemExit) as exit_info:
+            train.main(["--help"])
+        assert exit_info.value.code == 0
+        return sys.stdout.getvalue()
+    finally:
+        sys.stdout = out
+
+
+@pytest.mark.parametrize("name", sorted(VALUES))
+def test_an_option_changes_its_field_alone(name):
+    """Breaks if an option is ignored, read as another type, or touches another field."""
+    text, value = VALUES[name]
+    words = [option(name)] if text is None else [option(name), text]
+    resolved = resolve("--case", "c", *words)
+    assert resolved == replace(CASES["c"], **{name: value})
+    assert type(getattr(resolved, name)) is type(value)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_without_options_a_case_is_itself(name):
+    """Breaks if an option's default replaces a case's value."""
+    assert resolve("--case", name) == CASES[name]
+    assert resolve() == CASES["a"]
+
+
+def test_augmentation_can_be_taken_from_a_case():
+    """Breaks if --no-augment is lost because False looks like an option that was not given."""
+    assert resolve("--case", "d", "--no-augment") == replace(CASES["d"], augment=False)
+    with pytest.raises(UsageError, match="not allowed with"):
+        resolve("--augment", "--no-augment")
+
+
+def test_zero_is_a_value():
+    """Breaks if a falsy value is taken for an option that was not given."""
+    assert resolve("--seed", "0", "--beta1", "0").seed == 0
+    assert resolve("--seed", "0", "--beta1", "0").beta1 == 0.0
+
+
+def test_quick_and_what_is_given_beside_it():
+    """Breaks if --quick changes nothing, changes other fields, or wins over an explicit option."""
+    quick = resolve("--case", "e", "--quick")
+    assert quick == replace(CASES["e"], **QUICK)
+    assert {name for name, value in asdict(quick).items() if asdict(CASES["e"])[name] != value} == {
+        "data",
+        "width",
+        "epochs",
+        "learning_rate",
+    }
+    for words in (["--quick", "--epochs", "1"], ["--epochs", "1", "--quick"]):
+        assert resolve("--case", "e", *words) == replace(quick, epochs=1)
+    post = ["--width", "1", "--data", "cifar10", "--epochs", "50", "--learning-rate", "1e-4"]
+    assert resolve("--quick", *post) == CASES["a"]
+
+
+def test_quirks():
+    """Breaks if only the last quirk counts, or --as-run is not what the case's script had."""
+    both = resolve("--case", "c", "--quirk", "sum-loss", "--quirk", "elu-slope")
+    assert both.quirks == ("sum-loss", "elu-slope")
+    assert resolve("--case", "b", "--as-run").quirks == ("imgaug-uint8",)
+    assert resolve("--case", "a", "--as-run") == CASES["a"]
+    assert len(resolve("--case", "f", "--as-run").quirks) == len(quirks.LEDGER)
+    with pytest.raises(UsageError, match="not allowed with"):
+        resolve("--as-run", "--quirk", "sum-loss")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--epoch", "3"], "--epoch"),  # no abbreviations
+        (["--learning-rate"], "--learning-rate"),
+        (["--seed", "x"], "'x'"),
+        (["--epochs", "1.5"], "'1.5'"),
+        (["stray"], "stray"),
+    ],
+)
+def test_bad_options_are_usage_errors(words, named):
+    """Breaks if argparse prints its usage and exits by itself, or accepts an abbreviation."""
+    with pytest.raises(UsageError, match="--help lists the options") as error:
+        resolve(*words)
+    assert named in str(error.value)
+
+
+# --- errors and exit statuses
+
+
+def test_a_usage_error_is_one_line_and_status_2(capsys):
+    """Breaks if a message that spans lines is printed as it is, or on standard output."""
+
+    def main(arguments):
+        raise UsageError("two\nlines\tand  %s" % arguments[0])
+
+    assert commandline.run(main, ["words"]) == 2
+    assert capsys.readouterr() == ("", "error: two lines and words\n")
+
+
+def test_interruption_is_one_line_and_status_130(capsys):
+    """Breaks if Ctrl-C, where nothing can be saved, ends in a traceback."""
+
+    def main(arguments):
+        raise KeyboardInterrupt
+
+    assert commandline.run(main, []) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_status_is_the_commands(capsys):
+    """Breaks if the status of a command is lost, or a bug is hidden as if the user had erred."""
+    assert commandline.run(lambda arguments: 17, []) == 17
+    with pytest.raises(ZeroDivisionError):
+        commandline.run(lambda arguments: 1 // 0, [])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path):
+    """Breaks if `command | head -1` ends in a traceback."""
+    words = ["-m", "unfair_bp.schedule", "--schedule", "random:3:9000"]
+    process = commands.start(words, tmp_path)
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), error) == (1, "")
+
+
+def test_shell_line_survives_a_shell():
+    """Breaks if a printed command cannot be pasted when a word needs quotes."""
+    assert commandline.shell_line(["a", "b c", "9;8-9", "it's"]) == "a 'b c' '9;8-9' 'it'\"'\"'s'"
+
+
+# --- help
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "schedule"])
+def test_help_is_answered_at_once(tmp_path, name):
+    """Breaks if --help imports what takes seconds, or what may not be installed."""
+    script = (
+        "import runpy, sys\n"
+        "sys.argv[1:] = ['--help']\n"
+        "try:\n"
+        "    runpy.run_module('unfair_bp.%s', run_name='__main__', alter_sys=True)\n"
+        "finally:\n"
+        "    print('loaded', 'numpy' in sys.modules, [name for name in sys.modules if name in\n"
+        "        ('tensorflow', 'matplotlib', 'imgaug', 'scipy', 'cv2', 'tqdm')])\n"
+    ) % name
+    status, stdout, stderr = commands.run(["-c", script], tmp_path)
+    assert (status, stderr) == (0, "")
+    assert stdout.startswith("usage: python -m unfair_bp.%s" % name)
+    assert stdout.splitlines()[-1] == "loaded True []"
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "schedule"])
+def test_version(tmp_path, name):
+    """Breaks if --version is missing from a command or names another version."""
+    status, stdout, stderr = commands.run(["-m", "unfair_bp." + name, "--version"], tmp_path)
+    assert (status, stdout, stderr) == (0, "unfair_bp 0.1.0\n", "")
+
+
+# --- python -m unfair_bp.schedule
+
+
+def rows(text):
+    """The marks of each row of a printed schedule."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 11 and set(words[1:10]) <= {"#", "."}:
+            assert int(words[0]) == len(found)
+            found.append("".join(words[1:10]))
+    return found
+
+
+BACK = ["." * (8 - row) + "#" * (row + 1) for row in range(9)]
+FRONT = ["#" * (row + 1) + "." * (8 - row) for row in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("words", "marks", "counts", "costs"),
+    [
+        (["--case", "a"], ["#########"], "1 1 1 1 1 1 1 1 1", ("1.000", "1.000")),
+        (["--case", "c"], BACK, "1 2 3 4 5 6 7 8 9", ("0.488", "4.388")),
+        (["--case", "f"], FRONT, "9 8 7 6 5 4 3 2 1", ("0.942", "8.476")),
+        (["--schedule", "9;8-9"], BACK[:2], "0 0 0 0 0 0 0 1 2", ("0.334", "0.668")),
+        (["--case", "c", "--schedule", "fair"], ["#########"], "1 " * 8 + "1", ("1.000", "1.000")),
+    ],
+)
+def test_schedule_text(capsys, words, marks, counts, costs):
+    """Breaks if rows, counts or costs differ from a separate count."""
+    assert schedule.main(words) == 0
+    text = capsys.readouterr().out
+    assert rows(text) == marks
+    assert "updates per cycle, layer 1..9: %s\n" % counts in text
+    assert "FLOPs of a mean iteration, relative to fair: %s\n" % costs[0] in text
+    assert text.endswith("FLOPs of the cycle, in fair iterations: %s\n" % costs[1])
+
+
+def test_schedule_command(tmp_path):
+    """Breaks if the module does not run as a command, or writes a file without being asked."""
+    words = ["-m", "unfair_bp.schedule", "--case", "c", "--width", "0.25"]
+    status, stdout, stderr = commands.run(words, tmp_path)
+    assert (status, stderr) == (0, "")
+    assert rows(stdout) == BACK
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--case", "g"],
+        ["--schedule", "sideways"],
+        ["--schedule", "0"],
+        ["--width", "0.001"],
+        ["--epochs", "3"],  # a schedule has none
+        ["--png"],
+    ],
+)
+def test_bad_input_to_schedule(capsys, tmp_path, monkeypatch, words):
+    """Breaks if a mistake is not one line and status 2, or is printed beside a schedule."""
+    monkeypatch.chdir(tmp_path)
+    assert commands.here(schedule.main, *words) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_parser_has_no_defaults_of_its_own():
+    """Breaks if an option that is not given has a value, which would then replace the case's."""
+    parser = argparse.ArgumentParser()
+    commandline.add_fields(parser)
+    assert set(vars(parser.parse_args([])).values()) == {None}

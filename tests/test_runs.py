@@ -1,0 +1,371 @@
+"""Run directories: what is written is read back, and nothing is lost or overwritten unasked."""
+
+import os
+from dataclasses import replace
+
+import commands
+import numpy as np
+import pytest
+
+from unfair_bp import runs
+from unfair_bp.cases import CASES
+from unfair_bp.data.dataset import Dataset
+from unfair_bp.errors import UsageError
+from unfair_bp.runs import EpochMetrics, RunDirectory
+
+CASE = replace(CASES["c"], epochs=3, seed=7)
+IMAGES = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
+DATASET = Dataset("drawings", ("x", "y"), IMAGES, np.array([0, 1]), IMAGES[:1], np.array([1]))
+CONFIG = runs.configuration(CASE, DATASET)
+
+
+def epoch(number):
+    """A row whose values are all different, some without a short decimal form."""
+    return EpochMetrics(
+        epoch=number,
+        train_cost=2.0 / 3.0 + number,
+        train_accuracy=0.1 + 0.2,
+        test_cost=1e-17,
+        test_accuracy=1.0 / 7.0,
+        seconds=1234567.875,
+        iterations=5000 * number,
+        updates=tuple(range(number, number + 9)),
+        flops=2**63 + number,
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that has been started and has finished two epochs."""
+    directory = RunDirectory(str(tmp_path / "logs" / "run"))
+    directory.create(CONFIG, "record\n")
+    directory.write_metrics([epoch(1), epoch(2)])
+    return directory
+
+
+# --- metrics.csv
+
+
+def test_metrics_read_back_as_written(run):
+    """Breaks if a column is lost or swapped, floats are rounded, or a type changes."""
+    rows = run.read_metrics()
+    assert rows == [epoch(1), epoch(2)]
+    assert [list(map(type, row)) for row in rows] == [list(map(type, epoch(1)))] * 2
+    assert {type(count) for count in rows[0].updates} == {int}
+
+
+def test_metrics_have_a_column_for_each_layer(run):
+    """Breaks if the header does not name the columns in the order of the values."""
+    with open(run.file("metrics.csv")) as file:
+        header, first = file.readline().strip(), file.readline().strip()
+    updates = ["updates_layer_%d" % number for number in range(1, 10)]
+    before = ["epoch", "train_cost", "train_accuracy", "test_cost", "test_accuracy", "seconds"]
+    assert header.split(",") == [*before, "iterations", *updates, "flops"]
+    assert first.split(",")[6:] == ["5000", *"123456789", str(2**63 + 1)]
+
+
+def test_a_run_without_finished_epochs_has_no_metrics(tmp_path):
+    """Breaks if resuming a run that was stopped in its first epoch fails on the missing file."""
+    assert RunDirectory(str(tmp_path)).read_metrics() == []
+
+
+def test_numpys_numbers_are_written_as_numbers(run):
+    """Breaks if a row says np.float64(0.5), which is how NumPy 2 spells its numbers."""
+    row = epoch(1)._replace(train_cost=np.float64(0.1), flops=np.int64(5))
+    run.write_metrics([row])
+    assert row.row()[1] == "0.1"
+    assert run.read_metrics() == [row]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", "epoch\n1"),
+        (str(2**63 + 2) + "\n", "92233"),  # cut off within the last number
+        ("," + str(2**63 + 2) + "\n", "\n"),  # a value is missing
+        ("flops", "flop"),
+        ("epoch,", ""),
+        ("\n1,", "\nx,"),
+        ("\n1,", "\n3,"),
+        ("\n2,", "\n3,"),
+        ("\n2,", "\n2,2,"),
+        ("\n2,", "\n" + 200000 * "2" + ","),  # beyond what the csv module takes
+        ("\n2,", "\n2\0,"),
+        ("0.30000000000000004", "\udcff"),
+    ],
+    ids=lambda text: repr(text[:10]),
+)
+def test_damaged_metrics_are_refused(run, old, new):
+    """Breaks if a damaged row is dropped, guessed, or ends in another exception."""
+    with open(run.file("metrics.csv")) as file:
+        text = file.read()
+    assert old in text
+    text = text.replace(old, new) if old else new
+    with open(run.file("metrics.csv"), "w", errors="surrogateescape") as file:
+        file.write(text)
+    with pytest.raises(UsageError, match=r"metrics\.csv is damaged"):
+        run.read_metrics()
+
+
+def test_unreadable_metrics_are_refused(run):
+    """Breaks if something else in the place of the file ends in a traceback."""
+    os.remove(run.file("metrics.csv"))
+    os.mkdir(run.file("metrics.csv"))
+    with pytest.raises(UsageError, match="damaged"):
+        run.read_metrics()
+
+
+# --- training.txt
+
+
+def test_summary_is_the_authors_to_the_character():
+    """Breaks on any other space, digit or line than the author's logs have."""
+    row = epoch(1)._replace(
+        train_cost=2.12549, train_accuracy=0.39712, test_cost=1.98217, test_accuracy=0.568
+    )
+    assert runs.author_summary(row, 1e-4) == (
+        "---------- Learning Rate :  0.0001\n"
+        " Using grad:  1 Train Current cost:  2.12549  Current Acc:  0.39712\n"
+        "Test Current cost:  1.98217  Current Acc:  0.568\n"
+        "----------\n"
+    )
+
+
+def test_training_txt_has_a_summary_of_each_epoch(run):
+    """Breaks if epochs are missing, in another order, or under another learning rate."""
+    with open(run.file("training.txt")) as file:
+        text = file.read()
+    assert text == runs.author_summary(epoch(1), 1e-4) + runs.author_summary(epoch(2), 1e-4)
+
+
+# --- weights
+
+
+def test_weights_read_back_as_written(run):
+    """Breaks if layers are numbered from 0, reordered, or change type."""
+    weights = [np.float32(np.random.RandomState(n).randn(1, 1, n, 2)) for n in range(1, 12)]
+    run.write_weights("weights_after.npz", weights)
+    with np.load(run.file("weights_after.npz")) as archive:
+        assert sorted(archive.files) == sorted("layer_%d" % n for n in range(1, 12))
+        for n, weight in enumerate(weights, start=1):
+            read = archive["layer_%d" % n]
+            assert read.dtype == weight.dtype
+            np.testing.assert_array_equal(read, weight)
+
+
+# --- writing
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_failing_write_leaves_the_old_files(run, monkeypatch, fails):
+    """Breaks if a file is written in its place, where a full disk would leave half of it."""
+
+    def full(*paths):
+        raise OSError(28, "No space left on device")
+
+    before = commands.snapshot(run.path)
+    monkeypatch.setattr(os, fails, full)
+    for write in (
+        lambda: run.write_metrics([epoch(1)]),
+        lambda: run.write_config({"case": "another"}),
+        lambda: run.reopen({"case": "another"}, "again"),
+    ):
+        with pytest.raises(OSError, match="No space"):
+            write()
+    after = commands.snapshot(run.path)
+    assert {name: after[name] for name in before} == before
+
+
+def test_writing_leaves_nothing_beside_the_files(run):
+    """Breaks if the file that is renamed into place stays, or files that nobody documents."""
+    run.write_weights("weights_before.npz", [])
+    run.write_weights("weights_after.npz", [])
+    assert set(os.listdir(run.path)) == {*runs.FILES, "checkpoints"}
+
+
+def test_create_replaces_the_run_and_nothing_else(run):
+    """Breaks if a new run inherits epochs or checkpoints, or removes what is not a run's."""
+    for name in ("checkpoints/checkpoint", "notes.txt", "weights_after.npz"):
+        with open(run.file(name), "w"):
+            pass
+    run.create(dict(CONFIG, extra=1), "other record\n")
+    left = commands.snapshot(run.path)
+    assert set(left) == {"config.json", "command.txt", "checkpoints", "notes.txt"}
+    assert left["command.txt"] == b"other record\n"
+    assert run.read_config() == dict(CONFIG, extra=1)
+
+
+def test_create_in_a_place_that_vanished_is_one_line(run):
+    """Breaks if a directory that cannot be made after all ends in a traceback."""
+    blocked = RunDirectory(run.file("config.json") + "/run")
+    with pytest.raises(UsageError, match="cannot write the run directory"):
+        blocked.create(CONFIG, "record")
+
+
+def test_reopen_adds_to_the_record(run):
+    """Breaks if resuming forgets how the run was started, or keeps the old configuration."""
+    grown = runs.configuration(replace(CASE, epochs=9), DATASET)
+    run.reopen(grown, "second record\n")
+    assert commands.snapshot(run.path)["command.txt"] == b"record\n\nsecond record\n"
+    assert run.read_config() == grown
+    os.remove(run.file("command.txt"))
+    run.reopen(grown, "third record\n")
+    assert commands.snapshot(run.path)["command.txt"] == b"third record\n"
+
+
+# --- may a run be written here?
+
+
+def test_a_run_needs_resume_or_overwrite(run):
+    """Breaks if a run is replaced without being asked, or cannot be replaced or resumed at all."""
+    with pytest.raises(UsageError, match=r"holds a run already.*--resume.*--overwrite"):
+        run.check_free(resume=False, overwrite=False)
+    run.check_free(resume=True, overwrite=False)
+    run.check_free(resume=False, overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_new_and_empty_directories_are_free(tmp_path, overwrite):
+    """Breaks if a run cannot be written where nothing is; also if asking creates something."""
+    for path in (tmp_path, tmp_path / "a" / "b" / "c"):
+        RunDirectory(str(path)).check_free(resume=False, overwrite=overwrite)
+    assert commands.snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("where", ["", "missing"])
+def test_nothing_to_resume(tmp_path, where):
+    """Breaks if --resume starts a new run in silence."""
+    with pytest.raises(UsageError, match="no run to resume"):
+        RunDirectory(str(tmp_path / where)).check_free(resume=True, overwrite=False)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_run_is_refused(tmp_path, overwrite):
+    """Breaks if --overwrite may destroy a directory of another kind, a file, or a dead link."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    before = commands.snapshot(tmp_path / "directory")
+    for name in ("directory", "file", "link"):
+        with pytest.raises(UsageError, match="is not a run directory"):
+            RunDirectory(str(tmp_path / name)).check_free(resume=False, overwrite=overwrite)
+    assert commands.snapshot(tmp_path / "directory") == before
+
+
+def test_another_programs_configuration_is_not_overwritten(tmp_path):
+    """Breaks if any directory with a config.json counts as a run that may be replaced."""
+    (tmp_path / "config.json").write_text('{"server": "localhost"}')
+    with pytest.raises(UsageError, match=r"config\.json"):
+        RunDirectory(str(tmp_path)).check_free(resume=False, overwrite=True)
+
+
+@pytest.mark.parametrize("below", ["run", "a/b/run"])
+def test_a_place_below_a_file_is_refused(tmp_path, below):
+    """Breaks if it is found out only when the first file is written."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is not a writable directory"):
+        RunDirectory(str(tmp_path / "file" / below)).check_free(resume=False, overwrite=False)
+
+
+def test_a_place_without_permission_is_refused(tmp_path, monkeypatch):
+    """Breaks if it is found out only when the first file is written."""
+    # Root may write everywhere, so the answer is the system's only in its place.
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    with pytest.raises(UsageError, match="is not a writable directory"):
+        RunDirectory(str(tmp_path / "run")).check_free(resume=False, overwrite=False)
+
+
+# --- is it the same run?
+
+
+def test_the_same_run_may_go_on(run):
+    """Breaks if a run cannot be resumed as it was started, or not for more epochs."""
+    run.check_same(CONFIG)
+    run.check_same(runs.configuration(replace(CASE, epochs=4), DATASET))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 2),
+        ("schedule", "back;9"),
+        ("augment", True),
+        ("batch_size", 20),
+        ("learning_rate", 2e-4),
+        ("beta1", 0.8),
+        ("beta2", 0.8),
+        ("epsilon", 1e-7),
+        ("seed", 8),
+        ("width", 0.5),
+        ("data", "shapes"),
+        ("train_size", 1),
+        ("test_size", 1),
+        ("threads", 1),
+        ("name", "d"),
+    ],
+)
+def test_another_configuration_is_refused(run, field, value):
+    """Breaks if a run could be continued with a setting that it was not started with."""
+    other = dict(CONFIG, case=dict(CONFIG["case"], **{field: value}))
+    with pytest.raises(UsageError, match=field.replace("_", "-")):
+        run.check_same(other)
+
+
+@pytest.mark.parametrize("array", ["train_images", "train_labels", "test_images", "test_labels"])
+def test_other_data_is_refused(run, array):
+    """Breaks if a run could be continued on data of which one value differs."""
+    values = getattr(DATASET, array).copy()
+    values.flat[-1] ^= 1
+    with pytest.raises(UsageError, match="sha256"):
+        run.check_same(runs.configuration(CASE, replace(DATASET, **{array: values})))
+
+
+# --- config.json
+
+
+def test_configuration_reads_back_as_written(run):
+    """Breaks if a field of the case or a fact about the data is not saved."""
+    assert run.read_config() == CONFIG
+    assert type(CASE)(**run.read_config()["case"]) == CASE
+    assert set(CONFIG["data"]) == {"name", "training_images", "test_images", "sha256"}
+    assert (CONFIG["data"]["training_images"], CONFIG["data"]["test_images"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config.pop("case"),
+        lambda config: config.pop("data"),
+        lambda config: config["data"].pop("sha256"),
+        lambda config: config["data"].pop("name"),
+        lambda config: config.update(data=None),
+        lambda config: config.update(case=[1]),
+        lambda config: config["case"].pop("name"),
+        lambda config: config["case"].update(momentum=0.9),
+        lambda config: config["case"].update(epochs="3"),
+        lambda config: config["case"].update(schedule=3),
+        lambda config: config["case"].update(width=-1.0),
+    ],
+)
+def test_damaged_configuration_is_refused(run, change):
+    """Breaks if a missing, unknown or impossible value is accepted or ends in another exception."""
+    commands.edit_config(run.path, change)
+    with pytest.raises(UsageError, match=r"config\.json is damaged"):
+        run.read_config()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"case": {', b"[]", b"null", b"\xff\xfe", b"\0"])
+def test_configuration_that_is_no_object_is_refused(run, content):
+    """Breaks if a truncated or foreign file ends in another exception."""
+    with open(run.file("config.json"), "wb") as file:
+        file.write(content)
+    with pytest.raises(UsageError, match=r"config\.json is damaged"):
+        run.read_config()
+
+
+def test_default_directory_names_case_and_seed():
+    """Breaks if two seeds or two cases of the six share a directory."""
+    paths = {runs.default_path(replace(CASES[name], seed=n)) for name in CASES for n in (1, 12)}
+    assert len(paths) == 12
+    assert runs.default_path(CASE) == os.path.join("logs", "case_c", "seed7")
