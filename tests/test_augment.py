@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from unfair_bp.augment import Augmenter
+from unfair_bp.augment import Augmenter, through_uint8
 
 TRIES = 400
 
@@ -100,3 +100,10 @@ def test_numpy_is_left_as_it_was():
     """Breaks if the table lent to imgaug stays behind in NumPy 2."""
     assert "imgaug" in sys.modules
     assert hasattr(np, "sctypes") == (int(np.__version__.split(".")[0]) < 2)
+
+
+def test_through_uint8():
+    """Breaks if fractions are rounded instead of cut off, or a 1 does not stay."""
+    values = through_uint8(np.array([0.0, 0.4, 0.6, 0.999, 1.0], np.float32))
+    assert values.dtype == np.float32
+    assert values.tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]

@@ -95,6 +95,15 @@ def test_half_of_an_augmented_batch_is_clean(images, labels):
     assert len({tuple(place) for place in places}) > 1
 
 
+def test_half_of_a_batch_is_black_as_run(labels):
+    """Breaks if the quirk imgaug-uint8 is not applied, or blackens the clean images too."""
+    images = np.random.RandomState(0).randint(1, 255, size=[COUNT, 32, 32, 3]).astype(np.uint8)
+    case = replace(CASES["b"], batch_size=10, quirks=("imgaug-uint8",))
+    for batch in training_batches(images, labels, case, 0):
+        black = [not image.any() for image in batch.images]
+        assert sum(black) == len(black) // 2
+
+
 def test_prefetch_gives_everything_in_order():
     """Breaks if an item is lost, repeated or overtaken."""
     assert list(prefetch(iter(range(100)), ahead=3)) == list(range(100))
