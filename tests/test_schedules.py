@@ -43,7 +43,7 @@ def test_typed_rows():
     + ["a", "1;b", "fair;9", "Fair"]
     # Random schedules that lack a number, or have one out of range.
     + ["random", "random:0", "random:10", "random:3:0", "random:3:10001", "random:3:9:4294967296"]
-    + ["random:3:9:0:1", "random:-1"],
+    + ["random:3:9:0:1", "random:-1", "random:" + 5000 * "1"],
 )
 def test_what_is_no_schedule(text):
     """Breaks if a typing error becomes some schedule, or a traceback."""

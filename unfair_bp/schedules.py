@@ -138,7 +138,7 @@ def parse(text: str, layers: int = len(LAYERS)) -> Schedule:
 
 
 def _parse_random(text: str, layers: int) -> np.ndarray:
-    match = re.match(r"^random:([0-9]+)(?::([0-9]+))?(?::([0-9]+))?$", text)
+    match = re.match(r"^random:([0-9]{1,9})(?::([0-9]{1,9}))?(?::([0-9]{1,10}))?$", text)
     if not match:
         raise UsageError("--schedule %r: give random:K[:PERIOD[:SEED]], as random:3:90:0" % text)
     chosen = int(match.group(1))

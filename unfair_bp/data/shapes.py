@@ -27,6 +27,7 @@ from unfair_bp.errors import UsageError
 
 SEED = 2018
 SIDE = 32
+LARGEST = 100000  # images of a split: 300 MB
 
 _TRAIN, _TEST = 0, 1  # the split's number seeds its random streams
 _BLOCK = 64  # images drawn at once: bounds the memory, does not change the images
@@ -136,11 +137,13 @@ def load(train_size: int = 3000, test_size: int = 1000) -> Dataset:
     """Draw the data set; a smaller one is the beginning of a larger one.
 
     Raises:
-        UsageError: If a size is less than 1.
+        UsageError: If a size is less than 1, or more than would fit into memory.
     """
     for option, size in (("--train-size", train_size), ("--test-size", test_size)):
-        if size < 1:
-            raise UsageError("%s %d is too small; give at least 1" % (option, size))
+        if not 1 <= size <= LARGEST:
+            raise UsageError(
+                "%s %d is out of range for shapes; give 1 to %d" % (option, size, LARGEST)
+            )
     train_images, train_labels = _draw_split(_TRAIN, train_size)
     test_images, test_labels = _draw_split(_TEST, test_size)
     return Dataset("shapes", CLASSES, train_images, train_labels, test_images, test_labels)

@@ -1,0 +1,124 @@
+"""The scripts' graphs: what they contain, and that TensorFlow makes fair ones of them."""
+
+from dataclasses import replace
+
+import commands
+import numpy as np
+import pytest
+from conftest import tiny_case
+
+from unfair_bp import collapse
+
+FAIR = 9 + 8 + 9  # convolutions: forward, input gradients but layer 1's, weight gradients
+# Rounds of nine; input gradients go down to the lowest updated layer.
+BACK = 9 * 9 + 36 + 45
+FRONT = 9 * 9 + 9 * 8 + 45
+
+
+@pytest.mark.parametrize(("schedule", "updates"), [("fair", 9), ("back", 45), ("front", 45)])
+def test_every_round_updates_its_layers(schedule, updates):
+    """Breaks if a round, or an update of a layer in it, is missing from the graph."""
+    built = collapse.scripts_graph(tiny_case("a", schedule=schedule))
+    operations = built.train.graph.get_operations()
+    assigns = [op for op in operations if op.type == "Assign" and op.name.startswith("round_")]
+    assert len(assigns) == 3 * updates  # m, v and the weights
+    weights = [weight.op for weight in built.weights]
+    assigned = [op.inputs[0].op for op in assigns if op.inputs[0].op in weights]
+    assert len(assigned) == updates
+    assert {op.type for op in weights} == {"VariableV2"}
+    assert set(built.train.control_inputs) == set(assigns)
+
+
+@pytest.mark.parametrize("schedule", ["back", "front"])
+def test_nothing_orders_the_rounds(schedule):
+    """Breaks if a round waits for another: it would no longer be the scripts' graph."""
+    built = collapse.scripts_graph(tiny_case("a", schedule=schedule))
+    for op in built.train.graph.get_operations():
+        if op.name.startswith("round_"):
+            assert not op.control_inputs
+            own = op.name.split("/")[0]
+            others = [t.op.name.split("/")[0] for t in op.inputs]
+            assert not [name for name in others if name.startswith("round_") and name != own]
+
+
+def test_the_table(capsys):
+    """Breaks if a number lands on another graph's line or in another column."""
+    subject = collapse.SUBJECTS[6]
+    result = collapse.Measurement(subject, 0.1234, 162, tuple(range(1, 10)), 2.5)
+    line = collapse.as_text([result]).splitlines()[2]
+    expected = "back ordered 123 162 1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 9.0 2.5e+00"
+    assert line.split() == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--iterations", "0"], "--iterations 0"),
+        (["--repeats", "-1"], "--repeats -1"),
+        (["--width", "0.001"], "--width 0.001"),
+    ],
+)
+def test_bad_options_are_usage_errors(words, named, capsys):
+    """Breaks if a number that cannot be run is found out by a traceback."""
+    assert commands.here(collapse.main, *words) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_a_picture_is_not_overwritten(tmp_path, capsys):
+    """Breaks if an existing picture is replaced, or found only after a minute of measuring."""
+    png = tmp_path / "there.png"
+    png.write_bytes(b"mine")
+    assert commands.here(collapse.main, "--png", png) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert png.read_bytes() == b"mine"
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """All subjects after two batches, the first of which moves nothing in the scripts' graphs.
+
+    A quarter of the width: narrower graphs leave the unordered reads little time before the
+    assignments. Only two batches: rounding then is not yet enlarged by Adam.
+    """
+    case = replace(tiny_case("a"), width=0.25)
+    results = collapse.measure(case, iterations=2, repeats=1)
+    return {(result.subject.schedule, result.subject.name): result for result in results}
+
+
+@pytest.mark.slow
+def test_collapsed_graphs_execute_one_round(measured):
+    """Breaks if TensorFlow no longer merges the rounds, or the count misses convolutions."""
+    for schedule in ("fair", "back", "front"):
+        assert measured[schedule, "scripts"].convolutions == FAIR
+
+
+@pytest.mark.slow
+def test_all_rounds_are_executed_without_optimisations(measured):
+    """Breaks if some optimisation is still on, and so blurs the comparison."""
+    name = "scripts, optimisations off"
+    found = [measured[schedule, name].convolutions for schedule in ("fair", "back", "front")]
+    assert found == [FAIR, BACK, FRONT]
+
+
+@pytest.mark.slow
+def test_ordered_graphs_execute_all_rounds(measured):
+    """Breaks if the package's graphs lose rounds to the same optimisation."""
+    assert measured["back", "ordered"].convolutions == BACK
+    assert measured["front", "ordered"].convolutions == FRONT
+
+
+@pytest.mark.slow
+def test_collapsed_graphs_move_as_the_fair_one(measured):
+    """Breaks if some round still updates its layers by itself."""
+    fair = measured["fair", "scripts"].movement
+    for schedule in ("back", "front"):
+        np.testing.assert_allclose(measured[schedule, "scripts"].movement, fair, rtol=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["scripts, optimisations off", "ordered"])
+def test_true_rounds_move_layers_unevenly(measured, name):
+    """Breaks if unfair graphs move all layers alike, so that the test above would prove nothing."""
+    back, front = measured["back", name].movement, measured["front", name].movement
+    assert back[-1] > 3 * back[0]
+    assert front[0] > 3 * front[-1]
