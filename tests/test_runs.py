@@ -366,6 +366,11 @@ def test_configuration_that_is_no_object_is_refused(run, content):
 
 def test_default_directory_names_case_and_seed():
     """Breaks if two seeds or two cases of the six share a directory."""
-    paths = {runs.default_path(replace(CASES[name], seed=n)) for name in CASES for n in (1, 12)}
+    paths = {
+        runs.default_path(replace(CASES[name], seed=n), quick=False)
+        for name in CASES
+        for n in (1, 12)
+    }
     assert len(paths) == 12
-    assert runs.default_path(CASE) == os.path.join("logs", "case_c", "seed7")
+    assert runs.default_path(CASE, quick=False) == os.path.join("logs", "case_c", "seed7")
+    assert runs.default_path(CASE, quick=True) == os.path.join("logs", "quick", "case_c", "seed7")

@@ -250,9 +250,10 @@ class RunDirectory:
         os.replace(beside, self.file(name))
 
 
-def default_path(case: Case) -> str:
-    """Where a run goes unless the user says otherwise."""
-    return os.path.join("logs", "case_%s" % case.name, "seed%d" % case.seed)
+def default_path(case: Case, quick: bool) -> str:
+    """Where a run goes unless the user says otherwise; a quick try stays out of real runs' way."""
+    logs = os.path.join("logs", "quick") if quick else "logs"
+    return os.path.join(logs, "case_%s" % case.name, "seed%d" % case.seed)
 
 
 def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:

@@ -47,14 +47,16 @@ def main(arguments: Sequence[str]) -> int:
     commandline.add_fields(parser)
     commandline.add_data_dir(parser)
     parser.add_argument(
-        "--run-dir", metavar="DIR", help="where to write (default: logs/case_<x>/seed<k>)"
+        "--run-dir",
+        metavar="DIR",
+        help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
     )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with the run in --run-dir")
     existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
-    run = RunDirectory(options.run_dir or default_path(case))
+    run = RunDirectory(options.run_dir or default_path(case, options.quick))
     run.check_free(options.resume, options.overwrite)
 
     print("case")
