@@ -39,6 +39,20 @@ class Progress(NamedTuple):
     correct: int = 0  # of these images
     seconds: float = 0.0  # spent on them
 
+    def after(self, costs: np.ndarray, correct: np.ndarray, seconds: float) -> "Progress":
+        """The progress after a further batch."""
+        return self._replace(
+            images=self.images + len(costs),
+            cost=self.cost + float(np.sum(costs, dtype=np.float64)),
+            correct=self.correct + int(np.sum(correct)),
+            seconds=self.seconds + seconds,
+        )
+
+    def as_text(self) -> str:
+        """Mean cost and accuracy so far."""
+        mean = self.cost / self.images, self.correct / self.images
+        return "cost %.4f, accuracy %.4f" % mean
+
 
 class Trainer:
     """Trains a case and writes its run directory.
@@ -60,11 +74,10 @@ class Trainer:
         self.graph = build_graph(case)
         with self.graph.graph.as_default():
             # One float64 for each field of Progress: exact for counts up to 2^53.
-            self._saved = tf.get_variable(
-                "progress", [len(Progress._fields)], tf.float64, tf.zeros_initializer()
-            )
+            zeros = np.zeros(len(Progress._fields))
+            self._saved = tf.get_variable("progress", initializer=zeros, use_resource=True)
             self._progress_feed = tf.placeholder(tf.float64, self._saved.shape)
-            self._save_progress = self._saved.assign(self._progress_feed)
+            self._save_progress = self._saved.assign(self._progress_feed, read_value=False)
             self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
             self._initialize = tf.global_variables_initializer()
         self.graph.graph.finalize()
@@ -130,22 +143,10 @@ class Trainer:
                 feed = {self.graph.images: batch.images, self.graph.labels: batch.labels}
                 _, costs, predictions = session.run(fetches, feed)
                 finished = time.monotonic()
-                progress = self.progress
-                self.progress = progress._replace(
-                    images=progress.images + len(costs),
-                    cost=progress.cost + float(np.sum(costs, dtype=np.float64)),
-                    correct=progress.correct + int(np.sum(predictions == batch.labels)),
-                    seconds=progress.seconds + finished - started,
-                )
+                correct = predictions == batch.labels
+                self.progress = self.progress.after(costs, correct, finished - started)
                 started = finished
-                bar.set_postfix_str(
-                    "cost %.4f, accuracy %.4f"
-                    % (
-                        self.progress.cost / self.progress.images,
-                        self.progress.correct / self.progress.images,
-                    ),
-                    refresh=False,
-                )
+                bar.set_postfix_str(self.progress.as_text(), refresh=False)
                 bar.update()
                 check_interrupt()
 

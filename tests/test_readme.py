@@ -1,0 +1,84 @@
+"""What the README promises: its main command, its ledger, and its figures."""
+
+import csv
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unfair_bp import published, quirks
+from unfair_bp.cases import CASES
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows_after(heading):
+    """The cells of the first table after a heading, without its head."""
+    lines = README[README.index(heading) :].splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            return rows
+        rows.append([cell.strip().strip("`*") for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def letters(text):
+    """The cases that the ledger names: 'c-f' or 'b, d, f'."""
+    return "cdef" if text == "c-f" else text.replace(", ", "")
+
+
+def test_the_ledger():
+    """Breaks if the README lacks a quirk, or charges it to other cases."""
+    shown = {row[0]: letters(row[-1]) for row in rows_after("## The ledger")}
+    assert shown == {name: quirk.cases for name, quirk in quirks.LEDGER.items()}
+
+
+def test_the_cases():
+    """Breaks if a case, or a published figure beside it, is not what the package runs or holds."""
+    rows = {row[0]: row for row in rows_after("## The six cases")}
+    assert sorted(rows) == sorted(CASES)
+    for name, epochs in published.load().items():
+        case, row = CASES[name], rows[name]
+        assert row[1:4] == [case.schedule, "yes" if case.augment else "no", str(case.epochs)]
+        last = epochs[-1]
+        assert row[5] == "%.4f / %.4f" % (last.test_accuracy, last.train_accuracy)
+
+
+def test_the_measured_figures():
+    """Breaks if a measured figure is not that of the committed run, or its command is another."""
+    for row in rows_after("### Measured so far"):
+        name, command, train, test = row[0], row[1], row[2], row[3]
+        run = ROOT / "logs" / "first_runs" / ("case_%s" % name)
+        with (run / "metrics.csv").open(newline="") as file:
+            last = list(csv.DictReader(file))[-1]
+        assert train == "%.4f" % float(last["train_accuracy"])
+        assert test == "%.4f" % float(last["test_accuracy"])
+        assert command in (run / "command.txt").read_text()
+        config = json.loads((run / "config.json").read_text())
+        assert config["case"]["name"] == name
+        assert config["data"]["name"] == "CIFAR-10, JPEG re-encoded"
+
+
+@pytest.mark.slow
+def test_the_main_command(tmp_path):
+    """Breaks if the README's main command fails or does not reach the accuracy it promises."""
+    command = re.search(r"^\.venv/bin/python (-m unfair_bp\.train .*)$", README, re.MULTILINE)
+    promised = float(re.search(r"accuracy of about \*\*(0\.[0-9]+)\*\*", README).group(1))
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, *shlex.split(command.group(1))],
+        cwd=str(tmp_path),
+        env=environment,
+        check=True,
+    )
+    with (tmp_path / "logs/quick/case_e/seed678/metrics.csv").open(newline="") as file:
+        reached = float(list(csv.DictReader(file))[-1]["test_accuracy"])
+    assert reached > 0.9
+    assert reached == pytest.approx(promised, abs=0.05)
