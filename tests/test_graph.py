@@ -107,7 +107,8 @@ def convolutions_by_pass(executed, graph):
 def predicted_convolutions(row):
     """What the matrix says: nine forward, dw where updated, dx above the lowest updated layer."""
     lowest = int(np.argmax(row))
-    return Counter(forward=LAYERS, param_grad=int(row.sum()), input_grad=LAYERS - 1 - lowest)
+    # The plus drops what is not executed at all, as a count of what is executed does.
+    return +Counter(forward=LAYERS, param_grad=int(row.sum()), input_grad=LAYERS - 1 - lowest)
 
 
 def executed_and_predicted(case, batch):

@@ -48,7 +48,7 @@ def feed_gradients(monkeypatch, values):
     """Make the oracle's gradients the given constants, one for each iteration."""
     remaining = list(values)
 
-    def constant(weights, images, labels):
+    def constant(weights, images, labels, quirks):
         value = remaining.pop(0)
         return 0.0, [np.full(w.shape, value) for w in weights]
 

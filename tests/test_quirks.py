@@ -174,7 +174,7 @@ def test_double_softmax_cost_is_never_below_its_floor():
     """Breaks if the second softmax is left out: the cost of a perfect answer would be 0."""
     cost = rules_with(["double-softmax-cost"]).reported_cost
     with tf.Graph().as_default(), tf.Session() as session:
-        perfect = tf.one_hot([3], 10, on_value=1000.0, dtype=tf.float64)
+        perfect = 1000 * tf.one_hot([3], 10, dtype=tf.float64)
         costs, _ = cost.forward(perfect, tf.one_hot([3], 10, dtype=tf.float64))
         assert session.run(costs)[0] == pytest.approx(1.4612, abs=1e-4)
 
