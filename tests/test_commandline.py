@@ -240,11 +240,16 @@ FRONT = ["#" * (row + 1) + "." * (8 - row) for row in range(9)]
 @pytest.mark.parametrize(
     ("words", "marks", "counts", "costs"),
     [
-        (["--case", "a"], ["#########"], "1 1 1 1 1 1 1 1 1", ("1.000", "1.000")),
-        (["--case", "c"], BACK, "1 2 3 4 5 6 7 8 9", ("0.488", "4.388")),
-        (["--case", "f"], FRONT, "9 8 7 6 5 4 3 2 1", ("0.942", "8.476")),
-        (["--schedule", "9;8-9"], BACK[:2], "0 0 0 0 0 0 0 1 2", ("0.334", "0.668")),
-        (["--case", "c", "--schedule", "fair"], ["#########"], "1 " * 8 + "1", ("1.000", "1.000")),
+        (["--case", "a"], ["#########"], "1 1 1 1 1 1 1 1 1", ("1.000", "1.000", "1.000")),
+        (["--case", "c"], BACK, "1 2 3 4 5 6 7 8 9", ("0.488", "4.388", "2.239")),
+        (["--case", "f"], FRONT, "9 8 7 6 5 4 3 2 1", ("0.942", "8.476", "8.476")),
+        (["--schedule", "9;8-9"], BACK[:2], "0 0 0 0 0 0 0 1 2", ("0.334", "0.668", "0.334")),
+        (
+            ["--case", "c", "--schedule", "fair"],
+            ["#########"],
+            "1 " * 8 + "1",
+            ("1.000", "1.000", "1.000"),
+        ),
     ],
 )
 def test_schedule_text(capsys, words, marks, counts, costs):
@@ -254,7 +259,7 @@ def test_schedule_text(capsys, words, marks, counts, costs):
     assert rows(text) == marks
     assert "updates per cycle, layer 1..9: %s\n" % counts in text
     assert "FLOPs of a mean iteration, relative to fair: %s\n" % costs[0] in text
-    assert text.endswith("FLOPs of the cycle, in fair iterations: %s\n" % costs[1])
+    assert text.endswith("fair iterations: %s per step, %s per batch\n" % costs[1:])
 
 
 def test_schedule_command(tmp_path):

@@ -58,7 +58,7 @@ def shell_line(words: Sequence[str]) -> str:
 
 def add_case(parser: argparse.ArgumentParser) -> None:
     """Add the choice of the case."""
-    parser.add_argument("--case", default="a", metavar="X", help=_case_help())
+    parser.add_argument("--case", default="a", metavar="X", help=_case_help() + " (default: a)")
 
 
 def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIELDS)) -> None:

@@ -115,6 +115,7 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.graph import build_graph  # noqa: PLC0415
     from unfair_bp.graph_mode import tf  # noqa: PLC0415
 
+    run.check_checkpoint()  # before data is loaded, or even downloaded
     dataset = sources.load(case, options.data_dir)
     if dataset.fingerprint() != config["data"]["sha256"]:
         raise UsageError(

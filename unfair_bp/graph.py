@@ -21,7 +21,7 @@ class Graph(NamedTuple):
     logits: tf.Tensor  # [N, 10]
     predictions: tf.Tensor  # int64 [N], the class with the largest logit
     costs: tf.Tensor  # [N], cross entropy of each image
-    train: tf.Operation  # one iteration; what is fetched beside it is from before its first update
+    train: tf.Operation  # one iteration; logits and costs fetched beside it precede its updates
     step: tf.Variable  # int64, iterations so far
     layers: Tuple[LayerState, ...]  # variables
     starts: Tuple[tf.Tensor, ...]  # placeholders of the initial weights
@@ -128,7 +128,8 @@ def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
     Variables are read once, before the first round, and assigned once, after the last; between,
     each round works on the values that the last one made, so that data dependencies order them
     and no two rounds can be merged. A round's forward pass starts at the lowest layer that the
-    last one updated: below it nothing has changed.
+    last one updated: below it nothing has changed. The backward chain of a round uses the weights
+    of its forward pass, which the caches hold, while ``values`` is already being replaced.
 
     Returns:
         The logits of the first round, and the operation that assigns the layers.
@@ -146,10 +147,10 @@ def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
             def update(i: int, dw: tf.Tensor) -> tf.Operation:
                 with tf.name_scope("update"):
                     values[i] = model.adam.step(values[i], dw)
-                return tf.no_op()
+                return tf.no_op()  # nothing is assigned before the last round
 
             _backward(model, logits, caches, row, update)
-        lowest = int(np.argmax(row))
+        lowest = int(np.argmax(row))  # the first True
     ever = np.flatnonzero(model.table.any(axis=0))
     return first_logits, tf.group(*(optimizers.assign(model.layers[i], values[i]) for i in ever))
 

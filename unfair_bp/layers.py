@@ -3,7 +3,8 @@
 Names are the same everywhere: ``x`` enters a layer, ``w`` are its weights, ``z`` is what a
 convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost by them.
 ``forward`` returns its result and a cache; ``input_grad`` and ``param_grad`` take the derivative by
-that result and the cache. They are separate, so that either can be skipped without the other.
+that result and the cache. They are separate, so that either can be skipped without the other. The
+loss, where the chain starts, takes the cache alone.
 
 Images are ``[N, H, W, C]``: batch, height, width, channels.
 """
@@ -155,7 +156,7 @@ class AveragePool2x2:
         return tf.reshape(squares, [-1, 2 * rows, 2 * columns, channels])
 
 
-class AveragePool2x2Repeated(AveragePool2x2):
+class AveragePool2x2Undivided(AveragePool2x2):
     """The 2x2 pool with the scripts' backward rule, the quirk ``pool-repeat``."""
 
     @staticmethod
@@ -198,7 +199,7 @@ class GlobalAveragePool:
         return tf.tile(tf.reshape(dy, [-1, 1, 1, channels]), [1, rows, columns, 1])
 
 
-class GlobalAveragePoolTiled(GlobalAveragePool):
+class GlobalAveragePoolUndivided(GlobalAveragePool):
     """The global pool with the scripts' backward rule, the quirk ``pool-repeat``."""
 
     @staticmethod

@@ -8,13 +8,13 @@ from unfair_bp.architecture import LayerSpec
 from unfair_bp.graph_mode import tf
 from unfair_bp.layers import (
     AveragePool2x2,
-    AveragePool2x2Repeated,
+    AveragePool2x2Undivided,
     Convolution,
     DoubleSoftmaxCrossEntropy,
     Elu,
     EluDoubledSlope,
     GlobalAveragePool,
-    GlobalAveragePoolTiled,
+    GlobalAveragePoolUndivided,
     SoftmaxCrossEntropy,
     SummedSoftmaxCrossEntropy,
 )
@@ -23,7 +23,7 @@ from unfair_bp.layers import (
 class Rules(NamedTuple):
     """The classes of :mod:`unfair_bp.layers` that a network is made of, exact calculus by default.
 
-    A deviation from calculus is another class with the same methods, put in one of these places.
+    A deviation from calculus is a subclass of one of these, put in its place.
     """
 
     convolution: Any = Convolution
@@ -40,7 +40,7 @@ def rules_with(quirks: Collection[str]) -> Rules:
     if "elu-slope" in quirks:
         rules = rules._replace(activation=EluDoubledSlope)
     if "pool-repeat" in quirks:
-        rules = rules._replace(pool=AveragePool2x2Repeated, global_pool=GlobalAveragePoolTiled)
+        rules = rules._replace(pool=AveragePool2x2Undivided, global_pool=GlobalAveragePoolUndivided)
     if "sum-loss" in quirks:
         rules = rules._replace(loss=SummedSoftmaxCrossEntropy)
     if "double-softmax-cost" in quirks:
@@ -85,11 +85,11 @@ class Block:
         return dy
 
     def input_grad(self, dz: tf.Tensor, cache: Any) -> tf.Tensor:
-        """Return dx."""
+        """Return dx, given dz from :meth:`pre_activation_grad`."""
         return self.convolution.input_grad(dz, cache[0])
 
     def param_grad(self, dz: tf.Tensor, cache: Any) -> tf.Tensor:
-        """Return dw."""
+        """Return dw, given dz from :meth:`pre_activation_grad`."""
         return self.convolution.param_grad(dz, cache[0])
 
 
@@ -108,6 +108,7 @@ class Network:
         for layer in layers:
             pools = [rules.pool] if layer.pool else []
             self.blocks.append(Block(rules.convolution, [rules.activation, *pools]))
+        # The last layer's pool is over the whole image: logits are means of its ELU.
         self.blocks[-1] = Block(rules.convolution, [rules.activation, rules.global_pool])
 
     def forward(
@@ -156,10 +157,11 @@ class Network:
             updated: bool ``[layers]``, this iteration's row of the schedule. A NumPy row, known
                 when the graph is built, needs no ``tf.cond``: the other branches are not built.
             update: Given a layer's index (from 0) and its dw, returns the operation that updates
-                the layer. It is called once for each layer, inside the layer's branch.
+                the layer. It is called once for each layer, inside the layer's branch; for a NumPy
+                row, once for each layer of the row.
 
         Returns:
-            The operation that runs the chain and the updates.
+            The operation that runs the updates, and the chain as far as they need it.
         """
         top = len(self.blocks) - 1
         if isinstance(updated, np.ndarray):

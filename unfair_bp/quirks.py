@@ -32,7 +32,7 @@ LEDGER: Dict[str, Quirk] = {
         scripts="a pool's gradient is repeated into each of its pixels: 2x2, and 8x8 at the end",
         truth="it is shared among them: divided by 4, and by 64",
         cases="cdef",
-        where="layers.AveragePool2x2Repeated, layers.GlobalAveragePoolTiled",
+        where="layers.AveragePool2x2Undivided, layers.GlobalAveragePoolUndivided",
     ),
     "sum-loss": Quirk(
         scripts="the gradient at the logits is softmax - y, that of the summed cost",

@@ -131,14 +131,14 @@ class RunDirectory:
             )
 
     def check_same(self, config: Dict[str, Any]) -> None:
-        """Make sure that the run here has this configuration.
+        """Make sure that the run here has this configuration, or these parts of it.
 
         Raises:
             UsageError: If it differs in more than a larger number of epochs.
         """
         saved = self.read_config()
-        for part in ("case", "data"):
-            for name, value in config[part].items():
+        for part, values in config.items():
+            for name, value in values.items():
                 before = saved[part].get(name)
                 if before == value or (name in GROWS and value > before):
                     continue
@@ -146,6 +146,18 @@ class RunDirectory:
                     "%s was started with %s %s, not %s; resume it as it was started, or give "
                     "another --run-dir" % (self.path, name.replace("_", "-"), before, value)
                 )
+
+    def check_checkpoint(self) -> None:
+        """Make sure that the run has a checkpoint, whatever its state.
+
+        Raises:
+            UsageError: If it has none, as when it was copied without.
+        """
+        if not os.path.exists(os.path.join(self.file(CHECKPOINTS), "checkpoint")):
+            raise UsageError(
+                "%s holds no checkpoint; train it again with --overwrite, or into another --run-dir"
+                % self.path
+            )
 
     def create(self, config: Dict[str, Any], record: str) -> None:
         """Create the directory with its configuration, removing the run that it held."""
@@ -256,11 +268,15 @@ def default_path(case: Case, quick: bool) -> str:
     return os.path.join(logs, "case_%s" % case.name, "seed%d" % case.seed)
 
 
+def case_configuration(case: Case) -> Dict[str, Any]:
+    """The case's part of config.json, as it is read back: JSON has lists only."""
+    return {"case": {**asdict(case), "quirks": list(case.quirks)}}
+
+
 def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:
     """What config.json holds: everything that the result depends on."""
     return {
-        # As it is read back: JSON has lists only.
-        "case": {**asdict(case), "quirks": list(case.quirks)},
+        **case_configuration(case),
         "data": {
             "name": dataset.name,
             "training_images": len(dataset.train_images),

@@ -55,7 +55,7 @@ class Schedule:
         return cycles * int(rows.sum()) + int(rows[:rest].sum())
 
     def cycle_flops(self, layers: Sequence[LayerSpec]) -> int:
-        """Floating-point operations of a whole cycle on one batch, per image.
+        """Floating-point operations of a whole cycle on one batch (per-batch protocol), per image.
 
         Between two rows, the activations below the lowest layer that the first of them updated
         are kept, so that only the layers from there on run forward again.
@@ -63,7 +63,7 @@ class Schedule:
         flops, lowest = 0, 0
         for row in self.table:
             flops += forward_flops(layers[lowest:]) + backward_flops(layers, row)
-            lowest = int(np.argmax(row))
+            lowest = int(np.argmax(row))  # the first True
         return flops
 
     def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
@@ -190,11 +190,12 @@ def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
         marks = " ".join("#" if updated else "." for updated in row)
         lines.append("  %3d        %s   %.3f" % (r, marks, flops / fair_step))
     counts = schedule.updates(schedule.period)
+    cycle = schedule.cycle_flops(layers) / fair_step
     lines += [
         "",
         "updates per cycle, layer 1..%d: %s" % (len(layers), " ".join("%d" % n for n in counts)),
         "FLOPs of a mean iteration, relative to fair: %.3f" % schedule.relative_cost(layers),
-        "FLOPs of the cycle, in fair iterations: %.3f"
-        % (schedule.relative_cost(layers) * schedule.period),
+        "FLOPs of the cycle, in fair iterations: %.3f per step, %.3f per batch"
+        % (schedule.relative_cost(layers) * schedule.period, cycle),
     ]
     return "\n".join(lines)

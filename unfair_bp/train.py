@@ -10,12 +10,13 @@ import sys
 from typing import Sequence
 
 from unfair_bp import cases, commandline, schedules
-from unfair_bp.architecture import LayerSpec, scaled
-from unfair_bp.runs import RunDirectory, configuration, default_path
+from unfair_bp.architecture import scaled
+from unfair_bp.runs import RunDirectory, case_configuration, configuration, default_path
 
 
-def layer_table(layers: Sequence[LayerSpec], schedule: schedules.Schedule) -> str:
+def layer_table(case: cases.Case) -> str:
     """The network as text: one line for each layer, with its updates per cycle of the schedule."""
+    layers, schedule = scaled(case.width), cases.schedule_of(case)
     lines = ["  layer  kernel  channels    size   weights   MFLOP   updates/%d" % schedule.period]
     for number, (layer, updates) in enumerate(
         zip(layers, schedule.updates(schedule.period)), start=1
@@ -35,7 +36,12 @@ def layer_table(layers: Sequence[LayerSpec], schedule: schedules.Schedule) -> st
                 updates,
             )
         )
-    lines.append("  a mean iteration costs %.3f of a fair one" % schedule.relative_cost(layers))
+    if schedule.name != case.schedule:
+        lines.append("  collapsed-rounds: the schedule that runs is %s" % schedule.name)
+    cost = schedule.relative_cost(layers)
+    if case.protocol == "per-batch":
+        cost = schedule.cycle_flops(layers) / schedules.fair_step_flops(layers)
+    lines.append("  a mean iteration costs %.3f of a fair one" % cost)
     return "\n".join(lines)
 
 
@@ -58,11 +64,15 @@ def main(arguments: Sequence[str]) -> int:
     case = commandline.resolve_case(options)
     run = RunDirectory(options.run_dir or default_path(case, options.quick))
     run.check_free(options.resume, options.overwrite)
+    if options.resume:
+        # Before data is loaded, or even downloaded.
+        run.check_same(case_configuration(case))
+        run.check_checkpoint()
 
     print("case")
     print(cases.as_text(case))
     print("layers")
-    print(layer_table(scaled(case.width), cases.schedule_of(case)), flush=True)
+    print(layer_table(case), flush=True)
 
     from unfair_bp.data import sources  # noqa: PLC0415 - --help answers at once
 
