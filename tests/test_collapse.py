@@ -103,7 +103,8 @@ def test_all_rounds_are_executed_without_optimisations(measured):
 @pytest.mark.slow
 def test_ordered_graphs_execute_all_rounds(measured):
     """Breaks if the package's graphs lose rounds to the same optimisation."""
-    assert measured["back", "ordered"].convolutions == BACK
+    # Nine rounds of weight gradients and input gradients; forward, what has changed since the last.
+    assert measured["back", "ordered"].convolutions == 45 + 36 + (9 + 36)
     assert measured["front", "ordered"].convolutions == FRONT
 
 
