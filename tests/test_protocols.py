@@ -59,6 +59,9 @@ def test_a_cycle_computes_what_can_have_changed_and_nothing_else(schedule, batch
         param_grad += int(row.sum())
         input_grad += 8 - lowest
     assert executed == {"forward": forward, "param_grad": param_grad, "input_grad": input_grad}
+    # Nor is anything else built: the rows are known beforehand.
+    built = [op for op in graph.graph.get_operations() if op.type in ("Conv2D", "MatMul")]
+    assert len(built) == forward + param_grad + input_grad
 
 
 def test_a_layer_outside_the_schedule_is_left_alone(batch):
