@@ -287,7 +287,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("%s exists; give --overwrite or another name" % options.png)
     case = commandline.resolve_case(options)
 
-    from unfair_bp import collapse_plot, plots  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.figures.collapse import collapse_figure  # noqa: PLC0415
     from unfair_bp.graph_mode import tf  # noqa: PLC0415
 
     results = measure(case, options.iterations, options.repeats)
@@ -295,8 +296,8 @@ def main(arguments: Sequence[str]) -> int:
     heading = "TensorFlow %s, width %g, batches of %d, change after %d of them" % settings
     print("%s\n\n%s" % (heading, as_text(results)))
     if options.png:
-        figure = collapse_plot.collapse_figure(results, heading)
-        plots.save(figure, options.png, options.overwrite)
+        figure = collapse_figure(results, heading)
+        style.save(figure, options.png, options.overwrite)
         print("wrote %s" % options.png)
     return 0
 

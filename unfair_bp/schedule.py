@@ -26,9 +26,11 @@ def main(arguments: Sequence[str]) -> int:
     layers = scaled(case.width)
     print(schedules.as_text(schedule, layers))
     if options.png:
-        from unfair_bp import plots  # noqa: PLC0415 - matplotlib takes a second to import
+        # Matplotlib takes a second to import.
+        from unfair_bp.figures import style  # noqa: PLC0415
+        from unfair_bp.figures.schedule import schedule_heatmap  # noqa: PLC0415
 
-        plots.save(plots.schedule_heatmap(schedule, layers), options.png, options.overwrite)
+        style.save(schedule_heatmap(schedule, layers), options.png, options.overwrite)
         print("wrote %s" % options.png)
     return 0
 

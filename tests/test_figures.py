@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from unfair_bp import plots, schedules
+from unfair_bp import schedules
 from unfair_bp.architecture import LAYERS
 from unfair_bp.errors import UsageError
+from unfair_bp.figures import style
+from unfair_bp.figures.schedule import schedule_heatmap
 
 
 @pytest.fixture(scope="module")
 def figure():
     """The heatmap of the schedule from the back."""
-    return plots.schedule_heatmap(schedules.parse("back"), LAYERS)
+    return schedule_heatmap(schedules.parse("back"), LAYERS)
 
 
 def test_heatmap_shows_the_matrix_the_cost_and_the_counts(figure):
@@ -28,7 +30,7 @@ def test_heatmap_shows_the_matrix_the_cost_and_the_counts(figure):
 
 def test_a_long_schedule_is_cut_and_says_so():
     """Breaks if a long schedule makes a picture of ten thousand rows, or hides that it was cut."""
-    long = plots.schedule_heatmap(schedules.parse("random:3:5000"), LAYERS)
+    long = schedule_heatmap(schedules.parse("random:3:5000"), LAYERS)
     assert "first 60 of 5000 rows" in long.axes[0].get_title(loc="left")
     assert len(long.axes[0].images[0].get_array()) == 60
 
@@ -37,7 +39,7 @@ def test_a_long_schedule_is_cut_and_says_so():
 def test_save(figure, tmp_path, ending):
     """Breaks if a format is not written, or a temporary file stays behind."""
     path = tmp_path / ("picture." + ending)
-    plots.save(figure, str(path))
+    style.save(figure, str(path))
     assert path.stat().st_size > 1000
     assert list(tmp_path.iterdir()) == [path]
 
@@ -47,9 +49,9 @@ def test_a_file_is_overwritten_only_when_asked(figure, tmp_path):
     path = tmp_path / "picture.png"
     path.write_text("mine")
     with pytest.raises(UsageError, match="exists; give --overwrite"):
-        plots.save(figure, str(path))
+        style.save(figure, str(path))
     assert path.read_text() == "mine"
-    plots.save(figure, str(path), overwrite=True)
+    style.save(figure, str(path), overwrite=True)
     assert path.stat().st_size > 1000
 
 
@@ -57,5 +59,5 @@ def test_a_file_is_overwritten_only_when_asked(figure, tmp_path):
 def test_what_cannot_be_written(figure, tmp_path, name):
     """Breaks if a wrong name ends in a traceback or leaves a file behind."""
     with pytest.raises(UsageError, match="picture"):
-        plots.save(figure, str(tmp_path / name))
+        style.save(figure, str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []

@@ -1,18 +1,15 @@
-"""Pictures, drawn with Matplotlib from plain values; no TensorFlow."""
+"""The picture of a schedule: the matrix, its cost, and the updates of each layer."""
 
-import os
 from typing import Sequence
 
 import numpy as np
 from matplotlib import ticker
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from unfair_bp.architecture import LayerSpec
-from unfair_bp.errors import UsageError
+from unfair_bp.figures.style import SKIPPED, UPDATED, new_figure
 from unfair_bp.schedules import Schedule, fair_step_flops
 
-UPDATED, SKIPPED = "#0072B2", "#E6E6E6"  # told apart by the colour-blind and in grey
 ROWS_SHOWN = 60  # of a long schedule; more would be thinner than a line
 
 
@@ -26,8 +23,7 @@ def schedule_heatmap(schedule: Schedule, layers: Sequence[LayerSpec]) -> Figure:
     rows = min(schedule.period, ROWS_SHOWN)
     table = schedule.table[:rows]
     height = max(2.4, 0.3 * rows)
-    figure = Figure(figsize=(8.0, height + 2.2), constrained_layout=True)
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.0, height + 2.2)
     grid = figure.add_gridspec(2, 2, width_ratios=[3, 1.4], height_ratios=[height, 1.0])
     matrix = figure.add_subplot(grid[0, 0])
     cost = figure.add_subplot(grid[0, 1], sharey=matrix)
@@ -67,31 +63,6 @@ def schedule_heatmap(schedule: Schedule, layers: Sequence[LayerSpec]) -> Figure:
     counts.set_xlabel("layer")
     counts.set_ylabel("updates\nper cycle")
     return figure
-
-
-def save(figure: Figure, path: str, overwrite: bool = False) -> None:
-    """Write a figure; the ending of the path says in which format.
-
-    Raises:
-        UsageError: If the file exists and is not to be overwritten, or cannot be written.
-    """
-    kind = os.path.splitext(path)[1][1:].lower()
-    known = figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise UsageError(
-            "%s: %r is no picture format; give a file that ends in .png, .svg or .pdf"
-            % (path, "." + kind)
-        )
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
-    beside = path + ".part"
-    try:
-        figure.savefig(beside, format=kind, dpi=150)
-        os.replace(beside, path)
-    except OSError as error:
-        raise UsageError(
-            "cannot write %s: %s; give another name" % (path, error.strerror)
-        ) from error
 
 
 def _rgb(color: str) -> np.ndarray:

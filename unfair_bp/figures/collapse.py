@@ -1,17 +1,18 @@
-"""The picture of :mod:`unfair_bp.collapse`, drawn from its measurements; no TensorFlow."""
+"""The picture of :mod:`unfair_bp.collapse`, drawn from its measurements."""
 
 from typing import Any, Dict, List, Sequence
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Colours that the colour-blind tell apart; marks and dashes say the same.
+from unfair_bp.figures.style import BLUE, GREEN, GRID, ORANGE, new_figure
+
+# Marks and dashes say the same as the colours.
 STYLES: Dict[str, Dict[str, Any]] = {
-    "scripts": {"color": "#D55E00", "marker": "x", "markersize": 8, "linestyle": "none"},
-    "scripts, optimisations off": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
-    "ordered": {"color": "#009E73", "marker": "o", "linestyle": "-"},
+    "scripts": {"color": ORANGE, "marker": "x", "markersize": 8, "linestyle": "none"},
+    "scripts, optimisations off": {"color": BLUE, "marker": "s", "linestyle": "--"},
+    "ordered": {"color": GREEN, "marker": "o", "linestyle": "-"},
 }
 FAIR = {"color": "black", "linewidth": 1.5}
 TITLES = {"back": "from the back", "front": "from the front"}
@@ -24,8 +25,7 @@ def collapse_figure(results: Sequence[Any], heading: str) -> Figure:
         results: What :func:`unfair_bp.collapse.measure` returned, the fair graph first.
         heading: What was measured, in a line.
     """
-    figure = Figure(figsize=(12.0, 4.8), constrained_layout=True)
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.0, 4.8)
     figure.suptitle(
         "The scripts' unfair graphs move every layer as the fair one does\n" + heading, fontsize=11
     )
@@ -58,7 +58,7 @@ def _movement(axes: Axes, fair: Any, results: Sequence[Any]) -> None:
     axes.set_xticks(list(numbers))
     axes.set_xlabel("layer")
     axes.legend(loc="upper left" if results[0].subject.schedule == "back" else "upper right")
-    axes.grid(axis="y", color="#DDDDDD")
+    axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
 
 
