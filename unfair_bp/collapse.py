@@ -22,7 +22,6 @@ For example:
     python -m unfair_bp.collapse --repeats 30 --png collapse.png
 """
 
-import os
 import re
 import sys
 import time
@@ -283,19 +282,20 @@ def main(arguments: Sequence[str]) -> int:
     for option, value in (("--iterations", options.iterations), ("--repeats", options.repeats)):
         if value < 1:
             raise UsageError("%s %d is out of range; give at least 1" % (option, value))
-    if options.png and os.path.lexists(options.png) and not options.overwrite:
-        raise UsageError("%s exists; give --overwrite or another name" % options.png)
     case = commandline.resolve_case(options)
 
     from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
     from unfair_bp.figures.collapse import collapse_figure  # noqa: PLC0415
     from unfair_bp.graph_mode import tf  # noqa: PLC0415
 
+    if options.png is not None:
+        style.check_picture(options.png, options.overwrite)  # before minutes of work
+
     results = measure(case, options.iterations, options.repeats)
     settings = (tf.version.VERSION, case.width, case.batch_size, options.iterations)
     heading = "TensorFlow %s, width %g, batches of %d, change after %d of them" % settings
     print("%s\n\n%s" % (heading, as_text(results)))
-    if options.png:
+    if options.png is not None:
         figure = collapse_figure(results, heading)
         style.save(figure, options.png, options.overwrite)
         print("wrote %s" % options.png)

@@ -3,14 +3,18 @@
 For example:
 
     python -m unfair_bp.schedule --case c --png from_the_back.png
+    python -m unfair_bp.schedule --case c --gif from_the_back.gif
     python -m unfair_bp.schedule --schedule "9;8-9;7-9"
 """
 
+import argparse
+import os
 import sys
 from typing import Sequence
 
 from unfair_bp import commandline, schedules
 from unfair_bp.architecture import scaled
+from unfair_bp.errors import UsageError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,20 +23,44 @@ def main(arguments: Sequence[str]) -> int:
     commandline.add_case(parser)
     commandline.add_fields(parser, ["schedule", "width"])
     parser.add_argument("--png", metavar="FILE", help="also draw the schedule into this new file")
+    parser.add_argument(
+        "--gif", metavar="FILE", help="also animate it, iteration by iteration, into this new file"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
     schedule = schedules.parse(case.schedule)
     layers = scaled(case.width)
+    _check_paths(options)
     print(schedules.as_text(schedule, layers))
-    if options.png:
+    if options.png is not None:
         # Matplotlib takes a second to import.
         from unfair_bp.figures import style  # noqa: PLC0415
         from unfair_bp.figures.schedule import schedule_heatmap  # noqa: PLC0415
 
         style.save(schedule_heatmap(schedule, layers), options.png, options.overwrite)
         print("wrote %s" % options.png)
+    if options.gif is not None:
+        from unfair_bp.figures.animation import save_animation  # noqa: PLC0415
+
+        save_animation(schedule, layers, options.gif, options.overwrite)
+        print("wrote %s" % options.gif)
     return 0
+
+
+def _check_paths(options: argparse.Namespace) -> None:
+    """Refuse what could not be written before anything is printed or drawn."""
+    if options.png is not None:
+        from unfair_bp.figures.style import check_picture  # noqa: PLC0415
+
+        check_picture(options.png, options.overwrite)
+    if options.gif is not None:
+        from unfair_bp.figures.animation import check_animation  # noqa: PLC0415
+
+        check_animation(options.gif, options.overwrite)
+    both = options.png is not None and options.gif is not None
+    if both and os.path.realpath(options.png) == os.path.realpath(options.gif):
+        raise UsageError("--png and --gif are both %s; give two names" % options.gif)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """What all pictures share: colours, fonts, and how a picture becomes a file."""
 
+import contextlib
 import os
+import textwrap
+from typing import Iterable, Iterator
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,13 +21,75 @@ BLUE, ORANGE, GREEN, PINK, SKY, AMBER = (
 )
 UPDATED, SKIPPED = BLUE, "#E6E6E6"  # a layer of a schedule; told apart in grey, too
 GRID = "#DDDDDD"
+LETTERS_PER_INCH = 12  # of a heading, at the least
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, heading: str = "") -> Figure:
     """An empty figure of so many inches, ready to be saved without any display."""
     figure = Figure(figsize=(width, height), constrained_layout=True)
     FigureCanvasAgg(figure)
+    if heading:
+        figure.suptitle(textwrap.fill(heading, int(LETTERS_PER_INCH * width)), fontsize=11)
     return figure
+
+
+def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -> None:
+    """Refuse a path that cannot be written; to be called before the work, not after it.
+
+    Args:
+        path: Where a picture is to be.
+        kinds: Endings that can be written, without their dots.
+        endings: What to give instead, in words.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        UsageError: If the ending is unknown, the file exists, or there is no directory for it.
+    """
+    kind = os.path.splitext(path)[1][1:].lower()
+    if kind not in kinds:
+        raise UsageError(
+            "%s: %r is no picture format; give a file that ends in %s" % (path, "." + kind, endings)
+        )
+    if os.path.isdir(path):
+        raise UsageError("%s is a directory; give the name of a file" % path)
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
+    directory = os.path.dirname(path) or "."
+    if not (os.path.isdir(directory) and os.access(directory, os.W_OK)):
+        raise UsageError(
+            "cannot write %s: %s is no directory that can be written to; make it, or give "
+            "another name" % (path, directory)
+        )
+
+
+@contextlib.contextmanager
+def written_beside(path: str) -> Iterator[str]:
+    """A path to write to; the file moves to ``path`` when it is whole, and goes when it is not.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    beside = path + ".part"
+    try:
+        yield beside
+        os.replace(beside, path)
+    except OSError as error:
+        raise UsageError(
+            "cannot write %s: %s; give another name" % (path, error.strerror)
+        ) from error
+    finally:
+        if os.path.isfile(beside):
+            os.remove(beside)
+
+
+def check_picture(path: str, overwrite: bool) -> None:
+    """Refuse a path that :func:`save` cannot write.
+
+    Raises:
+        UsageError: As :func:`check_path`.
+    """
+    known = FigureCanvasAgg.get_supported_filetypes()
+    check_path(path, known, ".png, .svg or .pdf", overwrite)
 
 
 def save(figure: Figure, path: str, overwrite: bool = False) -> None:
@@ -33,20 +98,6 @@ def save(figure: Figure, path: str, overwrite: bool = False) -> None:
     Raises:
         UsageError: If the file exists and is not to be overwritten, or cannot be written.
     """
-    kind = os.path.splitext(path)[1][1:].lower()
-    known = figure.canvas.get_supported_filetypes()
-    if kind not in known:
-        raise UsageError(
-            "%s: %r is no picture format; give a file that ends in .png, .svg or .pdf"
-            % (path, "." + kind)
-        )
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
-    beside = path + ".part"
-    try:
-        figure.savefig(beside, format=kind, dpi=150)
-        os.replace(beside, path)
-    except OSError as error:
-        raise UsageError(
-            "cannot write %s: %s; give another name" % (path, error.strerror)
-        ) from error
+    check_picture(path, overwrite)
+    with written_beside(path) as beside:
+        figure.savefig(beside, format=os.path.splitext(path)[1][1:].lower(), dpi=150)

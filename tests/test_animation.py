@@ -1,0 +1,278 @@
+"""The animation of a schedule: its frames against the matrix, its pictures, and its file."""
+
+import itertools
+
+import commands
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image, ImageSequence
+
+from unfair_bp import schedule as command
+from unfair_bp import schedules
+from unfair_bp.architecture import LAYERS
+from unfair_bp.errors import UsageError
+from unfair_bp.figures import animation
+from unfair_bp.figures.animation import Frame, NetworkDrawing, frames, save_animation
+from unfair_bp.schedules import Schedule
+
+SHORT = "9;8-9"
+TEXTS = ["fair", "back", "front", "single", "random:3:90", "9;8-9;7-9", "2,5;1,9;4"]
+
+
+def by_row(text):
+    """A schedule, and its frames: a list for each row."""
+    schedule = schedules.parse(text)
+    groups = itertools.groupby(frames(schedule), key=lambda frame: frame.row)
+    return schedule, [(row, list(group)) for row, group in groups]
+
+
+# --- frames as values
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_iteration_runs_forward_then_back_to_the_lowest_layer_of_its_row(text):
+    """Breaks if the gradient starts early, skips a layer, or stops above or below that layer."""
+    schedule, rows = by_row(text)
+    assert [row for row, _ in rows] == list(range(min(schedule.period, 18)))
+    for row, sequence in rows:
+        lowest = min(np.flatnonzero(schedule.table[row])) + 1
+        moves = [(frame.forward, frame.backward) for frame in sequence]
+        forward = [(arrows, 0) for arrows in range(1, 11)]
+        assert moves == forward + [(10, arrows) for arrows in range(1, 9 - lowest + 2)]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_lit_layers_are_those_of_the_row(text):
+    """Breaks if a layer lights up that is not updated, or before the gradient has reached it."""
+    schedule, rows = by_row(text)
+    for row, sequence in rows:
+        for frame in sequence:
+            reached = [number > 9 - frame.backward for number in range(1, 10)]
+            assert list(frame.lit) == [u and r for u, r in zip(schedule.table[row], reached)]
+        assert list(sequence[-1].lit) == schedule.table[row].tolist()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_counts_are_those_of_the_schedule(text):
+    """Breaks if an update is counted twice, too early, or for another layer."""
+    schedule, rows = by_row(text)
+    for row, sequence in rows:
+        assert list(sequence[0].counts) == schedule.updates(row).tolist()
+        assert list(sequence[-1].counts) == schedule.updates(row + 1).tolist()
+        for frame in sequence:
+            grown = np.subtract(frame.counts, sequence[0].counts)
+            assert grown.tolist() == list(frame.lit)
+
+
+def test_pauses():
+    """Breaks if iterations run into each other, or the end of the cycle is not to be seen."""
+    _, rows = by_row("back")
+    pauses = [sequence[-1].duration for _, sequence in rows]
+    moving = [frame.duration for _, sequence in rows for frame in sequence[:-1]]
+    assert len(set(pauses[:-1])) == 1
+    assert max(moving) < pauses[0] < pauses[-1]
+    # What a GIF can say, and browsers do not slow down.
+    assert all(duration % 10 == 0 and duration >= 20 for duration in moving + pauses)
+
+
+def test_a_row_without_layers():
+    """Breaks if a schedule that updates nothing on a row sends a gradient anyway, or fails."""
+    table = np.array([[False, False], [True, False]])
+    moves = [(frame.row, frame.forward, frame.backward) for frame in frames(Schedule("x", table))]
+    assert moves == [(0, 1, 0), (0, 2, 0), (0, 3, 0)] + [
+        (1, 1, 0),
+        (1, 2, 0),
+        (1, 3, 0),
+        (1, 3, 1),
+        (1, 3, 2),
+    ]
+
+
+# --- the drawing
+
+
+def has_color(pixels, color):
+    """Where the pixels have exactly this colour."""
+    return (pixels == np.rint(255 * np.array(to_rgb(color)))).all(axis=-1)
+
+
+def block_pixels(pixels, number):
+    """The colour near the upper left corner of a layer's block, away from its number."""
+    x = animation.FIRST + animation.PITCH * number - animation.BLOCK // 2 + 4
+    y = animation.HEIGHT - (animation.MIDDLE + animation.BLOCK // 2 - 4)
+    return pixels[y, x]
+
+
+def test_colours_of_the_layers():
+    """Breaks if updated, passed and unreached layers look alike, or a colour outlives its frame."""
+    drawing = NetworkDrawing(schedules.parse("5,7"), LAYERS)
+    sequence = frames(drawing.schedule)
+    for frame in (sequence[-1], sequence[0], sequence[-2]):
+        pixels = drawing.draw(frame)
+        assert pixels.shape == (animation.HEIGHT, animation.WIDTH, 3)
+        for number in range(1, 10):
+            reached = number > 9 - frame.backward
+            updated = number in (5, 7)
+            expected = animation.LAYER
+            if reached:
+                expected = animation.UPDATED if updated else animation.GRADIENT
+            assert has_color(block_pixels(pixels, number), expected)
+            assert drawing.marks[number - 1].get_visible() == (reached and updated)
+
+
+def test_arrows():
+    """Breaks if an arrow is drawn that the frame has not come to, or on the wrong side."""
+    drawing = NetworkDrawing(schedules.parse("back"), LAYERS)
+    frame = Frame(8, 10, 3, (False,) * 6 + (True,) * 3, (0,) * 9, 10)
+    pixels = drawing.draw(frame)
+    for gap in range(10):
+        x = animation.FIRST + animation.PITCH * gap
+        between = pixels[:, x + 33 : x + 53]
+        high = animation.HEIGHT - animation.MIDDLE - animation.LANE
+        low = animation.HEIGHT - animation.MIDDLE + animation.LANE
+        assert has_color(between[high - 2 : high + 2], animation.FORWARD).any()
+        assert has_color(between[low - 2 : low + 2], animation.GRADIENT).any() == (gap > 6)
+    drawing.draw(frame._replace(forward=4, backward=0))
+    assert [arrow.get_visible() for arrow in drawing.forward] == [True] * 4 + [False] * 6
+    assert not any(arrow.get_visible() for arrow in drawing.backward)
+
+
+def test_counts_and_words():
+    """Breaks if a count stands below another layer, or the cost of another row is shown."""
+    drawing = NetworkDrawing(schedules.parse("back"), LAYERS)
+    last = frames(drawing.schedule)[-1]
+    drawing.draw(last._replace(row=2))
+    assert [text.get_text() for text in drawing.counts] == list("123456789")
+    heights = [bar.get_height() for bar in drawing.bars]
+    np.testing.assert_allclose(heights, animation.TALLEST * np.arange(1, 10) / 9)
+    assert drawing.title.get_text() == "schedule back, iteration 3 of 9 (row t mod 9 = 2)"
+    # 0.488 is the README's; 0.335 a forward pass and what little layers 7 to 9 cost.
+    expected = "this iteration costs 0.335 of a fair one; mean of the cycle 0.488"
+    assert drawing.cost.get_text() == expected
+    words = [text.get_text() for text in drawing.axes.texts]
+    assert words.count("3\N{MULTIPLICATION SIGN}3, 256") == 2
+    assert words.count("1\N{MULTIPLICATION SIGN}1, 10") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["random:3:10000:4294967295", ";".join(50 * ["1,2,3,4,5,6,7,8,9"])]
+)
+def test_a_long_schedule_is_cut_and_says_so(text):
+    """Breaks if a long schedule fills hours, hides that it was cut, or runs out of the picture."""
+    schedule = schedules.parse(text)
+    drawing = NetworkDrawing(schedule, LAYERS)
+    last = frames(schedule)[-1]
+    assert last.row == 17
+    drawing.draw(last)
+    assert "iteration 18 of %d, first 18 shown" % schedule.period in drawing.title.get_text()
+    for words in drawing.axes.texts + drawing.axes.get_legend().get_texts():
+        box = words.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= animation.WIDTH
+    assert max(bar.get_height() for bar in drawing.bars) == animation.TALLEST
+
+
+# --- the file
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The animation of a short schedule, as the command writes it beside the heatmap."""
+    directory = tmp_path_factory.mktemp("animation")
+    paths = [directory / "short.gif", directory / "short.png"]
+    words = ["--schedule", SHORT, "--gif", paths[0], "--png", paths[1]]
+    assert commands.here(command.main, *words) == 0
+    assert sorted(directory.iterdir()) == paths
+    return paths[0]
+
+
+def test_the_file(written):
+    """Breaks if frames are lost, run at another speed, play once, or change size."""
+    with Image.open(str(written)) as file:
+        assert (file.format, file.info["loop"]) == ("GIF", 0)
+        shown = [(image.size, image.info["duration"]) for image in ImageSequence.Iterator(file)]
+    expected = frames(schedules.parse(SHORT))
+    assert shown == [((animation.WIDTH, animation.HEIGHT), frame.duration) for frame in expected]
+    assert written.stat().st_size < 100000
+
+
+def test_the_pictures_in_the_file(written):
+    """Breaks if a colour is not that of the drawing, or what has gone stays on the screen."""
+    drawing = NetworkDrawing(schedules.parse(SHORT), LAYERS)
+    sequence = frames(drawing.schedule)
+    with Image.open(str(written)) as file:
+        for i in (0, 10, 11, len(sequence) - 1):
+            file.seek(i)
+            pixels = np.asarray(file.convert("RGB")).astype(int)
+            drawn = drawing.draw(sequence[i]).astype(int)
+            assert np.abs(pixels - drawn).max() < 17  # smoothed edges only
+            for color in (
+                "white",
+                animation.LAYER,
+                animation.INPUT,
+                animation.SOFTMAX,
+                animation.POOL,
+            ):
+                same = has_color(drawn, color)
+                assert same.any()
+                np.testing.assert_array_equal(pixels[same], drawn[same])
+
+
+def test_a_file_is_overwritten_only_when_asked(tmp_path, monkeypatch):
+    """Breaks if an animation replaces what the user has made."""
+    monkeypatch.setattr(animation, "frames", lambda schedule: frames(schedule)[-2:])
+    path = tmp_path / "mine.gif"
+    path.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="exists; give --overwrite"):
+        save_animation(schedules.parse("9"), LAYERS, str(path))
+    assert path.read_bytes() == b"mine"
+    save_animation(schedules.parse("9"), LAYERS, str(path), overwrite=True)
+    assert path.read_bytes()[:6] == b"GIF89a"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_nothing_half_written_is_left(tmp_path, monkeypatch, capsys, error):
+    """Breaks if a full disk is a traceback, or a part of an animation stays behind."""
+    path = tmp_path / "full.gif"
+
+    def fail(image, beside, **_options):
+        with open(beside, "wb") as file:
+            file.write(b"GIF89a")
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(animation, "frames", lambda schedule: frames(schedule)[-2:])
+    expected = (2, "full.gif") if isinstance(error, OSError) else (130, "interrupted")
+    assert commands.here(command.main, "--schedule", "9", "--gif", path) == expected[0]
+    assert expected[1] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--gif", "x.mp4"], "x.mp4: '.mp4' is no picture format; give a file that ends in .gif"),
+        (["--gif", ""], "ends in .gif"),
+        (["--gif", "missing/x.gif"], "missing"),
+        (["--gif", "there.gif"], "there.gif exists; give --overwrite"),
+        (["--gif", "folder.gif", "--overwrite"], "folder.gif is a directory"),
+        (["--gif", "new.gif", "--png", "there.png"], "there.png exists"),
+        (["--gif", "there.gif", "--png", "new.png"], "there.gif exists"),
+        (["--gif", "new.gif", "--png", "new.doc"], "new.doc: '.doc'"),
+        (["--gif", "new.gif", "--png", "./new.gif"], "new.gif"),
+    ],
+)
+def test_what_cannot_be_written(tmp_path, monkeypatch, capsys, words, named):
+    """Breaks if a wrong path is found out after the drawing, or by a traceback."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.gif").write_bytes(b"mine")
+    (tmp_path / "there.png").write_bytes(b"mine")
+    (tmp_path / "folder.gif").mkdir()
+    before = commands.snapshot(tmp_path)
+    assert commands.here(command.main, *words) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: ") and output.err.count("\n") == 1
+    assert named in output.err
+    assert commands.snapshot(tmp_path) == before

@@ -1,0 +1,295 @@
+"""The animation of a schedule: each iteration's way forward, and how far its gradient goes back.
+
+A moving picture is made in three steps: :func:`frames` says what is to be seen, as plain values;
+:class:`NetworkDrawing` draws one frame; :func:`save_animation` writes them all into a file.
+"""
+
+from typing import List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
+from matplotlib.text import Text
+from PIL import Image
+from tqdm import tqdm
+
+from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, LayerSpec
+from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, written_beside
+from unfair_bp.schedules import Schedule, fair_step_flops
+
+ROWS_SHOWN = 18  # of a long schedule; two rounds of the nine layers, about a minute
+# Milliseconds; a GIF counts in hundredths of a second.
+FORWARD_MS, BACKWARD_MS, ROW_PAUSE_MS, CYCLE_PAUSE_MS = 60, 160, 900, 2500
+
+# The post's colours, in shades that the colour-blind tell apart.
+INPUT, LAYER, POOL, SOFTMAX, FORWARD, GRADIENT = ORANGE, "#222222", "#8C8C8C", AMBER, AMBER, PINK
+FAINT = "#555555"
+
+# Places in pixels, from the lower left corner.
+DPI = 100
+WIDTH, HEIGHT = 960, 380
+FIRST, PITCH, BLOCK, POOL_WIDTH = 130, 78, 42, 8
+MIDDLE, LANE = 255, 10  # of the blocks; the distance of the arrows from it
+BARS, TALLEST = 92, 85
+COLORS = 250  # of the file; text and slanted lines are smoothed in a few shades
+
+
+class Frame(NamedTuple):
+    """What is to be seen at one moment of an iteration."""
+
+    row: int  # of the schedule, from 0
+    forward: int  # arrows of the forward pass so far: 1 to layers + 1
+    backward: int  # arrows of the gradient so far: 0 to layers, from the softmax downwards
+    lit: Tuple[bool, ...]  # for each layer, whether this iteration has updated it
+    counts: Tuple[int, ...]  # for each layer, its updates since the cycle began
+    duration: int  # milliseconds
+
+
+def frames(schedule: Schedule) -> List[Frame]:
+    """The animation of a cycle, or of the first rows of a long one, as plain values.
+
+    The gradient starts when the forward pass has reached the softmax, and goes down to the lowest
+    layer that the row updates, through layers that it does not update.
+    """
+    shown = schedule.table[:ROWS_SHOWN]
+    sequence = []
+    before = np.zeros(shown.shape[1], int)
+    for r, row in enumerate(shown):
+        depth = np.count_nonzero(np.logical_or.accumulate(row))
+        steps = [(forward, 0) for forward in range(1, len(row) + 2)]
+        steps += [(len(row) + 1, backward) for backward in range(1, depth + 1)]
+        for forward, backward in steps:
+            lit = row & (np.arange(len(row)) >= len(row) - backward)
+            duration = BACKWARD_MS if backward else FORWARD_MS
+            if (forward, backward) == steps[-1]:
+                duration = CYCLE_PAUSE_MS if r == len(shown) - 1 else ROW_PAUSE_MS
+            counts = tuple((before + lit).tolist())
+            sequence.append(Frame(r, forward, backward, tuple(lit.tolist()), counts, duration))
+        before += row
+    return sequence
+
+
+class NetworkDrawing:
+    """The network from left to right, redrawn for each frame.
+
+    Args:
+        schedule: What the frames are of.
+        layers: The network, for the labels and the cost.
+    """
+
+    def __init__(self, schedule: Schedule, layers: Sequence[LayerSpec]) -> None:
+        self.schedule = schedule
+        self.costs = schedule.row_flops(layers) / fair_step_flops(layers)
+        self.mean_cost = schedule.relative_cost(layers)
+        self.most = max(1, schedule.updates(min(schedule.period, ROWS_SHOWN)).max())
+        figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
+        self.canvas = FigureCanvasAgg(figure)
+        self.axes = figure.add_axes([0, 0, 1, 1])
+        self.axes.set_axis_off()
+        self.axes.set_xlim(0, WIDTH)
+        self.axes.set_ylim(0, HEIGHT)
+        self.title = self._text(20, HEIGHT - 24, "", 12, ha="left", weight="bold")
+        self.cost = self._text(20, HEIGHT - 48, "", 10, ha="left")
+        self._draw_ends(layers)
+        centers = [FIRST + PITCH * number for number in range(1, len(layers) + 1)]
+        self.blocks = [self._block(x, LAYER) for x in centers]
+        self.numbers = [self._text(x, MIDDLE, str(i + 1), 11) for i, x in enumerate(centers)]
+        self.marks = [self._text(x, MIDDLE + 33, "+1", 10, weight="bold") for x in centers]
+        self.bars = [self._rectangle(x - BLOCK / 2, BARS, 0, UPDATED) for x in centers]
+        self.counts = [self._text(x, BARS, "", 9, va="bottom") for x in centers]
+        for x, layer in zip(centers, layers):
+            self._label(x, layer.kernel, layer.outputs)
+            if layer.pool:
+                pool = self._rectangle(x + BLOCK / 2 + 1, MIDDLE - BLOCK / 2, BLOCK, POOL)
+                pool.set_width(POOL_WIDTH)
+        gaps = range(len(layers) + 1)
+        self.forward = [self._arrow(gap, FORWARD, "-|>", LANE) for gap in gaps]
+        self.backward = [self._arrow(gap, GRADIENT, "<|-", -LANE) for gap in reversed(gaps[1:])]
+        self._draw_legend()
+
+    def draw(self, frame: Frame) -> np.ndarray:
+        """Draw a frame; returns its pixels, uint8 ``[height, width, 3]``."""
+        self.title.set_text(self._title_text(frame.row))
+        self.cost.set_text(
+            "this iteration costs %.3f of a fair one; mean of the cycle %.3f"
+            % (self.costs[frame.row], self.mean_cost)
+        )
+        for i, (lit, count) in enumerate(zip(frame.lit, frame.counts)):
+            passed = not lit and i >= len(frame.lit) - frame.backward
+            self.blocks[i].set_facecolor(UPDATED if lit else GRADIENT if passed else LAYER)
+            self.numbers[i].set_color("black" if passed else "white")
+            self.marks[i].set_visible(lit)
+            height = TALLEST * count / self.most
+            self.bars[i].set_height(height)
+            self.counts[i].set_text(str(count))
+            self.counts[i].set_y(BARS + height + 2)
+        for number, arrow in enumerate(self.forward, start=1):
+            arrow.set_visible(number <= frame.forward)
+        for number, arrow in enumerate(self.backward, start=1):
+            arrow.set_visible(number <= frame.backward)
+        self.canvas.draw()
+        return np.array(self.canvas.buffer_rgba())[..., :3]
+
+    def _title_text(self, row: int) -> str:
+        period = self.schedule.period
+        name = " ".join(self.schedule.name.split())
+        name = name if len(name) <= 20 else name[:17] + "..."
+        only = "" if period <= ROWS_SHOWN else ", first %d shown" % ROWS_SHOWN
+        place = (name, row + 1, period, only, period, row)
+        return "schedule %s, iteration %d of %d%s (row t mod %d = %d)" % place
+
+    def _draw_ends(self, layers: Sequence[LayerSpec]) -> None:
+        """The input, the softmax, and the names of the lines."""
+        last = FIRST + PITCH * (len(layers) + 1)
+        self._block(FIRST, INPUT)
+        self._block(last, SOFTMAX)
+        self._text(FIRST, MIDDLE + 33, "input", 9)
+        self._text(last, MIDDLE + 33, "softmax", 9)
+        self._text(FIRST, MIDDLE - 36, "%d" % IMAGE_CHANNELS, 8, color=FAINT)
+        self._text(last, MIDDLE - 36, "%d classes" % CLASSES, 8, color=FAINT)
+        self.axes.plot([FIRST + PITCH / 2, last - PITCH / 2], [BARS, BARS], color=GRID, lw=1)
+        for y, words in (
+            (MIDDLE, "layer"),
+            (MIDDLE - 36, "kernel, channels"),
+            (BARS + 4, "updates so far"),
+        ):
+            self._text(10, y, words, 8, ha="left", color=FAINT)
+
+    def _draw_legend(self) -> None:
+        def arrow(color: str, direction: str, label: str) -> Line2D:
+            marker = r"$\%sarrow$" % direction
+            return Line2D(
+                [], [], color=color, marker=marker, markersize=15, linestyle="none", label=label
+            )
+
+        self.axes.legend(
+            handles=[
+                Patch(color=INPUT, label="input batch"),
+                Patch(color=LAYER, label="convolution, no gradient"),
+                Patch(color=POOL, label="mean pool"),
+                Patch(color=SOFTMAX, label="softmax"),
+                arrow(FORWARD, "right", "forward"),
+                arrow(GRADIENT, "left", "gradient"),
+                Patch(color=UPDATED, label="updated"),
+                Patch(color=GRADIENT, label="passed, not updated"),
+            ],
+            loc="lower center",
+            bbox_to_anchor=(0.5, 30 / HEIGHT),
+            ncol=8,
+            fontsize=8,
+            frameon=False,
+            handlelength=1.4,
+            columnspacing=1.4,
+        )
+        caption = (
+            "One iteration takes one row of the schedule: a batch runs forward, then its gradient "
+            "runs back to the lowest layer that the row updates."
+        )
+        self._text(WIDTH / 2, 20, caption, 8, color=FAINT)
+
+    def _text(self, x: float, y: float, words: str, size: float, **style: str) -> Text:
+        style = dict({"ha": "center", "va": "center"}, **style)
+        return self.axes.text(x, y, words, fontsize=size, **style)
+
+    def _label(self, x: float, kernel: int, channels: int) -> None:
+        words = "%d\N{MULTIPLICATION SIGN}%d, %d" % (kernel, kernel, channels)
+        self._text(x, MIDDLE - 36, words, 8, color=FAINT)
+
+    def _rectangle(self, left: float, bottom: float, height: float, color: str) -> Rectangle:
+        return self.axes.add_patch(Rectangle((left, bottom), BLOCK, height, color=color, lw=0))
+
+    def _block(self, x: float, color: str) -> Rectangle:
+        return self._rectangle(x - BLOCK / 2, MIDDLE - BLOCK / 2, BLOCK, color)
+
+    def _arrow(self, gap: int, color: str, head: str, lane: float) -> FancyArrowPatch:
+        """An arrow in the gap to the right of a block, the input being block 0."""
+        left = FIRST + PITCH * gap + BLOCK / 2 + POOL_WIDTH + 3
+        right = FIRST + PITCH * (gap + 1) - BLOCK / 2 - 3
+        return self.axes.add_patch(
+            FancyArrowPatch(
+                (left, MIDDLE + lane),
+                (right, MIDDLE + lane),
+                arrowstyle=head,
+                mutation_scale=13,
+                shrinkA=0,
+                shrinkB=0,
+                color=color,
+                linewidth=2.5,
+            )
+        )
+
+
+class Palette:
+    """The colours that most pixels have: one palette for all frames, so that none flickers.
+
+    Pillow's own choice of the nearest colour would turn white into a light grey.
+
+    Args:
+        samples: Pixels to choose from, uint8 ``[height, width, 3]`` each.
+    """
+
+    def __init__(self, samples: Sequence[np.ndarray]) -> None:
+        packed, counts = np.unique(np.concatenate([_pack(x) for x in samples]), return_counts=True)
+        packed = packed[np.argsort(-counts, kind="stable")]
+        # The first, that is most frequent, of colours that agree in four of eight bits.
+        _, first = np.unique(packed & 0xF0F0F0, return_index=True)
+        self.colors = _unpack(packed[np.sort(first)[:COLORS]])
+        self.nearest = np.full(2**24, -1, np.int16)  # of a packed colour; -1: not yet asked for
+
+    def image(self, pixels: np.ndarray) -> Image.Image:
+        """The pixels as an image in this palette."""
+        packed = _pack(pixels)
+        new = np.unique(packed[self.nearest[packed] < 0])
+        apart = _unpack(new)[:, None] - self.colors
+        self.nearest[new] = np.sum(apart**2, axis=2).argmin(axis=1)
+        image = Image.fromarray(self.nearest[packed].astype(np.uint8))
+        image.putpalette(self.colors.astype(np.uint8).tobytes())
+        return image
+
+
+def _pack(pixels: np.ndarray) -> np.ndarray:
+    """Colours as one number each."""
+    return pixels @ np.array([65536, 256, 1])
+
+
+def _unpack(packed: np.ndarray) -> np.ndarray:
+    """The colours of these numbers: int ``[..., 3]``."""
+    return packed[..., None] >> [16, 8, 0] & 255
+
+
+def check_animation(path: str, overwrite: bool) -> None:
+    """Refuse a path that :func:`save_animation` cannot write.
+
+    Raises:
+        UsageError: As :func:`unfair_bp.figures.style.check_path`.
+    """
+    check_path(path, ["gif"], ".gif", overwrite)
+
+
+def save_animation(
+    schedule: Schedule, layers: Sequence[LayerSpec], path: str, overwrite: bool = False
+) -> None:
+    """Write the animation of a schedule, which repeats for ever, with a progress bar.
+
+    Raises:
+        UsageError: If the file exists and is not to be overwritten, or cannot be written.
+    """
+    check_animation(path, overwrite)
+    drawing = NetworkDrawing(schedule, layers)
+    sequence = frames(schedule)
+    ends = {frame.row: frame for frame in sequence}  # the last frame of each row
+    palette = Palette([drawing.draw(frame) for frame in ends.values()])
+    with tqdm(sequence, unit="frame", disable=None, leave=False) as bar:
+        images = [palette.image(drawing.draw(frame)) for frame in bar]
+    with written_beside(path) as beside:
+        images[0].save(
+            beside,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=[frame.duration for frame in sequence],
+            loop=0,
+            optimize=False,
+        )
