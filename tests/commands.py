@@ -13,9 +13,11 @@ from unfair_bp import commandline
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# Few channels and few images; a learning rate at which weights move in a few iterations.
+# Few channels and few images; a learning rate at which weights move in a few iterations. Pictures
+# take longer than such a run and have tests of their own.
 SMALL = shlex.split(
-    "--data shapes --width 0.05 --learning-rate 0.01 --train-size 14 --test-size 10 --threads 1"
+    "--data shapes --width 0.05 --learning-rate 0.01 --train-size 14 --test-size 10 --threads 1 "
+    "--no-plots"
 )
 
 

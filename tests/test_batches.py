@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from unfair_bp.cases import CASES
-from unfair_bp.data.batches import iterations_per_epoch, prefetch, scale, training_batches
+from unfair_bp.data import shapes
+from unfair_bp.data.batches import (
+    examples,
+    iterations_per_epoch,
+    prefetch,
+    scale,
+    training_batches,
+)
 
 COUNT = 23
 
@@ -150,3 +157,39 @@ def test_prefetch_thread_ends_when_closed():
     assert threading.active_count() == before + 1
     iterator.close()
     assert threading.active_count() == before
+
+
+# --- images to look at
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    """A data set of a few drawings."""
+    return shapes.load().first(12, 1)
+
+
+def test_examples_are_the_first_images_with_their_names(drawings):
+    """Breaks if an example is another image, bears another class, or is augmented for nothing."""
+    shown = examples(drawings, CASES["a"])
+    np.testing.assert_array_equal(shown["images"], drawings.train_images[:10])
+    assert shown["names"].tolist() == [drawings.classes[n] for n in drawings.train_labels[:10]]
+    assert shown["augmented"].shape == (0, 10, 32, 32, 3)
+
+
+def test_augmented_examples_are_what_training_makes(drawings):
+    """Breaks if the copies are not the augmentation's, are all one draw, or lose their colours."""
+    shown = examples(drawings, CASES["d"])
+    assert shown["augmented"].shape == (3, 10, 32, 32, 3)
+    assert shown["augmented"].dtype == np.uint8
+    assert not np.array_equal(shown["augmented"][0], shown["augmented"][1])
+    # Most copies are flipped alone, and then exactly the image seen in a mirror.
+    mirrored = (shown["augmented"] == shown["images"][:, :, ::-1]).all(axis=(2, 3, 4))
+    assert 0.5 < mirrored.mean() < 1.0
+
+
+def test_examples_of_the_black_images(drawings):
+    """Breaks if the examples hide what the quirk imgaug-uint8 makes of the images."""
+    case = replace(CASES["d"], quirks=("imgaug-uint8",))
+    shown = examples(drawings, case)
+    assert set(np.unique(shown["augmented"])) <= {0, 255}
+    assert shown["images"].max() > 0

@@ -180,6 +180,7 @@ def test_writing_leaves_nothing_beside_the_files(run):
     """Breaks if the file that is renamed into place stays, or files that nobody documents."""
     run.write_weights("weights_before.npz", [])
     run.write_weights("weights_after.npz", [])
+    run.write_arrays("examples.npz", {})
     assert set(os.listdir(run.path)) == {*runs.FILES, "checkpoints"}
 
 

@@ -25,13 +25,14 @@ FILES = {
     "training.txt",
     "weights_before.npz",
     "weights_after.npz",
+    "examples.npz",
     "checkpoints",
 }
 # 61 iterations an epoch, the last of two images; from the back, so that layers differ.
 IMAGES, BATCH, ITERATIONS = 242, 4, 61
 TEXT = (
     "--case c --data shapes --width 0.05 --learning-rate 0.01 --batch-size 4 --train-size 242 "
-    "--test-size 20 --threads 1"
+    "--test-size 20 --threads 1 --no-plots"
 )
 WORDS = shlex.split(TEXT)
 INTERRUPTED = "interrupted run"  # a name that needs quotes in a shell
@@ -254,10 +255,10 @@ def test_checkpoint_holds_the_last_weights(long_runs):
     place, _ = long_runs
     reader = tf.train.load_checkpoint(str(place / "whole" / "checkpoints"))
     assert reader.get_tensor("step") == 3 * ITERATIONS
-    saved = [reader.get_tensor("layer_%d/weight" % n) for n in range(1, 10)]
+    saved = [reader.get_tensor("variables/layer_%d/weight" % n) for n in range(1, 10)]
     assert commands.same_bits(saved, commands.weights(place / "whole"))
     for n, updates in enumerate(expected_updates("back", 3 * ITERATIONS), start=1):
-        assert reader.get_tensor("layer_%d/count" % n) == updates
+        assert reader.get_tensor("variables/layer_%d/count" % n) == updates
 
 
 @pytest.mark.slow

@@ -66,19 +66,19 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
         )
         starts, layers = [], []
         for number, spec in enumerate(specs, start=1):
-            with tf.variable_scope("layer_%d" % number):
+            with tf.variable_scope("variables/layer_%d" % number):
                 starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
                 layers.append(optimizers.create_variables(starts[-1]))
         network = Network(specs, rules or rules_with(case.quirks))
         adam = Adam(case.learning_rate, case.beta1, case.beta2, case.epsilon, case.quirks)
-        targets = tf.one_hot(labels, CLASSES, dtype=dtype)
+        targets = tf.one_hot(labels, CLASSES, dtype=dtype, name="targets")
         model = _Model(network, adam, schedule_of(case).table, layers, images, targets)
         if case.protocol == "per-batch":
             logits, updates = _whole_cycle(model)
         else:
             logits, updates = _one_row(model, step)
         with tf.control_dependencies([updates]):
-            train = step.assign_add(1, read_value=False)
+            train = step.assign_add(1, read_value=False, name="count_iteration")
         with tf.name_scope("report"):
             costs, _ = network.reported_cost.forward(logits, targets)
             predictions = tf.argmax(logits, axis=1)

@@ -188,18 +188,18 @@ class Network:
             with tf.name_scope("layer_%d" % (i + 1)):
                 with tf.name_scope("pre_activation_grad"):
                     dz = block.pre_activation_grad(dy, cache)
-                steps = [_when(here[i], update_here)]
+                steps = [_when(here[i], update_here, "if_updated")]
                 if i > 0:
-                    steps.append(_when(below[i], go_below))
+                    steps.append(_when(below[i], go_below, "if_any_below"))
                 return tf.group(*steps)
 
         return chain(dlogits, top)
 
 
 def _when(
-    condition: Union[tf.Tensor, np.bool_], branch: Callable[[], tf.Operation]
+    condition: Union[tf.Tensor, np.bool_], branch: Callable[[], tf.Operation], name: str
 ) -> tf.Operation:
     """Run a branch if the condition holds: decided by the graph, or here if it is known."""
     if isinstance(condition, np.bool_):
         return branch() if condition else tf.no_op()
-    return tf.cond(condition, branch, tf.no_op)
+    return tf.cond(condition, branch, tf.no_op, name=name)

@@ -6,6 +6,9 @@
     training.txt        the same in the layout of the author's logs
     weights_before.npz  the weights training started from
     weights_after.npz   the weights after the last epoch
+    examples.npz        a few training images, and augmented copies if the case has them
+    figures/            pictures of the run, see unfair_bp.plots
+    tensorboard/        event files, if asked for
     checkpoints/        everything needed to go on, see tf.train.Saver
 
 A file is written beside its place and then renamed, so that a reader never sees half of one.
@@ -17,6 +20,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import asdict
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
@@ -32,8 +36,12 @@ METRICS = "metrics.csv"
 TRAINING = "training.txt"
 WEIGHTS_BEFORE = "weights_before.npz"
 WEIGHTS_AFTER = "weights_after.npz"
+EXAMPLES = "examples.npz"
+FIGURES = "figures"
+TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
-FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER)
+FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
+DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
 DATA_FACTS = {"name", "training_images", "test_images", "sha256"}  # of the data set, in config.json
 GROWS = ("epochs",)  # what a resumed run may have more of
 
@@ -165,7 +173,8 @@ class RunDirectory:
             # The configuration stays until it is replaced: it marks the directory as a run's.
             if name != CONFIG and os.path.exists(self.file(name)):
                 os.remove(self.file(name))
-        shutil.rmtree(self.file(CHECKPOINTS), ignore_errors=True)
+        for name in DIRECTORIES:
+            shutil.rmtree(self.file(name), ignore_errors=True)
         try:
             os.makedirs(self.file(CHECKPOINTS))
         except OSError as error:
@@ -249,9 +258,30 @@ class RunDirectory:
 
     def write_weights(self, name: str, weights: Sequence[np.ndarray]) -> None:
         """Write the weights of all layers as an npz file with keys layer_1, layer_2, ..."""
+        self.write_arrays(name, {"layer_%d" % (i + 1): w for i, w in enumerate(weights)})
+
+    def write_arrays(self, name: str, arrays: Dict[str, np.ndarray]) -> None:
+        """Write named arrays as an npz file."""
         buffer = io.BytesIO()
-        np.savez(buffer, **{"layer_%d" % (i + 1): w for i, w in enumerate(weights)})
+        np.savez(buffer, **arrays)
         self._write(name, buffer.getvalue())
+
+    def read_arrays(self, name: str) -> Dict[str, np.ndarray]:
+        """The named arrays of an npz file, in the order of the file; none if there is no file.
+
+        Raises:
+            UsageError: If the file cannot be read.
+        """
+        if not os.path.exists(self.file(name)):
+            return {}
+        try:
+            with np.load(self.file(name)) as archive:
+                return {key: archive[key] for key in archive.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(
+                "%s is damaged (%s); remove it, or give another run directory"
+                % (self.file(name), error)
+            ) from error
 
     def _write(self, name: str, content: bytes) -> None:
         beside = self.file(name) + ".part"

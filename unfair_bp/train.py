@@ -9,7 +9,7 @@ For example:
 import sys
 from typing import Sequence
 
-from unfair_bp import cases, commandline, schedules
+from unfair_bp import cases, commandline, plots, schedules
 from unfair_bp.architecture import scaled
 from unfair_bp.runs import RunDirectory, case_configuration, configuration, default_path
 
@@ -57,6 +57,14 @@ def main(arguments: Sequence[str]) -> int:
         metavar="DIR",
         help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
     )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write scalars, histograms and the graph for TensorBoard",
+    )
+    parser.add_argument(
+        "--no-plots", action="store_true", help="do not draw the run's pictures at its end"
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with the run in --run-dir")
     existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
@@ -82,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from unfair_bp.training import Interrupted, Trainer  # noqa: PLC0415 - imports TensorFlow
 
-    trainer = Trainer(case, dataset, run)
+    trainer = Trainer(case, dataset, run, options.tensorboard)
     print(
         "training on %d images of %s, testing on %d; writing %s"
         % (len(dataset.train_images), dataset.name, len(dataset.test_images), run.path),
@@ -98,6 +106,8 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return commandline.INTERRUPTED_STATUS
+    if not options.no_plots:
+        plots.draw(run)
     print("done: %s" % run.path)
     return 0
 

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from typing import Callable, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -12,15 +12,17 @@ from tqdm import tqdm
 from unfair_bp import provenance, runs, sessions
 from unfair_bp.architecture import initial_weights, scaled
 from unfair_bp.cases import Case, schedule_of
-from unfair_bp.data.batches import iterations_per_epoch, prefetch, training_batches
+from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.evaluate import batch_size, evaluate
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.runs import EpochMetrics, RunDirectory
+from unfair_bp.tensorboard import EventWriter
 
 CHECKPOINTS_KEPT = 2
+EVENTS_EVERY = 50  # iterations between two points of TensorBoard's batch curves
 
 
 class Interrupted(Exception):
@@ -48,10 +50,15 @@ class Progress(NamedTuple):
             seconds=self.seconds + seconds,
         )
 
+    def means(self, before: Optional["Progress"] = None) -> Tuple[float, float]:
+        """Mean cost and accuracy of the epoch so far, or since an earlier point of it."""
+        before = before or Progress()
+        images = self.images - before.images
+        return (self.cost - before.cost) / images, (self.correct - before.correct) / images
+
     def as_text(self) -> str:
         """Mean cost and accuracy so far."""
-        mean = self.cost / self.images, self.correct / self.images
-        return "cost %.4f, accuracy %.4f" % mean
+        return "cost %.4f, accuracy %.4f" % self.means()
 
 
 class Trainer:
@@ -61,9 +68,12 @@ class Trainer:
         case: What to run.
         dataset: What to train and test on.
         run: Where to write.
+        tensorboard: Write event files for TensorBoard, too.
     """
 
-    def __init__(self, case: Case, dataset: Dataset, run: RunDirectory) -> None:
+    def __init__(
+        self, case: Case, dataset: Dataset, run: RunDirectory, tensorboard: bool = False
+    ) -> None:
         self.case = case
         self.dataset = dataset
         self.run = run
@@ -72,7 +82,7 @@ class Trainer:
         self.iterations_per_epoch = iterations_per_epoch(case, len(dataset.train_images))
         self.images_per_epoch = len(dataset.train_images) * (2 if case.augment else 1)
         self.graph = build_graph(case)
-        with self.graph.graph.as_default():
+        with self.graph.graph.as_default(), tf.variable_scope("checkpoint"):
             # One float64 for each field of Progress: exact for counts up to 2^53.
             zeros = np.zeros(len(Progress._fields))
             self._saved = tf.get_variable("progress", initializer=zeros, use_resource=True)
@@ -80,6 +90,7 @@ class Trainer:
             self._save_progress = self._saved.assign(self._progress_feed, read_value=False)
             self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
             self._initialize = tf.global_variables_initializer()
+        self._events = EventWriter(self.graph) if tensorboard else None
         self.graph.graph.finalize()
         self.progress = Progress()
         self.metrics: List[EpochMetrics] = []
@@ -108,8 +119,9 @@ class Trainer:
                 weights = initial_weights(self.layers, self.case.seed)
                 session.run(self._initialize, self.graph.start(weights))
                 self.run.write_weights(runs.WEIGHTS_BEFORE, session.run(list(self.graph.weights)))
+                self.run.write_arrays(runs.EXAMPLES, examples(self.dataset, self.case))
                 self._save(session)
-            with _stop_on_interrupt() as check_interrupt:
+            with self._open_events(session), _stop_on_interrupt() as check_interrupt:
                 try:
                     while self.progress.epochs < self.case.epochs:
                         self._train_epoch(session, check_interrupt)
@@ -118,6 +130,18 @@ class Trainer:
                     self._save(session)
                     raise
             self.run.write_weights(runs.WEIGHTS_AFTER, session.run(list(self.graph.weights)))
+
+    @contextlib.contextmanager
+    def _open_events(self, session: tf.Session) -> Iterator[None]:
+        """Write event files, if asked for, until the context ends."""
+        if self._events is None:
+            yield
+            return
+        step = int(session.run(self.graph.step))
+        self._events.open(self.run.file(runs.TENSORBOARD), step)
+        with contextlib.closing(self._events):
+            self._events.weights(session, step)
+            yield
 
     def _train_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> None:
         """Run the iterations that the current epoch still lacks."""
@@ -137,9 +161,10 @@ class Trainer:
             leave=False,
         )
         fetches = (self.graph.train, self.graph.costs, self.graph.predictions)
+        reported = self.progress
         with contextlib.closing(batches), bar:
             started = time.monotonic()
-            for batch in batches:
+            for iteration, batch in enumerate(batches, start=done + 1):
                 feed = {self.graph.images: batch.images, self.graph.labels: batch.labels}
                 _, costs, predictions = session.run(fetches, feed)
                 finished = time.monotonic()
@@ -148,6 +173,10 @@ class Trainer:
                 started = finished
                 bar.set_postfix_str(self.progress.as_text(), refresh=False)
                 bar.update()
+                if self._events and iteration % EVENTS_EVERY == 0:
+                    step = epoch * self.iterations_per_epoch + iteration
+                    self._events.batches(*self.progress.means(reported), step)
+                    reported = self.progress
                 check_interrupt()
 
     def _finish_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> str:
@@ -168,11 +197,12 @@ class Trainer:
                 after_batch=after_batch,
             )
         progress = self.progress
+        train_cost, train_accuracy = progress.means()
         iterations = int(session.run(self.graph.step))
         row = EpochMetrics(
             epoch=progress.epochs + 1,
-            train_cost=progress.cost / progress.images,
-            train_accuracy=progress.correct / progress.images,
+            train_cost=train_cost,
+            train_accuracy=train_accuracy,
             test_cost=test.cost,
             test_accuracy=test.accuracy,
             seconds=round(progress.seconds, 3),
@@ -182,6 +212,9 @@ class Trainer:
         )
         self.metrics.append(row)
         self.run.write_metrics(self.metrics)
+        if self._events:
+            self._events.epoch(row)
+            self._events.weights(session, iterations)
         self.progress = Progress(epochs=row.epoch)
         self._save(session)
         return (

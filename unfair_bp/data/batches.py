@@ -2,14 +2,16 @@
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Iterable, Iterator, NamedTuple, TypeVar
+from typing import Callable, Dict, Iterable, Iterator, NamedTuple, TypeVar
 
 import numpy as np
 
 from unfair_bp.cases import Case
+from unfair_bp.data.dataset import Dataset
 
 # One stream of random numbers for each purpose, so that none depends on how often another drew.
-ORDER, MIX, AUGMENT = 0, 1, 2
+ORDER, MIX, AUGMENT, EXAMPLE = 0, 1, 2, 3
+EXAMPLES_SHOWN, EXAMPLE_COPIES = 10, 3
 AHEAD = 8  # batches kept ready; each is a few hundred kilobytes at most
 
 Item = TypeVar("Item")
@@ -67,6 +69,24 @@ def training_batches(
                 np.concatenate([batch.labels, batch.labels])[mixed],
             )
         yield batch
+
+
+def examples(dataset: Dataset, case: Case) -> Dict[str, np.ndarray]:
+    """A few training images to look at, and augmented copies of them if the case has any.
+
+    Returns:
+        ``images`` uint8 ``[n, 32, 32, 3]``, ``names`` of their classes ``[n]``, and ``augmented``
+        uint8 ``[copies, n, 32, 32, 3]``, copies 0 without augmentation.
+    """
+    shown, copies = dataset.train_images[:EXAMPLES_SHOWN], []
+    names = [dataset.classes[label] for label in dataset.train_labels[:EXAMPLES_SHOWN]]
+    if case.augment:
+        augment = _augmentation(case)
+        for number in range(EXAMPLE_COPIES):
+            seed = _random(case, EXAMPLE, number).randint(2**31)
+            copies.append(np.rint(255 * augment(scale(shown), seed)))
+    augmented = np.array(copies, np.uint8).reshape([-1, *shown.shape])
+    return {"images": shown, "names": np.array(names), "augmented": augmented}
 
 
 def _augmentation(case: Case) -> Callable[[np.ndarray, int], np.ndarray]:

@@ -1,0 +1,190 @@
+"""Pictures of a run: drawn from its directory alone, and right."""
+
+import shutil
+
+import commands
+import numpy as np
+import pytest
+
+from unfair_bp import plots, runs, schedules, train
+from unfair_bp.cases import CASES
+from unfair_bp.errors import UsageError
+from unfair_bp.figures.curves import learning_curves
+from unfair_bp.figures.images import example_images
+from unfair_bp.figures.updates import update_counts
+from unfair_bp.figures.weights import skewness, weight_histograms
+from unfair_bp.runs import EpochMetrics, RunDirectory
+
+NAMES = {"curves", "updates", "weights", "images"}
+METRICS = [
+    EpochMetrics(1, 2.0, 0.25, 2.1, 0.2, 3.0, 90, (10, 20, 30, 40, 50, 60, 70, 80, 90), 10**9),
+    EpochMetrics(2, 1.0, 0.5, 1.5, 0.4, 3.0, 180, (20, 40, 60, 80, 100, 120, 140, 160, 180), 10**9),
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that drew its own pictures, per-batch so that a cycle is not an iteration."""
+    path = tmp_path_factory.mktemp("run")
+    words = [word for word in commands.SMALL if word != "--no-plots"]
+    words += ["--case", "d", "--protocol", "per-batch", "--epochs", "1", "--batch-size", "14"]
+    assert commands.here(train.main, *words, "--run-dir", path) == 0
+    return path
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run, without its pictures."""
+    shutil.copytree(str(trained), str(tmp_path / "run"))
+    shutil.rmtree(str(tmp_path / "run" / "figures"))
+    return tmp_path / "run"
+
+
+def lines(axes):
+    """The values that each line of a panel shows."""
+    return [line.get_ydata().tolist() for line in axes.get_lines()]
+
+
+def test_curves():
+    """Breaks if test and train, or accuracy and cost, change places, or cost is normalised."""
+    test, train_panel, test_costs, train_costs = learning_curves(METRICS, "heading").axes
+    assert lines(test) == [[0.2, 0.4]]
+    assert lines(train_panel) == [[0.25, 0.5]]
+    assert lines(test_costs) == [[2.1, 1.5]]
+    assert lines(train_costs) == [[2.0, 1.0]]
+    assert test_costs.get_ylim() == train_costs.get_ylim()
+    assert test_costs.get_ylim()[1] > 2.1
+    assert "0.4000" in test.get_title(loc="left")
+    assert "0.5000" in train_panel.get_title(loc="left")
+
+
+def test_updates():
+    """Breaks if counted and expected updates change places, or a layer's number is another's."""
+    (axes,) = update_counts([1, 2, 3], [4, 5, 6], "heading").axes
+    assert [bar.get_height() for bar in axes.patches] == [1, 2, 3]
+    assert lines(axes) == [[4, 5, 6]]
+    assert axes.get_lines()[0].get_xdata().tolist() == [1, 2, 3]
+
+
+def test_skewness():
+    """Breaks if the sign or the power is wrong, or constant weights divide by zero."""
+    values = np.array([0, 0, 0, 1], np.float32)
+    # Mean 1/4, variance 3/16, third moment 3/32.
+    assert skewness(values) == pytest.approx((3 / 32) / (3 / 16) ** 1.5)
+    assert skewness(-values) == -skewness(values)
+    assert skewness(np.ones(5)) == 0.0
+
+
+def test_histograms():
+    """Breaks if a layer is in another panel, before is after, or a legend is of another layer."""
+    before = [n * np.array(49 * [-0.01, 0.0, 0.0] + [0.01]) for n in range(1, 10)]
+    after = [n * np.array(149 * [0.01, 0.0, 0.0] + [-0.02]) for n in range(1, 10)]
+    panels = weight_histograms(before, after, "heading").axes
+    assert [panel.get_title(loc="left") for panel in panels] == [
+        "layers %s, %s training" % (numbers, when)
+        for when in ("before", "after")
+        for numbers in ("1-3", "4-6", "7-9")
+    ]
+    labels = [text.get_text() for panel in panels for text in panel.get_legend().get_texts()]
+    legend = "layer %d: %+.3f to %+.3f, skewness %+.2f"
+    numbers = range(1, 10)
+    assert labels[:9] == [legend % (n, -n / 100, n / 100, skewness(before[0])) for n in numbers]
+    assert labels[9:] == [legend % (n, -n / 50, n / 100, skewness(after[0])) for n in numbers]
+    assert skewness(before[0]) < -0.4 < 0.4 < skewness(after[0])
+    # The area below a density is 1, whatever the number of weights and bins.
+    for line in panels[4].get_lines():
+        edges, density = line.get_xdata(), line.get_ydata()
+        assert np.sum(np.diff(edges) * density[:-1]) == pytest.approx(1)
+
+
+def test_images():
+    """Breaks if an augmented copy stands below another image, or a name above one."""
+    images = np.arange(2, dtype=np.uint8)[:, None, None, None] * np.ones([2, 4, 4, 3], np.uint8)
+    augmented = np.stack([images + 10, images + 20])
+    panels = example_images(images, augmented, ["cat", "dog"], "heading").axes
+    shown = [int(panel.images[0].get_array()[0, 0, 0]) for panel in panels]
+    assert shown == [0, 1, 10, 11, 20, 21]
+    assert [panel.get_title() for panel in panels] == ["cat", "dog", "", "", "", ""]
+
+
+def test_long_headings_are_broken():
+    """Breaks if the heading of a run with all quirks is wider than its picture."""
+    figure = update_counts([1], [1], "quirks: " + 20 * "imgaug-uint8 ")
+    assert max(map(len, figure.get_suptitle().splitlines())) <= 12 * 7
+
+
+def test_training_draws_its_pictures(trained):
+    """Breaks if a run ends without pictures."""
+    assert {path.name for path in (trained / "figures").iterdir()} == {n + ".png" for n in NAMES}
+
+
+def test_the_command(run, capfd):
+    """Breaks if a picture is missing, in another place or format, or not named in the output."""
+    assert commands.here(plots.main, run, "--format", "svg") == 0
+    stdout = capfd.readouterr().out.splitlines()
+    assert set(stdout) == {"wrote %s" % (run / "figures" / (name + ".svg")) for name in NAMES}
+    for name in NAMES:
+        assert "<svg" in (run / "figures" / (name + ".svg")).read_text()
+    assert commands.here(plots.main, run) == 0  # once more, beside
+    assert len(list((run / "figures").iterdir())) == 8
+
+
+def test_expected_updates():
+    """Breaks if the protocol, a quirk, or a part of a cycle is forgotten."""
+    schedule = schedules.parse("back")
+    case = CASES["c"]
+    expected = plots.expected_updates(case, 11)
+    assert expected.tolist() == schedule.updates(11).tolist() != schedule.updates(9).tolist()
+    per_batch = plots.expected_updates(runs.Case(**dict(vars(case), protocol="per-batch")), 11)
+    assert per_batch.tolist() == [11 * n for n in range(1, 10)]
+    collapsed = runs.Case(**dict(vars(case), quirks=("collapsed-rounds",)))
+    assert plots.expected_updates(collapsed, 11).tolist() == 9 * [11]
+
+
+def test_pictures_that_cannot_be_drawn_are_named(run, capfd):
+    """Breaks if a missing file is a traceback, or the picture is left out in silence."""
+    (run / "weights_after.npz").unlink()
+    (run / "examples.npz").unlink()
+    assert commands.here(plots.main, run) == 0
+    stderr = capfd.readouterr().err.splitlines()
+    assert stderr == [
+        "no picture of the weights: it needs weights_before.npz and weights_after.npz",
+        "no picture of the images: it needs examples.npz",
+    ]
+    assert {path.name for path in (run / "figures").iterdir()} == {"curves.png", "updates.png"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda run: (run / "weights_after.npz").write_bytes(b""),
+        lambda run: (run / "weights_after.npz").write_bytes(b"PK\x03\x04 no archive"),
+        lambda run: (run / "examples.npz").write_bytes(b"\x93NUMPY"),
+        lambda run: (run / "metrics.csv").write_text("epoch\n"),
+        lambda run: (run / "metrics.csv").unlink(),
+        lambda run: (run / "config.json").unlink(),
+        lambda run: (run / "figures").write_text("a file"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(run, capfd, damage):
+    """Breaks if a damaged run is a traceback, or leaves some of the pictures."""
+    damage(run)
+    before = commands.snapshot(run)
+    assert commands.here(plots.main, run) == 2
+    stderr = capfd.readouterr().err
+    assert stderr.startswith("error: ") and stderr.count("\n") == 1
+    assert str(run) in stderr
+    assert commands.snapshot(run) == before
+
+
+def test_arrays_come_back_in_order(tmp_path):
+    """Breaks if layers 10 and 2 change places, or arrays change."""
+    run = RunDirectory(str(tmp_path))
+    assert run.read_arrays("weights.npz") == {}
+    written = [np.full([2], n) for n in range(12)]
+    run.write_weights("weights.npz", written)
+    read = run.read_arrays("weights.npz")
+    assert [int(array[0]) for array in read.values()] == list(range(12))
+    with pytest.raises(UsageError, match="damaged"):
+        (tmp_path / "weights.npz").write_bytes(b"nothing")
+        run.read_arrays("weights.npz")

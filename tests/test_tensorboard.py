@@ -1,0 +1,124 @@
+"""Event files: what TensorBoard will show is what happened."""
+
+import collections
+import json
+
+import commands
+import numpy as np
+import pytest
+
+from unfair_bp import train
+from unfair_bp.graph_mode import tf
+
+WORDS = [
+    *commands.SMALL,
+    *("--case", "c", "--train-size", "404", "--batch-size", "4", "--tensorboard"),
+]
+
+
+def events(run):
+    """Every event of a run, from its files in the order of their making."""
+    found = []
+    for path in sorted((run / "tensorboard").iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        found += list(tf.train.summary_iterator(str(path)))
+    return found
+
+
+def values(found):
+    """For each tag its (step, value), in order."""
+    by_tag = collections.defaultdict(list)
+    for event in found:
+        for value in event.summary.value:
+            by_tag[value.tag].append((event.step, value))
+    return by_tag
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One epoch of 101 iterations, and then a second one, resumed."""
+    path = tmp_path_factory.mktemp("run")
+    assert commands.here(train.main, *WORDS, "--epochs", "1", "--run-dir", path) == 0
+    assert commands.here(train.main, *WORDS, "--epochs", "2", "--resume", "--run-dir", path) == 0
+    return path
+
+
+def test_scalars_are_the_metrics(run):
+    """Breaks if a scalar is another column, of another epoch, or at another step."""
+    shown = values(events(run))
+    header, *rows = (run / "metrics.csv").read_text().splitlines()
+    rows = [dict(zip(header.split(","), row.split(","))) for row in rows]
+    columns = {
+        "cost/train": "train_cost",
+        "cost/test": "test_cost",
+        "accuracy/train": "train_accuracy",
+        "accuracy/test": "test_accuracy",
+    }
+    columns.update({"updates/layer_%d" % n: "updates_layer_%d" % n for n in range(1, 10)})
+    for tag, column in columns.items():
+        assert [step for step, _ in shown[tag]] == [101, 202]
+        found = [value.simple_value for _, value in shown[tag]]
+        assert found == pytest.approx([float(row[column]) for row in rows], rel=1e-6)
+
+
+def test_batch_curves_are_means_of_their_batches(run):
+    """Breaks if points are missing, or do not lie about the epoch's mean."""
+    shown = values(events(run))
+    assert [step for step, _ in shown["batches/cost"]] == [50, 100, 151, 201]
+    for batches, epoch in (("batches/cost", "cost/train"), ("batches/accuracy", "accuracy/train")):
+        means = [value.simple_value for _, value in shown[epoch]]
+        points = [value.simple_value for _, value in shown[batches]]
+        # 100 of 101 batches are in the points, so that the mean differs by one batch's share.
+        assert np.mean(points[:2]) == pytest.approx(means[0], abs=0.02)
+        assert np.mean(points[2:]) == pytest.approx(means[1], abs=0.02)
+        assert points[0] != points[1]
+
+
+def test_histograms_are_of_the_weights(run):
+    """Breaks if a layer's histogram is another's, or not of the end of the epoch."""
+    shown = values(events(run))
+    files = (("weights_before.npz", 0), ("weights_after.npz", -1))
+    for name, place in files:
+        for number, weights in enumerate(commands.weights(run, name), start=1):
+            step, value = shown["weights/layer_%d" % number][place]
+            assert step == (0 if place == 0 else 202)
+            assert value.histo.num == weights.size
+            assert value.histo.min == pytest.approx(weights.min())
+            assert value.histo.sum_squares == pytest.approx(np.sum(np.square(weights)), rel=1e-4)
+
+
+def test_the_graph_has_readable_scopes(run):
+    """Breaks if the graph is not written, or its parts do not say what they are."""
+    graphs = [event.graph_def for event in events(run) if event.graph_def]
+    names = [node.name for node in tf.GraphDef.FromString(graphs[0]).node]
+    assert {name.split("/")[0] for name in names} == {
+        *("images", "labels", "targets", "variables", "step", "schedule"),
+        *("forward", "backward", "report", "count_iteration", "Const", "init"),
+        *("checkpoint", "weights"),
+    }
+    top = "backward/layer_9/"
+    assert {name[len(top) :].split("/")[0] for name in names if name.startswith(top)} == {
+        *("pre_activation_grad", "if_updated", "if_any_below", "group_deps")
+    }
+    assert any(name.startswith(top + "if_updated/update/") for name in names)
+    assert any(name.startswith(top + "if_any_below/layer_8/if_updated/update/") for name in names)
+    assert any(name.startswith("forward/layer_9/") for name in names)
+
+
+def test_a_resumed_run_voids_what_it_does_again(run):
+    """Breaks if TensorBoard would show the iterations after a kill twice."""
+    starts = [
+        event.step
+        for event in events(run)
+        if event.session_log.status == tf.SessionLog.START and event.HasField("session_log")
+    ]
+    assert starts == [0, 101]
+
+
+def test_overwriting_a_run_removes_its_events(tmp_path):
+    """Breaks if a new run's curves are drawn over an old one's."""
+    words = [*commands.SMALL, "--case", "a", "--epochs", "1", "--run-dir", tmp_path]
+    assert commands.here(train.main, *words, "--tensorboard") == 0
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+    assert commands.here(train.main, *words, "--overwrite") == 0
+    assert not (tmp_path / "tensorboard").exists()
+    assert "tensorboard" not in json.loads((tmp_path / "config.json").read_text())["case"]

@@ -1,0 +1,34 @@
+"""Example images of a data set, and augmented copies of them."""
+
+from typing import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from unfair_bp.figures.style import new_figure
+
+
+def example_images(
+    images: np.ndarray, augmented: np.ndarray, names: Sequence[str], heading: str
+) -> Figure:
+    """Draw images in a row, and below each its augmented copies.
+
+    Args:
+        images: uint8 ``[n, H, W, 3]``.
+        augmented: uint8 ``[copies, n, H, W, 3]``; copies may be 0.
+        names: The class of each image.
+        heading: What data this is, in a line.
+    """
+    rows = [images, *augmented]
+    figure = new_figure(1.1 * max(len(images), 4) + 0.9, 1.15 * len(rows) + 0.7, heading)
+    grid = figure.subplots(len(rows), len(images), squeeze=False)
+    for row, shown in enumerate(rows):
+        for column, image in enumerate(shown):
+            axes = grid[row][column]
+            axes.imshow(image, interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if row == 0:
+                axes.set_title(names[column], fontsize=9)
+        grid[row][0].set_ylabel("augmented" if row else "data", fontsize=9)
+    return figure

@@ -1,0 +1,128 @@
+"""Draw a run: learning curves, histograms of the weights, example images, updates of each layer.
+
+For example:
+
+    python -m unfair_bp.plots logs/case_e/seed678
+
+Training draws these pictures when it ends; this command draws them again, or those of a run that
+has not ended. They are made from the run directory alone and put below its figures/, in place of
+those that are there.
+"""
+
+import os
+import sys
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from unfair_bp import commandline
+from unfair_bp.cases import Case, schedule_of
+from unfair_bp.errors import UsageError
+from unfair_bp.runs import EXAMPLES, FIGURES, WEIGHTS_AFTER, WEIGHTS_BEFORE, RunDirectory
+
+FORMATS = ("png", "svg", "pdf")
+
+
+def draw(run: RunDirectory, kind: str = "png") -> Dict[str, str]:
+    """Draw every picture of a run that its files suffice for.
+
+    Args:
+        run: The run; it must have a finished epoch.
+        kind: One of FORMATS.
+
+    Returns:
+        The path of each picture by its name: curves, weights, images, updates.
+
+    Raises:
+        UsageError: If the run cannot be read, has no finished epoch, or a file cannot be written.
+    """
+    from unfair_bp.figures import style  # noqa: PLC0415 - matplotlib takes a second to import
+
+    figures = _figures(run)
+    paths = {}
+    try:
+        os.makedirs(run.file(FIGURES), exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            "cannot write %s: %s; make %s writable" % (run.file(FIGURES), error.strerror, run.path)
+        ) from error
+    for name, figure in figures.items():
+        paths[name] = os.path.join(run.file(FIGURES), "%s.%s" % (name, kind))
+        style.save(figure, paths[name], overwrite=True)
+    return paths
+
+
+def missing(paths: Dict[str, str]) -> List[str]:
+    """Say which pictures were not drawn, and what they would have needed."""
+    needs = {"weights": (WEIGHTS_BEFORE, WEIGHTS_AFTER), "images": (EXAMPLES,)}
+    return [
+        "no picture of the %s: it needs %s" % (name, " and ".join(files))
+        for name, files in needs.items()
+        if name not in paths
+    ]
+
+
+def _figures(run: RunDirectory) -> Dict[str, "matplotlib.figure.Figure"]:  # noqa: F821
+    from unfair_bp.figures.curves import learning_curves  # noqa: PLC0415
+    from unfair_bp.figures.images import example_images  # noqa: PLC0415
+    from unfair_bp.figures.updates import update_counts  # noqa: PLC0415
+    from unfair_bp.figures.weights import weight_histograms  # noqa: PLC0415
+
+    config, metrics = run.read_config(), run.read_metrics()
+    if not metrics:
+        raise UsageError("%s has no finished epoch; let it train for one" % run.path)
+    case = Case(**config["case"])
+    heading = _heading(case, config["data"]["name"])
+    counted = metrics[-1].updates
+    figures = {
+        "curves": learning_curves(metrics, heading),
+        "updates": update_counts(counted, expected_updates(case, metrics[-1].iterations), heading),
+    }
+    before, after = run.read_arrays(WEIGHTS_BEFORE), run.read_arrays(WEIGHTS_AFTER)
+    if before and after:
+        figures["weights"] = weight_histograms(list(before.values()), list(after.values()), heading)
+    examples = run.read_arrays(EXAMPLES)
+    if examples:
+        figures["images"] = example_images(
+            examples["images"],
+            examples["augmented"],
+            examples["names"].tolist(),
+            config["data"]["name"],
+        )
+    return figures
+
+
+def expected_updates(case: Case, iterations: int) -> np.ndarray:
+    """What a run's schedule says about each layer's updates after so many iterations."""
+    schedule = schedule_of(case)
+    if case.protocol == "per-batch":
+        return schedule.updates(schedule.period) * iterations
+    return schedule.updates(iterations)
+
+
+def _heading(case: Case, data: str) -> str:
+    """A run in a line."""
+    parts = ["case %s: %s" % (case.name, case.schedule), case.protocol]
+    parts += ["augmented"] if case.augment else []
+    parts += ["width %g" % case.width, "seed %d" % case.seed, data]
+    if case.quirks:
+        parts.append("quirks: " + " ".join(case.quirks))
+    return ", ".join(parts)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draw a run; returns the exit status."""
+    parser = commandline.Parser(prog="python -m unfair_bp.plots", description=__doc__)
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="directory that unfair_bp.train wrote")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: png")
+    options = parser.parse_args(arguments)
+    paths = draw(RunDirectory(options.run_dir), options.format)
+    for line in missing(paths):
+        print(line, file=sys.stderr)
+    for path in paths.values():
+        print("wrote %s" % path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv[1:]))
