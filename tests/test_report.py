@@ -1,0 +1,473 @@
+"""The report: its numbers stand where they belong, it is whole, and no file of a user is lost."""
+
+import base64
+import html.parser
+import os
+import re
+
+import commands
+import numpy as np
+import pytest
+from run_directories import write_run
+
+from unfair_bp import document, report
+from unfair_bp.comparison import Curve, Part, Series, Statistic
+from unfair_bp.errors import UsageError
+from unfair_bp.figures import style
+from unfair_bp.figures.comparison import comparison_figure
+
+PNG = b"\x89PNG\r\n"
+VOID = {"meta", "img"}
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that elements are closed in order; gathers text, attributes and pictures."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.references, self.texts = [], [], [], {}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.references += [
+            value
+            for name, value in attributes
+            if name in ("src", "href", "xlink:href", "data", "action", "srcset", "poster")
+        ]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+    def attributes(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """Cases a and c with two seeds each, c with a third; one run damaged, one in the middle."""
+    root = tmp_path / "logs"
+    for seed, fair, back in ((1, 0.50, 0.25), (2, 0.60, 0.45)):
+        write_run(root / "a" / str(seed), "a", [0.2, fair + 0.02, fair], seed=seed)
+        write_run(root / "c" / str(seed), "c", [0.2, 0.1, back], seed=seed)
+    write_run(root / "c" / "3", "c", [0.2, 0.1, 0.95], seed=3)
+    write_run(root / "c" / "4", "c", [0.2, 0.1], seed=4, epochs=3)
+    write_run(root / "torn", "e", [0.1])
+    (root / "torn" / "metrics.csv").write_text("epoch\n1")
+    return str(root)
+
+
+def table(text, heading, number=0):
+    """A table of the Markdown: a dictionary for each row."""
+    section = re.split(r"^#+ ", text, flags=re.MULTILINE)
+    body = [part for part in section if part.startswith(heading + "\n")][number]
+    lines = [line[2:-2].split(" | ") for line in body.splitlines() if line.startswith("| ")]
+    assert all(len(line) == len(lines[0]) for line in lines)
+    return [dict(zip(lines[0], line)) for line in lines[2:]]
+
+
+# --- what it says
+
+
+def test_accuracies_stand_beside_the_published_ones(logs):
+    """Breaks if a column is swapped, or another case's published numbers stand in a row."""
+    rows = table(report.markdown(logs), "Accuracy")
+    assert [(row["case"], row["epochs"], row["seeds"]) for row in rows] == [
+        ("a", "3", "2"),
+        ("c", "2", "1"),
+        ("c", "3", "3"),
+    ]
+    assert rows[0] == {
+        "case": "a",
+        "schedule": "fair",
+        "protocol": "per-step",
+        "epochs": "3",
+        "seeds": "2",
+        "test": "0.5500 [0.5000, 0.6000]",
+        "published test": "0.8333 (50)",
+        "best test": "0.5700 [0.5200, 0.6200]",
+        "published best test": "0.8388 (50)",
+        "train": "0.6500 [0.6000, 0.7000]",
+        "published train": "0.9831 (50)",
+        "train - test": "+0.1000 [+0.1000, +0.1000]",
+    }
+    assert rows[1]["test"] == "0.1000"
+    assert rows[2]["published test"] == "0.8298 (10)"
+    assert rows[2]["published train"] == "0.8971 (10)"
+
+
+def test_the_cost_of_a_run(logs):
+    """Breaks if updates of the first and the last layer are swapped, or units are wrong."""
+    rows = table(report.markdown(logs), "Cost")
+    assert list(rows[0].values())[3:] == ["3", "3", "27", "9", "32 [32, 32]"]
+    assert list(rows[1].values())[3:] == ["2", "2", "18", "6", "21"]
+
+
+def test_differences_are_over_common_seeds(logs):
+    """Breaks if the report takes other runs for a difference than those it says."""
+    (row,) = table(report.markdown(logs), "Paired differences of the final test accuracy")
+    assert (row["cases"], row["epochs"], row["seeds"]) == ("c - a", "3", "2")
+    assert row["difference"] == "-0.2000 [-0.2500, -0.1500]"
+    assert row["note"] == "2 seeds: too few for the interval to be trusted"
+
+
+def test_missing_pairs_and_few_seeds_are_said(logs):
+    """Breaks if the reader is not told what there are no runs for, or what not to trust."""
+    text = report.markdown(logs)
+    assert "number of epochs for: e - a, c - e, d - b, f - b, d - f, b - a." in text
+    assert "- Case a (fair; per-step; 3 epochs): 2 seeds: too few for the interval" in text
+    assert "- Case c (back; per-step; 2 epochs): 1 seed: no interval." in text
+
+
+def test_enough_seeds_need_no_warning(tmp_path):
+    """Breaks if five seeds are warned of."""
+    for seed in range(5):
+        write_run(tmp_path / str(seed), "a", [0.1], seed=seed)
+    assert "too few" not in report.markdown(str(tmp_path))
+    assert "Few seeds" not in report.markdown(str(tmp_path))
+
+
+def test_how_it_was_made_and_what_is_missing(logs):
+    """Breaks if the origin is not stated, or a run disappears without a word."""
+    text = report.markdown(logs)
+    made = "Made by `python -m unfair_bp.report %s` (unfair_bp " % logs
+    assert made in text
+    assert "from 6 runs in 1 setting." in text
+    assert "optimistic" in text
+    ended = text.split("## Runs that have not ended\n")[1].split("\n## ")[0]
+    assert ended.strip() == "- %s: 2 of 3 epochs" % os.path.join(logs, "c", "4")
+    assert "torn" in text.split("## Not counted\n")[1]
+
+
+def test_each_setting_has_its_tables(tmp_path):
+    """Breaks if settings share a table, or headings do not tell them apart."""
+    write_run(tmp_path / "1", "a", [0.1], width=0.25)
+    write_run(tmp_path / "2", "a", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
+    write_run(tmp_path / "3", "c", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
+    text = report.markdown(str(tmp_path))
+    assert re.findall("^## (.*)", text, re.MULTILINE) == [
+        "Width 0.5, drawings, 50 training and 20 test images, batches of 20, learning rate 0.01",
+        "Width 0.25, drawings, 50 training and 20 test images, batches of 10, learning rate 0.0001",
+    ]
+    assert [row["case"] for row in table(text, "Accuracy", 0)] == ["a", "c"]
+    assert [row["test"] for row in table(text, "Accuracy", 1)] == ["0.1000"]
+
+
+def test_another_schedule_has_no_published_numbers(tmp_path):
+    """Breaks if numbers of the post stand beside a run that the post does not have."""
+    write_run(tmp_path, "a", [0.1], schedule="single")
+    (row,) = table(report.markdown(str(tmp_path)), "Accuracy")
+    assert [row[name] for name in row if name.startswith("published")] == ["-", "-", "-"]
+    legend, *panels = report.figure(str(tmp_path)).axes
+    assert [text.get_text()[0] for text in legend.get_legend().get_texts()] == ["a"]
+    assert [line for axes in panels for line in axes.lines if line.get_linestyle() == ":"] == []
+    assert 0.8333 not in [line.get_ydata()[0] for line in panels[-1].lines]
+
+
+# --- the page
+
+
+def test_the_page_is_whole_and_needs_no_other(logs):
+    """Breaks if tags are left open, something is loaded from elsewhere, or a picture is missing."""
+    text = report.html(logs)
+    page = Page(text)
+    assert page.tags[0] == ("html", {"lang": "en"})
+    assert page.texts["title"] == [report.TITLE]
+    assert "url(" not in text
+    assert "@import" not in text
+    assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in page.tags)
+    (picture,) = page.attributes("img")
+    assert page.references == [picture["src"]]
+    kind, data = picture["src"].split(",")
+    assert kind == "data:image/png;base64"
+    assert base64.b64decode(data).startswith(PNG)
+    assert "cases a, c" in picture["alt"]
+    assert "@media print" in page.texts["style"][0]
+
+
+def test_the_page_says_what_the_markdown_says(logs):
+    """Breaks if a number or a warning is in one form of the report only."""
+    page = Page(report.html(logs))
+    text = report.markdown(logs)
+    for heading in ("Accuracy", "Cost", "Paired differences of the final test accuracy"):
+        for row in table(text, heading):
+            assert set(row.values()) - {""} <= {*page.texts["td"], *page.texts["th"]}
+    bullets = [line[2:] for line in text.splitlines() if line.startswith("- ")]
+    assert len(page.attributes("li")) == len(bullets)
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path):
+    """Breaks if a data set's name or a path is taken for markup, or splits a table's row."""
+    name = '<script>x|"y"&$\\bad$\n# z'
+    write_run(tmp_path / "<b>|&", "a", [0.1], data={"name": name}, epochs=2)
+    page = Page(report.html(str(tmp_path)))
+    assert page.attributes("script") == []
+    assert any('<script>x|"y"&$\\bad$ # z' in heading for heading in page.texts["h2"])
+    assert "\n# z" not in report.markdown(str(tmp_path))
+
+
+def test_blocks_in_markdown():
+    """Breaks if a cell's bar splits the cell, or numbers are not aligned to the right."""
+    blocks = [
+        document.Heading(2, "A"),
+        document.Picture(b"", "nothing"),
+        document.Table(["x", "n"], [["a|b", "1"]], range(1, 2)),
+        document.Bullets(["one\ntwo"]),
+    ]
+    expected = "## A\n\n| x | n |\n| --- | ---: |\n| a\\|b | 1 |\n\n- one two\n"
+    assert document.as_markdown(blocks) == expected
+
+
+def test_blocks_in_html():
+    """Breaks if code is not marked, or a number's cell is not."""
+    blocks = [
+        document.Paragraph("run `a < b` & c"),
+        document.Table(["x", "n", "y"], [["`r`", "1", "z"]], range(1, 2)),
+        document.Picture(b"abc", 'say "x"'),
+    ]
+    text = document.as_html(blocks, "<t>")
+    assert "<p>run <code>a &lt; b</code> &amp; c</p>" in text
+    assert '<th scope="row"><code>r</code></th><td class="number">1</td><td>z</td>' in text
+    assert 'base64,YWJj" alt="say &quot;x&quot;"' in text
+    assert "<title>&lt;t&gt;</title>" in text
+
+
+# --- the picture
+
+
+def lines(axes, marked):
+    """The lines with, or without, markers."""
+    return [line for line in axes.lines if (line.get_marker() != "None") == marked]
+
+
+def test_the_picture_shows_means_seeds_and_published_curves(logs):
+    """Breaks if a curve is drawn over another quantity, or mean and seeds are mixed up."""
+    _, epochs, updates, tflop, final = report.figure(logs).axes
+    for axes, per_epoch in ((epochs, 1), (updates, 5), (tflop, 3)):
+        means = lines(axes, marked=True)
+        np.testing.assert_allclose(means[0].get_xdata(), per_epoch * np.array([1, 2, 3]))
+        np.testing.assert_allclose(means[0].get_ydata(), [0.2, 0.57, 0.55])
+        np.testing.assert_allclose(means[2].get_ydata(), [0.2, 0.1, 0.55])
+        assert axes.get_xlim() == pytest.approx((0, 1.04 * 3 * per_epoch))
+        seeds = [line for line in lines(axes, marked=False) if line.get_linewidth() < 1]
+        assert sorted(line.get_ydata()[-1] for line in seeds) == [0.25, 0.45, 0.5, 0.6, 0.95]
+        (fair, back) = (band.get_paths()[0].vertices for band in axes.collections)
+        assert (fair[:, 1].min(), fair[:, 1].max()) == pytest.approx((0.2, 0.62))
+        assert {0.25, 0.95} <= set(back[:, 1])
+        dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+        assert sorted(line.get_ydata()[-1] for line in dotted) == [0.8298, 0.8333]
+    ends = [line for line in final.lines if line.get_marker() == "_"]
+    assert list(ends[0].get_ydata()) == [0.5, 0.6]
+    open_marks = [line for line in final.lines if line.get_markerfacecolor() == "white"]
+    assert 0.8333 in [line.get_ydata()[0] for line in open_marks]
+    assert [tick.get_text() for tick in final.get_xticklabels()] == [
+        "a",
+        "c\nback\n2 ep.",
+        "c\nback\n3 ep.",
+    ]
+
+
+def test_one_run_of_one_epoch_can_be_drawn(tmp_path):
+    """Breaks if a single point, or a single seed, cannot be drawn or is invisible."""
+    write_run(tmp_path / "run", "f", [0.1])
+    figure = report.figure(str(tmp_path))
+    (mean,) = lines(figure.axes[1], marked=True)
+    assert mean.get_xydata().tolist() == [[1, 0.1]]
+    assert "band" not in figure.axes[1].get_title(loc="left")
+    style.save(figure, str(tmp_path / "picture.png"))
+
+
+def test_a_published_curve_is_counted_as_far_as_runs_went():
+    """Breaks if the published end, beyond the measured range, sets the limits of a panel."""
+    measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
+    theirs = Curve(*(np.array(values) for values in ([2, 3], [2, 3], [2, 3], [0.1, 0.5])))
+    series = Series("a", "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
+    axes = comparison_figure([Part("title", [series])]).axes[1]
+    assert axes.get_ylim() == pytest.approx((0.1 - 0.012, 0.4 + 0.012))
+
+
+def test_a_long_curve_stays_a_line(tmp_path):
+    """Breaks if fifty epochs become a row of overlapping marks, or a short curve loses some."""
+    write_run(tmp_path / "a", "a", [0.1] * 50)
+    write_run(tmp_path / "c", "c", [0.1] * 20)
+    means = lines(report.figure(str(tmp_path)).axes[1], marked=True)
+    assert [line.get_markevery() for line in means] == [3, 1]
+
+
+def test_each_setting_and_protocol_has_its_panels(tmp_path):
+    """Breaks if curves of different settings or protocols are drawn over each other."""
+    write_run(tmp_path / "1", "a", [0.1])
+    write_run(tmp_path / "2", "a", [0.2], protocol="per-batch")
+    write_run(tmp_path / "3", "a", [0.3], width=0.5)
+    axes = report.figure(str(tmp_path)).axes
+    assert len(axes) == 15
+    titles = [axes[place].get_title() for place in (0, 5, 10)]
+    assert [title[:9] + title.split(": ")[1] for title in titles] == [
+        "Width 1, per-batch",
+        "Width 1, per-step",
+        "Width 0.5per-step",
+    ]
+    assert [axes[place].lines[0].get_ydata()[0] for place in (1, 6, 11)] == [0.2, 0.1, 0.3]
+
+
+def test_every_case_looks_different(tmp_path):
+    """Breaks if two cases, or two groups of one case, cannot be told apart without colours."""
+    for name in "abcdef":
+        write_run(tmp_path / name, name, [0.1])
+    write_run(tmp_path / "long", "a", [0.1, 0.2])
+    write_run(tmp_path / "single", "a", [0.1], schedule="single")
+    legend = report.figure(str(tmp_path)).axes[0].get_legend()
+    looks = {
+        (line.get_marker(), line.get_fillstyle(), line.get_markerfacecolor() == "white")
+        for line in legend.get_lines()[:-1]
+    }
+    assert len(looks) == 8
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[0] == "a: fair, 1 epoch, 1 seed"
+    assert labels[-1] == "published in 2018"
+
+
+@pytest.mark.parametrize(("published", "top"), [(0.5, 0.5), (0.3, 0.4), (0.9, 0.4)])
+def test_a_far_published_curve_does_not_flatten_the_others(published, top):
+    """Breaks if the measured curves shrink to a line below a published one."""
+    measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
+    theirs = measured._replace(accuracy=np.array([published, published]))
+    series = Series("a", "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
+    axes = comparison_figure([Part("title", [series])]).axes[1]
+    assert axes.get_ylim() == pytest.approx((0.2 - 0.012, top + 0.012))
+
+
+def test_too_many_settings_for_a_picture():
+    """Breaks if a picture beyond Matplotlib's limit ends in a traceback."""
+    with pytest.raises(UsageError, match="41 settings are too many"):
+        comparison_figure([Part("title", [])] * 41)
+
+
+# --- the command
+
+
+def test_standard_output_is_the_markdown_file(logs, tmp_path, capsys):
+    """Breaks if the two differ, or messages get into the report."""
+    assert commands.here(report.main, logs) == 0
+    printed = capsys.readouterr()
+    path = tmp_path / "report.md"
+    assert commands.here(report.main, logs, "--markdown", path) == 0
+    written = capsys.readouterr()
+    assert path.read_bytes().decode() == printed.out == report.markdown(logs)
+    assert written.out == ""
+    assert "wrote %s" % path in written.err
+    assert re.match(r"warning: not counted: \S*torn\S*metrics\.csv is damaged", printed.err)
+
+
+def test_all_outputs_at_once(logs, tmp_path, capsys):
+    """Breaks if an output is missing, or a temporary file stays behind."""
+    out = tmp_path / "out"
+    out.mkdir()
+    words = [logs, "--png", out / "r.png", "--html", out / "r.html", "--markdown", out / "r.md"]
+    assert commands.here(report.main, *words) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["r.html", "r.md", "r.png"]
+    assert (out / "r.png").read_bytes().startswith(PNG)
+    page = Page((out / "r.html").read_text(encoding="utf-8"))
+    command = "python -m unfair_bp.report " + " ".join(map(str, words))
+    assert command in page.texts["code"]
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--png", "--html"])
+def test_a_file_is_replaced_only_when_asked(logs, tmp_path, capsys, option):
+    """Breaks if a report replaces what the user has made, or cannot be made again."""
+    path = tmp_path / "file.png"
+    path.write_text("mine")
+    assert commands.here(report.main, logs, option, path) == 2
+    assert "file.png exists; give --overwrite" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert commands.here(report.main, logs, option, path, "--overwrite") == 0
+    assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--png", "--html"])
+def test_what_cannot_be_written_is_one_line(logs, tmp_path, capsys, option):
+    """Breaks if a missing directory ends in a traceback, or half a file is left."""
+    assert commands.here(report.main, logs, option, tmp_path / "no" / "r.png") == 2
+    assert "cannot write" in capsys.readouterr().err
+    (tmp_path / "dir.png").mkdir()
+    assert commands.here(report.main, logs, option, tmp_path / "dir.png", "--overwrite") == 2
+    assert "dir.png is a directory" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dir.png", "logs"]
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--png", "--html"])
+def test_a_full_disk_leaves_the_old_file(logs, tmp_path, capsys, monkeypatch, option):
+    """Breaks if a file is written in its place, or its half stays beside it."""
+
+    def full(*paths):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "r.png").write_text("mine")
+    monkeypatch.setattr(os, "replace", full)
+    assert commands.here(report.main, logs, option, tmp_path / "r.png", "--overwrite") == 2
+    assert "No space left" in capsys.readouterr().err
+    assert (tmp_path / "r.png").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "r.png"]
+
+
+def test_nothing_is_written_if_a_name_is_wrong(logs, tmp_path, capsys):
+    """Breaks if one output is made before another one's name is looked at."""
+    page = tmp_path / "r.html"
+    for name, message in (("r.doc", "'.doc' is no picture format"), ("no/r.png", "no directory")):
+        assert commands.here(report.main, logs, "--html", page, "--png", tmp_path / name) == 2
+        assert message in capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_one_file_cannot_be_two_outputs(logs, tmp_path, capsys):
+    """Breaks if one output replaces the other."""
+    words = ("--png", tmp_path / "x.png", "--html", str(tmp_path) + "/./x.png")
+    assert commands.here(report.main, logs, *words) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "LOG_ROOT"),
+        (["missing"], "missing is not a directory"),
+        (["."], "holds no run with a finished epoch"),
+        ([".", "--jpeg", "x"], "--jpeg"),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, words, message):
+    """Breaks if bad usage gives a traceback, an empty report or success."""
+    monkeypatch.chdir(tmp_path)
+    assert commands.here(report.main, *words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_tensorflow_is_not_needed(logs, tmp_path):
+    """Breaks if reading logs takes TensorFlow, or asking for help takes Matplotlib."""
+    code = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from unfair_bp import report\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "sys.exit(report.main([%r, '--html', 'page.html']))" % logs
+    )
+    status, stdout, stderr = commands.run(["-c", code], tmp_path)
+    assert (status, stdout[:2]) == (0, "# "), stderr
+    assert (tmp_path / "page.html").stat().st_size > 10000
+
+
+def test_a_path_that_is_no_text_can_be_reported():
+    """Breaks if a file name that is not UTF-8 ends in a traceback when the report is written."""
+    assert document.as_markdown([document.Paragraph("a\udcff")]) == "a\\udcff\n"
+    assert "<p>a\\udcff</p>" in document.as_html([document.Paragraph("a\udcff")], "t")

@@ -1,0 +1,144 @@
+"""Documents as lists of blocks, and their two forms: Markdown, and an HTML page of its own.
+
+In every text `backticks` mark code, as in Markdown; everything else is taken as it is.
+"""
+
+import base64
+import html
+import re
+from typing import Container, List, NamedTuple, Sequence, Union
+
+CODE = re.compile(r"`([^`]*)`")
+
+STYLE = """
+body { font: 16px/1.5 sans-serif; color: #111; background: #fff; max-width: 76em;
+       margin: 2em auto; padding: 0 1em; }
+h1, h2, h3 { line-height: 1.25; margin: 1.6em 0 0.4em; }
+h2 { border-top: 1px solid #bbb; padding-top: 0.8em; }
+div.table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.85em; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25em 0.7em; border-bottom: 1px solid #ddd; text-align: left;
+         vertical-align: top; }
+thead th { border-bottom: 2px solid #111; }
+td.number { text-align: right; white-space: nowrap; }
+code { font-size: 0.9em; overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; }
+figure { margin: 1em 0; }
+@page { size: landscape; margin: 12mm; }
+@media print {
+  body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }
+  h2, h3 { break-after: avoid; }
+  figure, tr { break-inside: avoid; }
+  div.table { overflow: visible; }
+  table { font-size: 7.5pt; }
+  th, td { padding: 0.2em 0.4em; }
+  td.number { white-space: normal; }
+  img { max-height: 180mm; }
+}
+"""
+
+
+class Heading(NamedTuple):
+    """A heading; the page's own has level 1."""
+
+    level: int
+    text: str
+
+
+class Paragraph(NamedTuple):
+    """Running text."""
+
+    text: str
+
+
+class Bullets(NamedTuple):
+    """A list."""
+
+    items: Sequence[str]
+
+
+class Table(NamedTuple):
+    """A table."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Container[int]  # columns, from 0, that hold numbers
+
+
+class Picture(NamedTuple):
+    """A picture as the content of a PNG file, and what it shows in words."""
+
+    png: bytes
+    text: str
+
+
+Block = Union[Heading, Paragraph, Bullets, Table, Picture]
+
+
+def as_markdown(blocks: Sequence[Block]) -> str:
+    """The document in Markdown; pictures are left out."""
+    return "\n".join(_markdown(block) for block in blocks if not isinstance(block, Picture))
+
+
+def _markdown(block: Block) -> str:
+    """One block with its line ends."""
+    if isinstance(block, Heading):
+        return "#" * block.level + " " + _line(block.text) + "\n"
+    if isinstance(block, Paragraph):
+        return _line(block.text) + "\n"
+    if isinstance(block, Bullets):
+        return "".join("- %s\n" % _line(item) for item in block.items)
+    rule = ["---:" if i in block.numbers else "---" for i in range(len(block.header))]
+    lines = [block.header, rule, *block.rows]
+    return "".join("| %s |\n" % " | ".join(map(_markdown_cell, cells)) for cells in lines)
+
+
+def _markdown_cell(text: str) -> str:
+    return _line(text).replace("|", "\\|")
+
+
+def _line(text: str) -> str:
+    """Text in one line; names of data sets and paths may hold anything, even no characters."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+
+
+def as_html(blocks: Sequence[Block], title: str) -> str:
+    """The document as a page in which everything is embedded; it can be printed."""
+    body = "\n".join(_html(block) for block in blocks)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n%s\n</body>\n</html>\n"
+    ) % (html.escape(title), STYLE, body)
+
+
+def _html(block: Block) -> str:
+    """One block."""
+    if isinstance(block, Heading):
+        return "<h%d>%s</h%d>" % (block.level, _html_text(block.text), block.level)
+    if isinstance(block, Paragraph):
+        return "<p>%s</p>" % _html_text(block.text)
+    if isinstance(block, Bullets):
+        items = ["<li>%s</li>" % _html_text(item) for item in block.items]
+        return "<ul>\n%s\n</ul>" % "\n".join(items)
+    if isinstance(block, Picture):
+        data = base64.b64encode(block.png).decode("ascii")
+        source = "data:image/png;base64," + data
+        return '<figure><img src="%s" alt="%s"></figure>' % (source, html.escape(block.text))
+    head = "".join('<th scope="col">%s</th>' % _html_text(name) for name in block.header)
+    lines = ["<thead>", "<tr>%s</tr>" % head, "</thead>", "<tbody>"]
+    lines += ["<tr>%s</tr>" % _html_cells(row, block.numbers) for row in block.rows]
+    return '<div class="table"><table>\n%s\n</tbody>\n</table></div>' % "\n".join(lines)
+
+
+def _html_cells(row: Sequence[str], numbers: Container[int]) -> str:
+    """The first cell names the row."""
+    cells: List[str] = ['<th scope="row">%s</th>' % _html_text(row[0])]
+    for i, text in enumerate(row[1:], start=1):
+        kind = ' class="number"' if i in numbers else ""
+        cells.append("<td%s>%s</td>" % (kind, _html_text(text)))
+    return "".join(cells)
+
+
+def _html_text(text: str) -> str:
+    return CODE.sub(r"<code>\1</code>", html.escape(_line(text)))
