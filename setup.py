@@ -9,7 +9,8 @@ HERE = Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "unfair_bp" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
-TEST = ["pytest"]
+NOTEBOOKS = ["nbformat", "nbclient", "ipykernel"]
+TEST = ["pytest", *NOTEBOOKS]
 
 setup(
     name="unfair-bp",
@@ -22,10 +23,19 @@ setup(
     packages=find_packages(include=["unfair_bp", "unfair_bp.*"]),
     package_data={"unfair_bp": ["published_2018.csv"]},
     python_requires=">=3.7",
-    install_requires=["tensorflow>=1.15.5", "numpy", "imgaug>=0.4.0", "matplotlib", "tqdm"],
+    install_requires=[
+        "tensorflow>=1.15.5",
+        "numpy",
+        "imgaug>=0.4.0",
+        "matplotlib",
+        "pillow",
+        "tqdm",
+    ],
     extras_require={
         "test": TEST,
         "dev": [*TEST, "ruff"],
+        # To run the notebooks and to build them anew.
+        "notebooks": NOTEBOOKS,
         # The newest TensorFlow with the CUDA libraries it was built for.
         "gpu": ["tensorflow[and-cuda]"],
         # The last TensorFlow 1, for Python 3.7; protobuf 3.21 no longer reads its generated code.

@@ -217,14 +217,14 @@ def measure(
         repeats: Further batches whose time is taken, the subjects taking turns.
         subjects: What to measure.
     """
-    from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.progress import progress_bar  # noqa: PLC0415 - --help answers at once
 
     data = shapes.load(iterations * case.batch_size, 1)
     batches = list(training_batches(data.train_images, data.train_labels, case, epoch=0))
     benches, weights, convolutions = [], [], []
     seconds = np.zeros([len(subjects), repeats])
     total = len(subjects) * (iterations + repeats)
-    with tqdm(total=total, unit="batch", disable=None, leave=False) as bar:
+    with progress_bar(total=total, unit="batch") as bar:
         for subject in subjects:
             bench = Bench(subject, case)
             for number, batch in enumerate(batches):

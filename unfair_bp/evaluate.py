@@ -108,12 +108,11 @@ def main(arguments: Sequence[str]) -> int:
     config = run.read_config()
     case = Case(**config["case"])
 
-    from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
-
-    from unfair_bp import sessions  # noqa: PLC0415
+    from unfair_bp import sessions  # noqa: PLC0415 - --help answers at once
     from unfair_bp.data import sources  # noqa: PLC0415
     from unfair_bp.graph import build_graph  # noqa: PLC0415
     from unfair_bp.graph_mode import tf  # noqa: PLC0415
+    from unfair_bp.progress import progress_bar  # noqa: PLC0415
 
     run.check_checkpoint()  # before data is loaded, or even downloaded
     dataset = sources.load(case, options.data_dir)
@@ -128,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
     graph.graph.finalize()
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
         sessions.restore(session, saver, run)
-        with tqdm(total=len(dataset.test_images), unit="image", disable=None, leave=False) as bar:
+        with progress_bar(total=len(dataset.test_images), unit="image") as bar:
             evaluation = evaluate(
                 session,
                 graph,

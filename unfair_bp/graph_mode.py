@@ -39,12 +39,14 @@ def _held_back_stderr() -> Iterator[None]:
 with contextlib.ExitStack() as hidden:
     if LOG_LEVEL != "0":
         hidden.enter_context(_held_back_stderr())
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         # TensorFlow 1.15 spells structured types as old NumPy did, once for each of its types.
         hidden.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", FutureWarning)
     import tensorflow.compat.v1 as tf
 
+    if LOG_LEVEL != "0":
+        # Not before: in a notebook the import itself sets a level, and a place to log to.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     tf.disable_v2_behavior()
 
 __all__ = ["tf"]

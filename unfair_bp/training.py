@@ -7,7 +7,6 @@ import time
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from tqdm import tqdm
 
 from unfair_bp import provenance, runs, sessions
 from unfair_bp.architecture import initial_weights, scaled
@@ -18,6 +17,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.evaluate import batch_size, evaluate
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
+from unfair_bp.progress import progress_bar
 from unfair_bp.runs import EpochMetrics, RunDirectory
 from unfair_bp.tensorboard import EventWriter
 
@@ -152,13 +152,11 @@ class Trainer:
                 self.dataset.train_images, self.dataset.train_labels, self.case, epoch, done
             )
         )
-        bar = tqdm(
+        bar = progress_bar(
             total=self.iterations_per_epoch,
             initial=done,
             desc="epoch %d/%d" % (epoch + 1, self.case.epochs),
             unit="it",
-            disable=None,
-            leave=False,
         )
         fetches = (self.graph.train, self.graph.costs, self.graph.predictions)
         reported = self.progress
@@ -182,7 +180,7 @@ class Trainer:
     def _finish_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> str:
         """Evaluate, write the epoch's row, save; returns the line that reports it."""
         images = self.dataset.test_images
-        with tqdm(total=len(images), unit="image", desc="test", disable=None, leave=False) as bar:
+        with progress_bar(total=len(images), unit="image", desc="test") as bar:
 
             def after_batch(done: int) -> None:
                 bar.update(done)

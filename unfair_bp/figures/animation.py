@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
-from tqdm import tqdm
 
 from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, LayerSpec
 from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, written_beside
+from unfair_bp.progress import progress_bar
 from unfair_bp.schedules import Schedule, fair_step_flops
 
 ROWS_SHOWN = 18  # of a long schedule; two rounds of the nine layers, about a minute
@@ -281,7 +281,7 @@ def save_animation(
     sequence = frames(schedule)
     ends = {frame.row: frame for frame in sequence}  # the last frame of each row
     palette = Palette([drawing.draw(frame) for frame in ends.values()])
-    with tqdm(sequence, unit="frame", disable=None, leave=False) as bar:
+    with progress_bar(sequence, unit="frame") as bar:
         images = [palette.image(drawing.draw(frame)) for frame in bar]
     with written_beside(path) as beside:
         images[0].save(

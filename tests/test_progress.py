@@ -1,0 +1,36 @@
+"""Progress bars: where they show, and where they keep quiet."""
+
+import io
+import sys
+
+import pytest
+
+from unfair_bp.progress import progress_bar
+
+
+class Stream(io.StringIO):
+    """Standard error of some kind."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+class Notebook(Stream):
+    """Standard error of a notebook's kernel, which says that it is no terminal."""
+
+    __module__ = "ipykernel.iostream"
+
+
+@pytest.mark.parametrize(
+    ("stream", "shown"), [(Stream(True), True), (Stream(False), False), (Notebook(False), True)]
+)
+def test_where_bars_show(monkeypatch, stream, shown):
+    """Breaks if a bar fills a log file, or nothing moves for hours in a notebook."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar([1, 2, 3], unit="batch") as bar:
+        assert list(bar) == [1, 2, 3]
+    assert ("batch" in stream.getvalue()) == shown
