@@ -1,0 +1,302 @@
+"""Write the notebooks from templates: the six cases' differ in letter, links and a sentence or two.
+
+For example, from the root of the repository:
+
+    python -m notebooks.build
+    python -m notebooks.build --execute --directory DIR case_a overview
+
+The templates are case.md and overview.md; a block of Python in them becomes a cell. Without
+--execute, outputs stay as they are unless a notebook's code has changed. With it, the notebooks are
+run in DIR and stored with their outputs, but without what tells about the machine: standard error,
+timing, the kernel's version.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+from string import Template
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import nbformat
+from nbformat import NotebookNode, v4
+
+from unfair_bp import commandline, quirks
+from unfair_bp.cases import CASES, Case
+from unfair_bp.errors import UsageError
+
+# The one place that says where the package is published. Not decided yet: set it here, then run
+# this command again.
+REPOSITORY = "https://github.com/OWNER/unfair_bp"
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+POST = (
+    "https://towardsdatascience.com/"
+    "unfair-back-propagation-with-tensorflow-manual-back-propagation-with-tf-c166115988fd"
+)
+COLAB_2018 = "https://colab.research.google.com/drive/"
+LOGS_2018 = (
+    "https://github.com/JaeDukSeo/Daily-Neural-Network-Practice-2/blob/master/NeuralNetwork/Unfair/"
+)
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+CODE_BLOCK = re.compile(r"^```python ?(\w*)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+# In outputs: /some/where, but not the / of a fraction, an address or a tag.
+ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<])/[\w.+-]+/[\w.+/-]*|\b[A-Z]:\\\S*")
+
+
+class Original(NamedTuple):
+    """A case in the post."""
+
+    colab: str  # its notebook, below COLAB_2018
+    log: str  # its training log, below LOGS_2018
+    claim: str  # what the post says of the result
+
+
+ORIGINALS = {
+    "a": Original(
+        "16F_6dXCNCmO-e5IfGIGq2mneE7amihb_",
+        "a_case(no%20data)/casea.txt",
+        "83 % test and 98 % train accuracy after 50 epochs, over 80 % only after 13; it overfits.",
+    ),
+    "b": Original(
+        "1SVbAtyignjfUyTlCH9u8sdjIY8or-ShH",
+        "a_case(aug)/a_case(aug).txt",
+        "79 % test and 49 % train accuracy after 10 epochs; it does not overfit.",
+    ),
+    "c": Original(
+        "1Nrbal3TDr6NxUcyq7YJh_KZxpDhB1coU",
+        "d_case(no%20data)/cased.txt",
+        "82 to 83 % test and 89 % train accuracy after 10 epochs; it overfits less than a.",
+    ),
+    "d": Original(
+        "1_9pVlKNUFmmBx-Y1g91TKRtaH4JTMIYw",
+        "d_case(aug)/d_case(aug).txt",
+        "81 % test and 50 % train accuracy after 10 epochs; on test images better than b.",
+    ),
+    "e": Original(
+        "1Glk8SerYf-qfBUMQHJMEDLcOqj-6UxLy",
+        "e_case(no%20data)/casee.txt",
+        "79 % test and 89 % train accuracy after 10 epochs; on test images worse than c.",
+    ),
+    "f": Original(
+        "1QB51lGy22STowW_AeamzKnaXeW-E-xmG",
+        "e_case(aug)/e_case(aug).txt",
+        "79 % test and 49 % train accuracy after 10 epochs; augmentation does not help.",
+    ),
+}
+
+
+def case_notebook(case: Case) -> NotebookNode:
+    """The notebook of a case: question, schedule, training, figures, published numbers."""
+    original = ORIGINALS[case.name]
+    return from_template(
+        "case.md",
+        **vars(case),
+        augmented="with" if case.augment else "without",
+        claim=original.claim,
+        colab=colab_address("case_" + case.name),
+        colab_2018=COLAB_2018 + original.colab,
+        # Round brackets would end a link.
+        log_2018=LOGS_2018 + original.log.replace("(", "%28").replace(")", "%29"),
+        as_run=as_run_text(case.name),
+    )
+
+
+def overview_notebook() -> NotebookNode:
+    """The notebook about all cases: idea, schedules, the collapse, comparison."""
+    return from_template(
+        "overview.md",
+        idea=readme_section("The idea in ten lines"),
+        cases=cases_table(),
+        colab=colab_address("overview"),
+    )
+
+
+def all_notebooks() -> Dict[str, NotebookNode]:
+    """The seven notebooks by name, without outputs."""
+    notebooks = {"case_" + name: case_notebook(case) for name, case in CASES.items()}
+    notebooks["overview"] = overview_notebook()
+    return notebooks
+
+
+def from_template(file_name: str, **values: object) -> NotebookNode:
+    """A notebook from a file in Markdown with $values; a block of Python becomes a cell of code.
+
+    A word after ``python`` is the cell's tag.
+    """
+    setup, text = ((HERE / name).read_text(encoding="utf-8") for name in ("setup.md", file_name))
+    text = Template(text.replace("$setup", setup.strip())).substitute(
+        values, post=POST, repository=REPOSITORY, directory=REPOSITORY.rsplit("/", 1)[1]
+    )
+    cells: List[NotebookNode] = []
+    # Split gives text, tag, code, text, tag, code, ..., text.
+    parts = CODE_BLOCK.split(text)
+    for prose, tag, source in zip(parts[0::3], [*parts[1::3], ""], [*parts[2::3], ""]):
+        # The id would be random otherwise, another one each time.
+        if prose.strip():
+            cells.append(v4.new_markdown_cell(prose.strip(), id="cell-%d" % len(cells)))
+        if source:
+            metadata = {"tags": [tag]} if tag else {}
+            cells.append(v4.new_code_cell(source, id="cell-%d" % len(cells), metadata=metadata))
+    notebook = v4.new_notebook(cells=cells, metadata=METADATA)
+    notebook.nbformat_minor = 5  # the first with ids, whatever the library's newest is
+    return notebook
+
+
+def as_run_text(letter: str) -> str:
+    """How to run a case with its script's quirks."""
+    names = quirks.as_run(letter)
+    if not names:
+        return (
+            "The script of case %s used TensorFlow's own gradients and Adam and had no quirk of "
+            "the ledger (`python -m unfair_bp.quirks`): `--as-run` changes nothing." % letter
+        )
+    text = (
+        'Add `"--as-run"` to the options above to compute what the script computed, otherwise '
+        "than the post describes: %s. `python -m unfair_bp.quirks` explains each; "
+        '`"--quirk", "NAME"` switches on a single one.' % ", ".join("`%s`" % name for name in names)
+    )
+    if "collapsed-rounds" in names:
+        text += (
+            " The last says that TensorFlow merged the script's nine rounds into one: the published"
+            " run of case %s updated all layers equally often. [The overview](overview.ipynb) shows"
+            " it happen." % letter
+        )
+    return text
+
+
+def cases_table() -> str:
+    """The six cases as Markdown."""
+    lines = [
+        "| case | question | schedule | augmented | epochs | the post says |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, case in CASES.items():
+        augmented = "yes" if case.augment else "no"
+        facts = (case.question, case.schedule, augmented, case.epochs, ORIGINALS[name].claim)
+        lines.append("| [%s](case_%s.ipynb) | %s | %s | %s | %d | %s |" % (name, name, *facts))
+    return "\n".join(lines)
+
+
+def readme_section(heading: str) -> str:
+    """The text below a heading of the README."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return readme.split("\n## %s\n" % heading, 1)[1].split("\n## ", 1)[0].strip()
+
+
+def colab_address(name: str) -> str:
+    """Where Google Colab opens one of these notebooks."""
+    path = REPOSITORY.replace("https://github.com/", "")
+    return "https://colab.research.google.com/github/%s/blob/main/notebooks/%s.ipynb" % (path, name)
+
+
+def code_cells(notebook: NotebookNode) -> List[NotebookNode]:
+    """The cells of code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def keep_outputs(notebook: NotebookNode, earlier: NotebookNode) -> None:
+    """Give a notebook the outputs of an earlier version of it, if their code is the same."""
+    cells, before = code_cells(notebook), code_cells(earlier)
+    if [cell.source for cell in cells] == [cell.source for cell in before]:
+        for cell, done in zip(cells, before):
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+
+
+def execute(notebook: NotebookNode, directory: str, timeout: Optional[int] = None) -> None:
+    """Run a notebook and store its outputs in it, without what tells about the machine.
+
+    Args:
+        notebook: What to run; the outputs it has are replaced.
+        directory: Where to run it.
+        timeout: Seconds that a cell may take.
+
+    Raises:
+        UsageError: If an absolute path stands in an output.
+        nbclient.exceptions.CellExecutionError: If a cell fails.
+    """
+    from nbclient import NotebookClient  # noqa: PLC0415 - writing needs no kernel
+
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": directory}},
+    )
+    # The package of this tree, installed or not.
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    client.execute(env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))))
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in code_cells(notebook):
+        cell.outputs = without_stderr(cell.outputs)
+    found = absolute_paths(notebook)
+    if found:
+        raise UsageError("an output holds the path %s; print a relative one" % found[0])
+
+
+def without_stderr(outputs: Sequence[NotebookNode]) -> List[NotebookNode]:
+    """The outputs without progress bars and what libraries say of the machine."""
+    kept: List[NotebookNode] = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            continue
+        # Text comes in pieces, others each time.
+        if kept and output.get("name") == kept[-1].get("name") == "stdout":
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
+
+
+def absolute_paths(notebook: NotebookNode) -> List[str]:
+    """The absolute paths in the text of a notebook's outputs."""
+    texts = []
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            texts.append(output.get("text", ""))
+            data = output.get("data", {})
+            texts += [data[kind] for kind in data if kind.startswith("text/")]
+    return ABSOLUTE_PATH.findall("\n".join(texts))
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook, all of it or nothing."""
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", encoding="utf-8", newline="\n") as file:
+        nbformat.write(notebook, file)
+    os.replace(str(beside), str(path))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the notebooks; returns the exit status."""
+    parser = commandline.Parser(prog="python -m notebooks.build", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which notebooks (default: all)")
+    parser.add_argument("--execute", action="store_true", help="run them and store their outputs")
+    parser.add_argument(
+        "--directory", metavar="DIR", default=str(ROOT), help="where (default: repository's root)"
+    )
+    options = parser.parse_args(arguments)
+    notebooks = all_notebooks()
+    for name in options.names:
+        if name not in notebooks:
+            raise UsageError("notebook %r is not known; give %s" % (name, ", ".join(notebooks)))
+    if not os.path.isdir(options.directory):
+        raise UsageError("--directory %s is no directory; give another" % options.directory)
+    for name in options.names or notebooks:
+        path = HERE / (name + ".ipynb")
+        if options.execute:
+            execute(notebooks[name], options.directory)
+        elif path.exists():
+            keep_outputs(notebooks[name], nbformat.read(str(path), as_version=4))
+        write(notebooks[name], path)
+        print("wrote %s" % path.relative_to(ROOT), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv[1:]))

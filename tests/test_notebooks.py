@@ -1,0 +1,295 @@
+"""The notebooks: made by their builder, stored with their outputs, and they run."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+
+import nbformat
+import pytest
+from commands import ROOT, here
+from nbclient.exceptions import CellExecutionError
+from nbformat import v4
+
+from unfair_bp import published
+from unfair_bp.cases import CASES
+
+NOTEBOOKS = ROOT / "notebooks"
+NAMES = [*("case_" + name for name in CASES), "overview"]
+SMALL = {"WIDTH": 0.05}
+SMALL_RUN = dict(SMALL, DATA="shapes", TRAIN_SIZE=20, TEST_SIZE=10, EPOCHS=2)
+SMALL_COLLAPSE = dict(SMALL, ITERATIONS=2, REPEATS=1, LOGS="logs/first_runs")
+
+
+def load_builder():
+    """The module notebooks/build.py, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("build", str(NOTEBOOKS / "build.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+build = load_builder()
+
+
+def stored(name):
+    """A committed notebook."""
+    return nbformat.read(str(NOTEBOOKS / (name + ".ipynb")), as_version=4)
+
+
+def set_parameters(notebook, values):
+    """Give other values to names that the parameters cell assigns."""
+    (cell,) = [cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"]]
+    for name, value in values.items():
+        cell.source, count = re.subn(
+            "^%s = .*$" % name, "%s = %r" % (name, value), cell.source, flags=re.MULTILINE
+        )
+        assert count == 1, name
+
+
+def check_pictures(notebook):
+    """Make sure that each cell that ends in a picture has one as its output, and others none."""
+    for cell in build.code_cells(notebook):
+        last = cell.source.splitlines()[-1]
+        data = [kind for output in cell.outputs for kind in output.get("data", {})]
+        pictures = {kind for kind in data if kind.startswith("image/")}
+        wanted = {"image/gif" if ".gif" in last else "image/png"}
+        if not last.startswith(("Image(", "schedule_heatmap(")):
+            wanted = set()
+        assert pictures == wanted, cell.source
+
+
+def notebook_of(*sources):
+    """A notebook of these cells of code."""
+    return v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_what_the_builder_makes(name):
+    """Breaks if one notebook was edited by hand, or not built again after the builder was."""
+    made, found = build.all_notebooks()[name], stored(name)
+    nbformat.validate(found)
+    for notebook in (made, found):
+        for cell in build.code_cells(notebook):
+            cell.update(outputs=[], execution_count=None)
+    assert found == made
+
+
+def test_there_are_seven():
+    """Breaks if a notebook is left over, or has no committed version."""
+    assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == sorted(NAMES)
+    assert list(build.all_notebooks()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_outputs(name):
+    """Breaks if a notebook is committed without a run from top to bottom, or tells of a machine."""
+    notebook = stored(name)
+    cells = build.code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {
+        "stream",
+        "execute_result",
+        "display_data",
+    }
+    assert "stderr" not in {output.get("name") for output in outputs}
+    assert build.absolute_paths(notebook) == []
+    check_pictures(notebook)
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("wrote /tmp/x/logs/case_a.", ["/tmp/x/logs/case_a."]),
+        ("'/root/a'", ["/root/a"]),
+        (r"in C:\Users\me now", [r"C:\Users\me"]),
+        ("2500 / 2500, epoch 1/3, logs/a/b, ~ https://host/a/b </td>", []),
+    ],
+)
+def test_absolute_paths(text, found):
+    """Breaks if a path of the machine passes, or a fraction or an address does not."""
+    stream = notebook_of("")
+    stream.cells[0].outputs = [v4.new_output("stream", text=text)]
+    result = notebook_of("")
+    result.cells[0].outputs = [v4.new_output("execute_result", {"text/plain": text})]
+    assert build.absolute_paths(stream) == build.absolute_paths(result) == found
+
+
+@pytest.mark.parametrize("letter", CASES)
+def test_links_and_settings_of_a_case(letter):
+    """Breaks if a notebook links another case's log, or runs another case or schedule."""
+    notebook = build.all_notebooks()["case_" + letter]
+    title = notebook.cells[0].source
+    log = re.search(r"%s   (\S+_case\(.*?\)/\S+\.txt)" % letter, published.__doc__).group(1)
+    address = log.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
+    assert "/NeuralNetwork/Unfair/%s)" % address in title
+    assert "](../logs/small/case_%s/)" % letter in title
+    assert CASES[letter].question in title
+    code = "\n".join(cell.source for cell in build.code_cells(notebook))
+    assert set(re.findall(r'"--case", "(.)"', code)) == {letter}
+    assert 'schedules.parse("%s")' % CASES[letter].schedule in code
+
+
+def test_the_original_notebooks_are_six():
+    """Breaks if two cases link the same notebook of the post."""
+    assert len({original.colab for original in build.ORIGINALS.values()}) == len(CASES)
+
+
+def test_the_address_stands_in_one_place(monkeypatch):
+    """Breaks if setting REPOSITORY leaves another address somewhere."""
+    before = build.REPOSITORY
+    monkeypatch.setattr(build, "REPOSITORY", "https://github.com/somebody/elsewhere")
+    for notebook in build.all_notebooks().values():
+        text = "\n".join(cell.source for cell in notebook.cells)
+        assert before not in text and "OWNER" not in text
+        assert "/github/somebody/elsewhere/blob/main/notebooks/" in text
+        assert "git clone --quiet --depth 1 https://github.com/somebody/elsewhere" in text
+
+
+def test_as_run():
+    """Breaks if a notebook offers quirks that its script did not have, or hides one."""
+    assert "changes nothing" in build.as_run_text("a")
+    assert re.findall("`([a-z0-9-]+)`", build.as_run_text("b")) == ["imgaug-uint8"]
+    assert "collapsed-rounds" not in build.as_run_text("b")
+    for letter in "cdef":
+        assert "case %s updated all layers equally often" % letter in build.as_run_text(letter)
+
+
+def test_outputs_are_kept_while_the_code_is_the_same():
+    """Breaks if building again loses outputs, or keeps those of other code."""
+    ran = notebook_of("print(1)")
+    ran.cells[0].update(execution_count=1, outputs=[v4.new_output("stream", text="1")])
+    same, changed = notebook_of("print(1)"), notebook_of("print(2)")
+    same.cells.insert(0, v4.new_markdown_cell("new words"))
+    for notebook in (same, changed):
+        build.keep_outputs(notebook, ran)
+    assert same.cells[1].outputs == ran.cells[0].outputs
+    assert same.cells[1].execution_count == 1
+    assert changed.cells[0].outputs == [] and changed.cells[0].execution_count is None
+
+
+def test_building_changes_nothing_but_what_is_asked_for(monkeypatch, tmp_path, capsys):
+    """Breaks if building again loses outputs, changes a file, or one that was not named."""
+    copy = tmp_path / "notebooks"
+    shutil.copytree(str(NOTEBOOKS), str(copy))
+    monkeypatch.setattr(build, "HERE", copy)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    shutil.copy(str(ROOT / "README.md"), str(tmp_path))
+    ran = nbformat.read(str(copy / "case_a.ipynb"), as_version=4)
+    for count, cell in enumerate(build.code_cells(ran), start=1):
+        cell.update(execution_count=count, outputs=[v4.new_output("stream", text="ran")])
+    build.write(ran, copy / "case_a.ipynb")
+    before = {path.name: path.read_bytes() for path in copy.glob("*.ipynb")}
+    (copy / "case_b.ipynb").unlink()
+    (copy / "case_c.ipynb").unlink()
+    assert here(build.main, "case_a", "case_b") == 0
+    assert capsys.readouterr().out.split() == [
+        *("wrote", "notebooks/case_a.ipynb"),
+        *("wrote", "notebooks/case_b.ipynb"),
+    ]
+    assert (copy / "case_a.ipynb").read_bytes() == before["case_a.ipynb"]
+    assert sorted(path.name for path in copy.glob("*.ipynb*")) == sorted(
+        set(before) - {"case_c.ipynb"}
+    )
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["case_x"], "notebook 'case_x' is not known; give case_a, "),
+        (["--execute", "--directory", "missing"], "--directory missing is no directory"),
+    ],
+)
+def test_mistakes(words, message, capsys):
+    """Breaks if a mistake ends in a traceback."""
+    assert here(build.main, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_execute_leaves_out_what_tells_of_the_machine(tmp_path):
+    """Breaks if warnings or timing are stored, or the notebook runs elsewhere."""
+    printing = "import os, sys\nprint('a', flush=True)\nprint('bar', file=sys.stderr, flush=True)\n"
+    notebook = notebook_of(printing + "print(sorted(os.listdir()))", "6 * 7")
+    (tmp_path / "mark").touch()
+    build.execute(notebook, str(tmp_path), timeout=60)
+    listing, product = notebook.cells
+    assert [output.text for output in listing.outputs] == ["a\n['mark']\n"]
+    assert product.outputs[0].data == {"text/plain": "42"}
+    assert [cell.execution_count for cell in notebook.cells] == [1, 2]
+    assert [cell.metadata for cell in notebook.cells] == [{}, {}]
+    assert notebook.metadata == build.METADATA
+
+
+def test_execute_refuses_a_path_and_a_failing_cell(tmp_path):
+    """Breaks if a failed run, or one that prints a path, is stored."""
+    with pytest.raises(build.UsageError, match="holds the path %s" % re.escape(str(tmp_path))):
+        build.execute(notebook_of("import os; print(os.getcwd())"), str(tmp_path), timeout=60)
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        build.execute(notebook_of("1 / 0"), str(tmp_path), timeout=60)
+
+
+def test_on_colab(monkeypatch, tmp_path):
+    """Breaks if on Colab the clone is not made, installed and entered, or a second time fails."""
+    origin, content = tmp_path / "origin" / "elsewhere", tmp_path / "content"
+    origin.mkdir(parents=True)
+    content.mkdir()
+    (origin / "README.md").touch()
+    git = ["git", "-C", str(origin), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "x"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(build, "REPOSITORY", origin.as_uri())
+    setup = build.code_cells(build.from_template("setup.md"))[0].source
+    assert "%cd -q /content\n" in setup
+    setup = setup.replace("/content", str(content))
+    pretence = (
+        "import sys\n"
+        "sys.modules['google.colab'] = sys\n"
+        "get_ipython().register_magic_function(lambda words: print('pip', words), 'line', 'pip')"
+    )
+    where = "print(os.path.basename(os.getcwd()), os.listdir('..'), os.path.exists('README.md'))"
+    notebook = notebook_of(pretence, setup, setup, where)
+    build.execute(notebook, str(tmp_path), timeout=60)
+    printed = ["".join(output.text for output in cell.outputs) for cell in notebook.cells]
+    assert printed[1:] == [*2 * ["pip install --quiet .\n"], "elsewhere ['elsewhere'] True\n"]
+
+
+def test_started_in_its_own_directory(tmp_path):
+    """Breaks if paths of a notebook that is opened in notebooks/ do not count from the root."""
+    (tmp_path / "notebooks").mkdir()
+    setup = build.code_cells(build.from_template("setup.md"))[0].source
+    notebook = notebook_of(setup, "print(os.listdir())")
+    build.execute(notebook, str(tmp_path / "notebooks"), timeout=60)
+    assert notebook.cells[1].outputs[0].text == "['notebooks']\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("letter", CASES)
+def test_a_case_runs(letter, tmp_path):
+    """Breaks if a notebook does not run top to bottom, over an earlier run, or leaves no run."""
+    run = tmp_path / "logs" / "notebooks" / ("case_" + letter)
+    shutil.copytree(str(ROOT / "logs" / "first_runs" / "case_a"), str(run))
+    notebook = build.all_notebooks()["case_" + letter]
+    set_parameters(notebook, SMALL_RUN)
+    build.execute(notebook, str(tmp_path), timeout=120)
+    check_pictures(notebook)
+    assert len((run / "metrics.csv").read_text().splitlines()) == 1 + SMALL_RUN["EPOCHS"]
+    assert '"name": "%s"' % letter in (run / "config.json").read_text()
+    assert (run / "weights_after.npz").exists()
+
+
+@pytest.mark.slow
+def test_the_overview_runs(tmp_path):
+    """Breaks if the overview does not run top to bottom, over files of an earlier run."""
+    shutil.copytree(str(ROOT / "logs" / "first_runs"), str(tmp_path / "logs" / "first_runs"))
+    figures = tmp_path / "logs" / "notebooks" / "overview"
+    figures.mkdir(parents=True)
+    names = ["back.gif", "collapse.png", "report.md", "report.png"]
+    for name in names:
+        (figures / name).touch()
+    notebook = build.overview_notebook()
+    set_parameters(notebook, SMALL_COLLAPSE)
+    build.execute(notebook, str(tmp_path), timeout=120)
+    check_pictures(notebook)
+    assert sorted(path.name for path in figures.iterdir()) == names
+    assert "first_runs" in (figures / "report.md").read_text()
