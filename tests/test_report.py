@@ -337,12 +337,14 @@ def test_every_case_looks_different(tmp_path):
 
 @pytest.mark.parametrize(("published", "top"), [(0.5, 0.5), (0.3, 0.4), (0.9, 0.4)])
 def test_a_far_published_curve_does_not_flatten_the_others(published, top):
-    """Breaks if the measured curves shrink to a line below a published one."""
+    """Breaks if curves over updates shrink to a line below a published one, or it is left out."""
     measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
     theirs = measured._replace(accuracy=np.array([published, published]))
     series = Series("a", "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
-    axes = comparison_figure([Part("title", [series])]).axes[1]
-    assert axes.get_ylim() == pytest.approx((0.2 - 0.012, top + 0.012))
+    _, epochs, updates, tflop, _ = comparison_figure([Part("title", [series])]).axes
+    for axes in (updates, tflop):
+        assert axes.get_ylim() == pytest.approx((0.2 - 0.012, top + 0.012))
+    assert epochs.get_ylim() == pytest.approx((0.2 - 0.012, max(0.4, published) + 0.012))
 
 
 def test_too_many_settings_for_a_picture():

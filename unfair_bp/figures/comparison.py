@@ -40,8 +40,8 @@ def comparison_figure(parts: Sequence[Part]) -> Figure:
     """Draw, for each part, test accuracy over epochs, updates and FLOPs, and the final ones.
 
     Args:
-        parts: At least one. Published curves are drawn as far as they run through the measured
-            range or close to it.
+        parts: At least one. Over epochs, published curves are shown whole, to say how far the
+            runs are from them; over updates and FLOPs as far as they are close to the runs.
 
     Raises:
         UsageError: If there are more parts than a picture can hold.
@@ -128,7 +128,7 @@ def _draw_curves(
 
 
 def _draw_published(axes: Axes, series: Sequence[Series], quantity: str) -> None:
-    """Published curves, dotted, as far as they run through or close to the measured range."""
+    """Published curves, dotted."""
     published = {item.name: item.published for item in series if item.published is not None}
     for name, curve in published.items():
         color = STYLES[name]["color"]
@@ -142,7 +142,11 @@ def _draw_published(axes: Axes, series: Sequence[Series], quantity: str) -> None
 def _limits(
     series: Sequence[Series], published: Sequence[Curve], quantity: str
 ) -> Tuple[float, float, float]:
-    """Right, bottom and top of a panel: the measured range, and published curves close to it."""
+    """Right, bottom and top of a panel: the measured range, and published curves.
+
+    Over updates and FLOPs, of which small runs have few, only where these are close: points
+    further away would press the measured curves into a line.
+    """
     curves = [curve for item in series for curve in item.curves]
     right = max(getattr(curve, quantity)[-1] for curve in curves)
     measured = np.concatenate([curve.accuracy for curve in curves])
@@ -150,8 +154,11 @@ def _limits(
     span = max(high - low, 0.02)
     middle, reach = (low + high) / 2.0, 1.5 * span
     theirs = [curve.accuracy[getattr(curve, quantity) <= right] for curve in published]
-    # Points further away would press the measured curves into a line.
-    near = [value for value in np.concatenate([measured, *theirs]) if abs(value - middle) <= reach]
+    near = [
+        value
+        for value in np.concatenate([measured, *theirs])
+        if abs(value - middle) <= reach or quantity == "epochs"
+    ]
     return 1.04 * right, min(near) - 0.06 * span, max(near) + 0.06 * span
 
 
