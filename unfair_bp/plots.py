@@ -15,7 +15,7 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 
-from unfair_bp import commandline
+from unfair_bp import commandline, quirks
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.errors import UsageError
 from unfair_bp.runs import EXAMPLES, FIGURES, WEIGHTS_AFTER, WEIGHTS_BEFORE, RunDirectory
@@ -106,7 +106,8 @@ def _heading(case: Case, data: str) -> str:
     parts += ["augmented"] if case.augment else []
     parts += ["width %g" % case.width, "seed %d" % case.seed, data]
     if case.quirks:
-        parts.append("quirks: " + " ".join(case.quirks))
+        as_run = set(case.quirks) == set(quirks.as_run(case.name))
+        parts.append("as run in 2018" if as_run else "quirks: " + " ".join(case.quirks))
     return ", ".join(parts)
 
 

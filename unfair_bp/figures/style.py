@@ -29,7 +29,8 @@ def new_figure(width: float, height: float, heading: str = "") -> Figure:
     figure = Figure(figsize=(width, height), constrained_layout=True)
     FigureCanvasAgg(figure)
     if heading:
-        figure.suptitle(textwrap.fill(heading, int(LETTERS_PER_INCH * width)), fontsize=11)
+        lines = textwrap.wrap(heading, int(LETTERS_PER_INCH * width), break_on_hyphens=False)
+        figure.suptitle("\n".join(lines), fontsize=11)
     return figure
 
 
