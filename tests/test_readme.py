@@ -51,19 +51,38 @@ def test_the_cases():
         assert row[5] == "%.4f / %.4f" % (last.test_accuracy, last.train_accuracy)
 
 
+def last_epoch(run):
+    """The last row of a run's metrics, and the run's record and configuration."""
+    with (run / "metrics.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    config = json.loads((run / "config.json").read_text())
+    assert config["data"]["name"] == "CIFAR-10, JPEG re-encoded"
+    return last, (run / "command.txt").read_text(), config["case"]
+
+
 def test_the_measured_figures():
     """Breaks if a measured figure is not that of the committed run, or its command is another."""
-    for row in rows_after("### Measured so far"):
-        name, command, train, test = row[0], row[1], row[2], row[3]
-        run = ROOT / "logs" / "first_runs" / ("case_%s" % name)
-        with (run / "metrics.csv").open(newline="") as file:
-            last = list(csv.DictReader(file))[-1]
+    for name, command, train, test, *_ in rows_after("### Measured so far"):
+        last, record, case = last_epoch(ROOT / "logs" / "first_runs" / ("case_%s" % name))
         assert train == "%.4f" % float(last["train_accuracy"])
         assert test == "%.4f" % float(last["test_accuracy"])
-        assert command in (run / "command.txt").read_text()
-        config = json.loads((run / "config.json").read_text())
-        assert config["case"]["name"] == name
-        assert config["data"]["name"] == "CIFAR-10, JPEG re-encoded"
+        assert command in record
+        assert case["name"] == name
+
+
+def test_the_epochs_at_full_width():
+    """Breaks if a figure, the author's or ours, is not that of the log, or the command another."""
+    rows = rows_after("### One epoch at full width")
+    assert [row[0][0] for row in rows] == ["a", "c"]
+    for name, command, theirs, ours in rows:
+        last, record, case = last_epoch(ROOT / command.split("--run-dir ")[1])
+        first = published.load()[name[0]][0]
+        assert theirs == "%.4f / %.4f" % (first.test_accuracy, first.train_accuracy)
+        accuracies = float(last["test_accuracy"]), float(last["train_accuracy"])
+        assert ours == "%.4f / %.4f" % accuracies
+        assert command in record
+        assert (case["name"], case["epochs"], case["width"]) == (name[0], 1, 1.0)
+        assert tuple(case["quirks"]) == (quirks.as_run("c") if "as run" in name else ())
 
 
 @pytest.mark.slow
