@@ -5,9 +5,12 @@ from dataclasses import replace
 import commands
 import numpy as np
 import pytest
-from conftest import tiny_case
+from conftest import start_weights, tiny_case
 
-from unfair_bp import collapse
+from unfair_bp import collapse, quirks
+from unfair_bp.data import shapes
+from unfair_bp.data.batches import training_batches
+from unfair_bp.graph import build_graph
 
 FAIR = 9 + 8 + 9  # convolutions: forward, input gradients but layer 1's, weight gradients
 # Rounds of nine; input gradients go down to the lowest updated layer.
@@ -123,3 +126,39 @@ def test_true_rounds_move_layers_unevenly(measured, name):
     back, front = measured["back", name].movement, measured["front", name].movement
     assert back[-1] > 3 * back[0]
     assert front[0] > 3 * front[-1]
+
+
+@pytest.mark.slow
+def test_as_run_is_what_becomes_of_the_scripts():
+    """Breaks if ``--as-run`` is not what TensorFlow makes of a script's graph, or lacks a quirk."""
+    case = replace(tiny_case("c"), width=0.25, quirks=quirks.as_run("c"))
+    data = shapes.load(3 * case.batch_size, 1)
+    batches = list(training_batches(data.train_images, data.train_labels, case, epoch=0))
+
+    def movement(build, names):
+        """How each weight of every layer has moved after the batches."""
+        bench = collapse.Bench(collapse.Subject("", "back", build), replace(case, quirks=names))
+        for number, batch in enumerate(batches):
+            bench.train(batch, first=number == 0)
+        weights = bench.session.run(list(bench.built.weights))
+        bench.session.close()
+        return [after - before for after, before in zip(weights, start_weights(case, case.seed))]
+
+    def package(case):
+        built = build_graph(case)
+        return collapse.Built(
+            *(built.images, built.labels, built.train),
+            *(built.weights, built.starts, built.initializer, {}),
+        )
+
+    def apart(some, others):
+        """Median over the layers of the mean difference, relative to the movement."""
+        pairs = zip(some, others)
+        return np.median([np.mean(np.abs(a - b)) / np.mean(np.abs(b)) for a, b in pairs])
+
+    # Reads and assignments of the scripts' graph have no order, and differ a little in each run.
+    scripts = movement(collapse.scripts_graph, case.quirks)
+    assert apart(movement(package, case.quirks), scripts) < 0.15
+    for name in ("elu-slope", "adam-constant", "stale-moments", "collapsed-rounds"):
+        others = tuple(quirk for quirk in case.quirks if quirk != name)
+        assert apart(movement(package, others), scripts) > 0.25, name

@@ -26,7 +26,6 @@ import re
 import sys
 import time
 from dataclasses import replace
-from types import ModuleType
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -75,11 +74,14 @@ class Measurement(NamedTuple):
 
 
 def scripts_graph(case: Case) -> Built:
-    """The scripts' structure: every round of the schedule in one step, and no order among them."""
-    from unfair_bp import layers as rules  # noqa: PLC0415 - --help answers at once
-    from unfair_bp.graph_mode import tf  # noqa: PLC0415
+    """The scripts' structure: every round of the schedule in one step, and no order among them.
 
-    specs = scaled(case.width)
+    The layers' rules are those of the case's quirks; the scripts' Adam is always theirs.
+    """
+    from unfair_bp.graph_mode import tf  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.network import rules_with  # noqa: PLC0415
+
+    specs, rules = scaled(case.width), rules_with(case.quirks)
     with tf.Graph().as_default():
         rate = tf.placeholder_with_default(case.learning_rate, [])
         images = tf.placeholder(tf.float32, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS])
@@ -95,8 +97,8 @@ def scripts_graph(case: Case) -> Built:
         for number, row in enumerate(schedules.parse(case.schedule).table, start=1):
             with tf.name_scope("round_%d" % number):
                 y, caches = _forward(rules, images, weights)
-                _, cache = rules.SoftmaxCrossEntropy.forward(y, tf.one_hot(labels, CLASSES))
-                dy = rules.SoftmaxCrossEntropy.input_grad(cache)
+                _, cache = rules.loss.forward(y, tf.one_hot(labels, CLASSES))
+                dy = rules.loss.input_grad(cache)
                 for i, dw in _weight_gradients(rules, dy, caches, row):
                     assigns += _adam_assigns(case, rate, (weights[i], *moments[i]), dw)
         return Built(
@@ -105,14 +107,14 @@ def scripts_graph(case: Case) -> Built:
         )
 
 
-def _forward(rules: ModuleType, y: Any, weights: Sequence[Any]) -> Tuple[Any, List[Any]]:
+def _forward(rules: Any, y: Any, weights: Sequence[Any]) -> Tuple[Any, List[Any]]:
     """One round's forward pass: the logits, and each layer's rules with their caches."""
-    pools = {3: [rules.AveragePool2x2], 6: [rules.AveragePool2x2], 9: [rules.GlobalAveragePool]}
+    pools = {3: [rules.pool], 6: [rules.pool], 9: [rules.global_pool]}
     caches = []
     for number, w in enumerate(weights, start=1):
-        y, convolution_cache = rules.Convolution.forward(y, w)
+        y, convolution_cache = rules.convolution.forward(y, w)
         used = []
-        for step in [rules.Elu, *pools.get(number, [])]:
+        for step in [rules.activation, *pools.get(number, [])]:
             y, cache = step.forward(y)
             used.append((step, cache))
         caches.append((convolution_cache, used))
@@ -120,7 +122,7 @@ def _forward(rules: ModuleType, y: Any, weights: Sequence[Any]) -> Tuple[Any, Li
 
 
 def _weight_gradients(
-    rules: ModuleType, dy: Any, caches: Sequence[Any], row: Sequence[bool]
+    rules: Any, dy: Any, caches: Sequence[Any], row: Sequence[bool]
 ) -> List[Tuple[int, Any]]:
     """One round's backward chain, down to the lowest layer that the row updates."""
     gradients = []
@@ -129,8 +131,8 @@ def _weight_gradients(
         for step, cache in reversed(used):
             dy = step.input_grad(dy, cache)
         if row[i]:
-            gradients.append((i, rules.Convolution.param_grad(dy, convolution_cache)))
-        dy = rules.Convolution.input_grad(dy, convolution_cache)
+            gradients.append((i, rules.convolution.param_grad(dy, convolution_cache)))
+        dy = rules.convolution.input_grad(dy, convolution_cache)
     return gradients
 
 
