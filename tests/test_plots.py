@@ -13,7 +13,8 @@ from unfair_bp.figures.curves import learning_curves
 from unfair_bp.figures.images import example_images
 from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import skewness, weight_histograms
-from unfair_bp.runs import EpochMetrics, RunDirectory
+from unfair_bp.metrics import EpochMetrics
+from unfair_bp.runs import RunDirectory
 
 NAMES = {"curves", "updates", "weights", "images"}
 METRICS = [

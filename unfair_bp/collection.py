@@ -15,7 +15,8 @@ from unfair_bp import quirks
 from unfair_bp.architecture import LAYERS
 from unfair_bp.cases import CASES, Case
 from unfair_bp.errors import UsageError
-from unfair_bp.runs import CONFIG, METRICS, EpochMetrics, RunDirectory
+from unfair_bp.metrics import EpochMetrics
+from unfair_bp.runs import CONFIG, METRICS, RunDirectory
 
 COMPARED = ("schedule", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all

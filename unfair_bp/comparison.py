@@ -17,8 +17,8 @@ from unfair_bp.architecture import scaled
 from unfair_bp.cases import CASES, schedule_of
 from unfair_bp.collection import Group, Variant
 from unfair_bp.data.batches import iterations_per_epoch
+from unfair_bp.metrics import EpochMetrics
 from unfair_bp.published import PublishedEpoch
-from unfair_bp.runs import EpochMetrics
 
 ENOUGH_SEEDS = 5  # with fewer, resampling knows too few values to say how far others may be
 RESAMPLES = 10000

@@ -109,6 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     case = Case(**config["case"])
 
     from unfair_bp import sessions  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.checkpoints import Checkpoints  # noqa: PLC0415
     from unfair_bp.data import sources  # noqa: PLC0415
     from unfair_bp.graph import build_graph  # noqa: PLC0415
     from unfair_bp.graph_mode import tf  # noqa: PLC0415
@@ -123,10 +124,10 @@ def main(arguments: Sequence[str]) -> int:
         )
     graph = build_graph(case)
     with graph.graph.as_default():
-        saver = tf.train.Saver([*graph.weights, graph.step])
+        checkpoints = Checkpoints(run, [*graph.weights, graph.step])
     graph.graph.finalize()
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
-        sessions.restore(session, saver, run)
+        checkpoints.restore(session)
         with progress_bar(total=len(dataset.test_images), unit="image") as bar:
             evaluation = evaluate(
                 session,

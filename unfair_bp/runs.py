@@ -9,9 +9,11 @@
     examples.npz        a few training images, and augmented copies if the case has them
     figures/            pictures of the run, see unfair_bp.plots
     tensorboard/        event files, if asked for
-    checkpoints/        everything needed to go on, see tf.train.Saver
+    checkpoints/        everything needed to go on, see unfair_bp.checkpoints
+    run.lock            while a process trains: its id
 
-A file is written beside its place and then renamed, so that a reader never sees half of one.
+A file is written beside its place and then renamed, so that a reader never sees half of one, and
+what a process leaves that is killed is either whole or has a name that ends in .part.
 """
 
 import contextlib
@@ -19,16 +21,19 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from dataclasses import asdict
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 
+from unfair_bp import locks
 from unfair_bp.cases import Case
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
+from unfair_bp.metrics import EpochMetrics, author_summary
 
 CONFIG = "config.json"
 COMMAND = "command.txt"
@@ -40,51 +45,12 @@ EXAMPLES = "examples.npz"
 FIGURES = "figures"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
+LOCK = "run.lock"
+UNFINISHED = ".part"
 FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
 DATA_FACTS = {"name", "training_images", "test_images", "sha256"}  # of the data set, in config.json
 GROWS = ("epochs",)  # what a resumed run may have more of
-
-
-class EpochMetrics(NamedTuple):
-    """One row of metrics.csv."""
-
-    epoch: int  # epochs finished, from 1
-    train_cost: float  # mean over the epoch's images, each before its batch's update
-    train_accuracy: float  # the same, 0..1
-    test_cost: float  # after the epoch, mean over the test set
-    test_accuracy: float  # the same, 0..1
-    seconds: float  # training time of this epoch, without the evaluation
-    iterations: int  # so far
-    updates: Tuple[int, ...]  # of each layer, so far
-    flops: int  # floating-point operations of training, so far
-
-    @classmethod
-    def columns(cls, layers: int) -> List[str]:
-        """Names of the columns: ``updates`` has one for each layer."""
-        names = list(cls._fields)
-        at = names.index("updates")
-        names[at : at + 1] = ["updates_layer_%d" % (i + 1) for i in range(layers)]
-        return names
-
-    def row(self) -> List[str]:
-        """The values in the order of :meth:`columns`, floats so that they read back the same."""
-        values: List[Any] = []
-        for value in self:
-            values.extend(value if isinstance(value, tuple) else [value])
-        # NumPy's own float64 is a float as well, but not one whose repr is a number.
-        return [repr(float(value)) if isinstance(value, float) else str(value) for value in values]
-
-    @classmethod
-    def from_row(cls, row: Dict[str, str]) -> "EpochMetrics":
-        """Read a row back."""
-        values: Dict[str, Any] = {"updates": ()}
-        for name, text in row.items():
-            if name.startswith("updates_layer_"):
-                values["updates"] += (int(text),)
-            else:
-                values[name] = cls.__annotations__[name](text)
-        return cls(**values)
 
 
 class RunDirectory:
@@ -123,9 +89,7 @@ class RunDirectory:
                 )
         elif resume:
             raise UsageError("%s holds no run to resume; leave out --resume" % self.path)
-        elif os.path.lexists(self.path) and not (
-            os.path.isdir(self.path) and not os.listdir(self.path)
-        ):
+        elif os.path.lexists(self.path) and not self._is_empty():
             raise UsageError(
                 "%s exists and is not a run directory; give another --run-dir" % self.path
             )
@@ -137,6 +101,22 @@ class RunDirectory:
                 "cannot write the run directory %s: %s is not a writable directory; "
                 "give another --run-dir" % (self.path, parent)
             )
+
+    def _is_empty(self) -> bool:
+        """Whether this is a directory with nothing in it but what a run leaves that never began."""
+        ours = {LOCK, CONFIG + UNFINISHED}
+        return os.path.isdir(self.path) and ours.issuperset(os.listdir(self.path))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Make the directory and keep other processes from training in it.
+
+        Raises:
+            UsageError: If another one trains there already, or it cannot be made.
+        """
+        self._make(self.path)
+        with locks.only_process(self.file(LOCK), "is training in %s" % self.path):
+            yield
 
     def check_same(self, config: Dict[str, Any]) -> None:
         """Make sure that the run here has this configuration, or these parts of it.
@@ -155,38 +135,49 @@ class RunDirectory:
                     "another --run-dir" % (self.path, name.replace("_", "-"), before, value)
                 )
 
-    def check_checkpoint(self) -> None:
+    def saved_steps(self) -> List[int]:
+        """The iterations that there are finished checkpoints of, the newest first."""
+        try:
+            names = os.listdir(self.file(CHECKPOINTS))
+        except OSError:
+            return []
+        found = [re.match(r"^model-([0-9]{1,18})\.index$", name) for name in names]
+        return sorted((int(match.group(1)) for match in found if match), reverse=True)
+
+    def check_checkpoint(self, begun: bool = True) -> None:
         """Make sure that the run has a checkpoint, whatever its state.
+
+        Args:
+            begun: Require one of a run, too, that was killed before it had finished its first.
 
         Raises:
             UsageError: If it has none, as when it was copied without.
         """
-        if not os.path.exists(os.path.join(self.file(CHECKPOINTS), "checkpoint")):
+        if not self.saved_steps() and (begun or self.read_metrics()):
             raise UsageError(
                 "%s holds no checkpoint; train it again with --overwrite, or into another --run-dir"
                 % self.path
             )
 
     def create(self, config: Dict[str, Any], record: str) -> None:
-        """Create the directory with its configuration, removing the run that it held."""
+        """Create the directory's content with its configuration, removing the run that it held."""
+        self._make(self.path)
+        if not self.exists:
+            self.write_config(config)  # first of all: it marks the directory as a run's
         for name in FILES:
-            # The configuration stays until it is replaced: it marks the directory as a run's.
             if name != CONFIG and os.path.exists(self.file(name)):
                 os.remove(self.file(name))
         for name in DIRECTORIES:
             shutil.rmtree(self.file(name), ignore_errors=True)
-        try:
-            os.makedirs(self.file(CHECKPOINTS))
-        except OSError as error:
-            raise UsageError(
-                "cannot write the run directory %s: %s; give another --run-dir"
-                % (self.path, error.strerror)
-            ) from error
+        self._make(self.file(CHECKPOINTS))
         self.write_config(config)
         self._write(COMMAND, record.encode())
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
-        """Note that the run was resumed, perhaps for more epochs."""
+        """Note that the run was resumed, perhaps for more epochs; tidy up after one that died."""
+        for name in FILES:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.file(name) + UNFINISHED)
         earlier = b""
         with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
             earlier = file.read() + b"\n"
@@ -284,12 +275,29 @@ class RunDirectory:
             ) from error
 
     def _write(self, name: str, content: bytes) -> None:
-        beside = self.file(name) + ".part"
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self.file(name))
+        beside = self.file(name) + UNFINISHED
+        try:
+            with open(beside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.file(name))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.remove(beside)
+            raise self._cannot_write(self.file(name), error) from error
+
+    def _make(self, path: str) -> None:
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_write(path, error) from error
+
+    def _cannot_write(self, path: str, error: OSError) -> UsageError:
+        return UsageError(
+            "cannot write %s: %s; what is in %s is intact: make room or give permission, then go "
+            "on with --resume, or give another --run-dir" % (path, error.strerror, self.path)
+        )
 
 
 def default_path(case: Case, quick: bool) -> str:
@@ -314,22 +322,3 @@ def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:
             "sha256": dataset.fingerprint(),
         },
     }
-
-
-def author_summary(epoch: EpochMetrics, learning_rate: float) -> str:
-    """One epoch in the layout of the author's logs.
-
-    ``Using grad`` was 1 where his gradients were written by hand; here they always are.
-    """
-    return (
-        "---------- Learning Rate :  %s\n"
-        " Using grad:  1 Train Current cost:  %.6g  Current Acc:  %.6g\n"
-        "Test Current cost:  %.6g  Current Acc:  %.6g\n"
-        "----------\n"
-    ) % (
-        learning_rate,
-        epoch.train_cost,
-        epoch.train_accuracy,
-        epoch.test_cost,
-        epoch.test_accuracy,
-    )

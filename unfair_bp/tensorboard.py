@@ -7,7 +7,7 @@ from typing import Dict, Sequence
 
 from unfair_bp.graph import Graph
 from unfair_bp.graph_mode import tf
-from unfair_bp.runs import EpochMetrics
+from unfair_bp.metrics import EpochMetrics
 
 
 class EventWriter:

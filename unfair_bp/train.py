@@ -11,6 +11,7 @@ from typing import Sequence
 
 from unfair_bp import cases, commandline, plots, schedules
 from unfair_bp.architecture import scaled
+from unfair_bp.errors import UsageError
 from unfair_bp.runs import RunDirectory, case_configuration, configuration, default_path
 
 
@@ -58,6 +59,13 @@ def main(arguments: Sequence[str]) -> int:
         help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
     )
     parser.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=10.0,
+        metavar="FLOAT",
+        help="also save within an epoch, this often (10); a run that is killed loses no more",
+    )
+    parser.add_argument(
         "--tensorboard",
         action="store_true",
         help="also write scalars, histograms and the graph for TensorBoard",
@@ -70,12 +78,17 @@ def main(arguments: Sequence[str]) -> int:
     existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
+    if not options.checkpoint_minutes > 0:
+        raise UsageError(
+            "--checkpoint-minutes %g is out of range; give a number above 0"
+            % options.checkpoint_minutes
+        )
     run = RunDirectory(options.run_dir or default_path(case, options.quick))
     run.check_free(options.resume, options.overwrite)
     if options.resume:
         # Before data is loaded, or even downloaded.
         run.check_same(case_configuration(case))
-        run.check_checkpoint()
+        run.check_checkpoint(begun=False)
 
     print("case")
     print(cases.as_text(case))
@@ -90,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from unfair_bp.training import Interrupted, Trainer  # noqa: PLC0415 - imports TensorFlow
 
-    trainer = Trainer(case, dataset, run, options.tensorboard)
+    trainer = Trainer(case, dataset, run, options.checkpoint_minutes, options.tensorboard)
     print(
         "training on %d images of %s, testing on %d; writing %s"
         % (len(dataset.train_images), dataset.name, len(dataset.test_images), run.path),
@@ -98,7 +111,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     words = ["python", "-m", "unfair_bp.train", *arguments]
     try:
-        trainer.train(words, options.resume, lambda line: print(line, flush=True))
+        with run.lock():
+            run.check_free(options.resume, options.overwrite)  # once more: data takes its time
+            trainer.train(words, options.resume, lambda line: print(line, flush=True))
     except Interrupted:
         again = [word for word in words if word not in ("--resume", "--overwrite")]
         print(

@@ -4,61 +4,30 @@ import contextlib
 import signal
 import threading
 import time
-from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, List, Optional
 
 import numpy as np
 
 from unfair_bp import provenance, runs, sessions
 from unfair_bp.architecture import initial_weights, scaled
 from unfair_bp.cases import Case, schedule_of
+from unfair_bp.checkpoints import Checkpoints
 from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.evaluate import batch_size, evaluate
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
+from unfair_bp.metrics import EpochMetrics, Progress
 from unfair_bp.progress import progress_bar
-from unfair_bp.runs import EpochMetrics, RunDirectory
+from unfair_bp.runs import RunDirectory
 from unfair_bp.tensorboard import EventWriter
 
-CHECKPOINTS_KEPT = 2
 EVENTS_EVERY = 50  # iterations between two points of TensorBoard's batch curves
 
 
 class Interrupted(Exception):
     """The user asked to stop; everything up to the last iteration is saved."""
-
-
-class Progress(NamedTuple):
-    """How far training is and the sums over the current epoch.
-
-    It is part of a checkpoint, so that an epoch that was interrupted reports all of itself.
-    """
-
-    epochs: int = 0  # finished
-    images: int = 0  # seen in the current epoch
-    cost: float = 0.0  # summed over these images
-    correct: int = 0  # of these images
-    seconds: float = 0.0  # spent on them
-
-    def after(self, costs: np.ndarray, correct: np.ndarray, seconds: float) -> "Progress":
-        """The progress after a further batch."""
-        return self._replace(
-            images=self.images + len(costs),
-            cost=self.cost + float(np.sum(costs, dtype=np.float64)),
-            correct=self.correct + int(np.sum(correct)),
-            seconds=self.seconds + seconds,
-        )
-
-    def means(self, before: Optional["Progress"] = None) -> Tuple[float, float]:
-        """Mean cost and accuracy of the epoch so far, or since an earlier point of it."""
-        before = before or Progress()
-        images = self.images - before.images
-        return (self.cost - before.cost) / images, (self.correct - before.correct) / images
-
-    def as_text(self) -> str:
-        """Mean cost and accuracy so far."""
-        return "cost %.4f, accuracy %.4f" % self.means()
 
 
 class Trainer:
@@ -68,15 +37,22 @@ class Trainer:
         case: What to run.
         dataset: What to train and test on.
         run: Where to write.
+        checkpoint_minutes: How often to save within an epoch.
         tensorboard: Write event files for TensorBoard, too.
     """
 
     def __init__(
-        self, case: Case, dataset: Dataset, run: RunDirectory, tensorboard: bool = False
+        self,
+        case: Case,
+        dataset: Dataset,
+        run: RunDirectory,
+        checkpoint_minutes: float = 10.0,
+        tensorboard: bool = False,
     ) -> None:
         self.case = case
         self.dataset = dataset
         self.run = run
+        self.checkpoint_seconds = 60 * checkpoint_minutes
         self.layers = scaled(case.width)
         self.schedule = schedule_of(case)
         self.iterations_per_epoch = iterations_per_epoch(case, len(dataset.train_images))
@@ -88,7 +64,7 @@ class Trainer:
             self._saved = tf.get_variable("progress", initializer=zeros, use_resource=True)
             self._progress_feed = tf.placeholder(tf.float64, self._saved.shape)
             self._save_progress = self._saved.assign(self._progress_feed, read_value=False)
-            self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
+            self._checkpoints = Checkpoints(run)
             self._initialize = tf.global_variables_initializer()
         self._events = EventWriter(self.graph) if tensorboard else None
         self.graph.graph.finalize()
@@ -105,13 +81,14 @@ class Trainer:
 
         Raises:
             Interrupted: On Ctrl-C, after saving.
-            UsageError: If the run to resume holds no checkpoint, or is damaged.
+            UsageError: If the run to resume is damaged, a file cannot be written, or training
+                diverges; what was saved before stays.
         """
         config = sessions.config(self.case)
         with tf.Session(graph=self.graph.graph, config=config) as session:
             record = provenance.record(command, self.dataset, sessions.accelerators(session))
             settings = runs.configuration(self.case, self.dataset)
-            if resume:
+            if resume and self.run.saved_steps():
                 self._restore(session)
                 self.run.reopen(settings, record)
             else:
@@ -161,10 +138,12 @@ class Trainer:
         fetches = (self.graph.train, self.graph.costs, self.graph.predictions)
         reported = self.progress
         with contextlib.closing(batches), bar:
-            started = time.monotonic()
+            started = saved = time.monotonic()
             for iteration, batch in enumerate(batches, start=done + 1):
                 feed = {self.graph.images: batch.images, self.graph.labels: batch.labels}
                 _, costs, predictions = session.run(fetches, feed)
+                if not np.all(np.isfinite(costs)):
+                    self._check_finite(session, float(np.mean(costs)))
                 finished = time.monotonic()
                 correct = predictions == batch.labels
                 self.progress = self.progress.after(costs, correct, finished - started)
@@ -176,6 +155,9 @@ class Trainer:
                     self._events.batches(*self.progress.means(reported), step)
                     reported = self.progress
                 check_interrupt()
+                if finished - saved > self.checkpoint_seconds:
+                    self._save(session)
+                    saved = finished
 
     def _finish_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> str:
         """Evaluate, write the epoch's row, save; returns the line that reports it."""
@@ -194,6 +176,7 @@ class Trainer:
                 batch=batch_size(self.layers),
                 after_batch=after_batch,
             )
+        self._check_finite(session, test.cost)
         progress = self.progress
         train_cost, train_accuracy = progress.means()
         iterations = int(session.run(self.graph.step))
@@ -244,17 +227,39 @@ class Trainer:
             flops -= lacking * int(rows[last % self.schedule.period])
         return flops
 
-    def _save(self, session: tf.Session) -> None:
-        session.run(self._save_progress, {self._progress_feed: np.array(self.progress)})
-        self._saver.save(
-            session,
-            self.run.file(runs.CHECKPOINTS) + "/model",
-            global_step=int(session.run(self.graph.step)),
-            write_meta_graph=False,
+    def _check_finite(self, session: tf.Session, cost: float = 0.0) -> None:
+        """Stop if the cost, or a weight or moment of a layer, is no number or infinite."""
+        layers = session.run(self.graph.layers)
+        broken = [
+            "%d" % number
+            for number, layer in enumerate(layers, start=1)
+            if not all(np.all(np.isfinite(values)) for values in layer)
+        ]
+        if np.isfinite(cost) and not broken:
+            return
+        raise UsageError(
+            "training diverged in iteration %d: cost %g, layers with weights or moments that are "
+            "not finite: %s; the last good checkpoint is that of iteration %d in %s; lower "
+            "--learning-rate %g, with --overwrite or another --run-dir"
+            % (
+                session.run(self.graph.step),
+                cost,
+                ", ".join(broken) or "none",
+                self.run.saved_steps()[0],
+                self.run.path,
+                self.case.learning_rate,
+            )
         )
 
+    def _save(self, session: tf.Session) -> None:
+        self._check_finite(session)
+        session.run(self._save_progress, {self._progress_feed: np.array(self.progress)})
+        self._checkpoints.save(session, int(session.run(self.graph.step)))
+
     def _restore(self, session: tf.Session) -> None:
-        sessions.restore(session, self._saver, self.run)
+        """Go back to the newest checkpoint that is whole."""
+        self._checkpoints.restore(session)
+        self._checkpoints.remove_unfinished()
         epochs, images, cost, correct, seconds = session.run(self._saved).tolist()
         self.progress = Progress(int(epochs), int(images), cost, int(correct), seconds)
         # A row is written before the checkpoint that ends its epoch, so there may be one too many.

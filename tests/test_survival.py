@@ -1,0 +1,308 @@
+"""What may happen to a run: kills, full disks, a second process, numbers that explode."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import commands
+import numpy as np
+import pytest
+
+from unfair_bp import locks, train, training
+from unfair_bp.errors import UsageError
+from unfair_bp.optimizers import Adam
+from unfair_bp.runs import RunDirectory
+
+PLACE = pathlib.Path(__file__).resolve().parent
+# Saves after every iteration.
+WORDS = [*commands.SMALL, "--case", "d", "--batch-size", "4", "--checkpoint-minutes", "1e-9"]
+
+# A process whose files may not grow beyond so many bytes, as on a disk that is full by then.
+WITH_QUOTA = """
+import json, resource, sys
+from unfair_bp import commandline, train
+limit, words = json.loads(sys.argv[1])
+import unfair_bp.training  # TensorFlow, before the limit
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+sys.exit(commandline.run(train.main, words))
+"""
+
+# A process that holds a lock until it is told to end.
+HOLDER = """
+import sys
+from unfair_bp import locks
+with locks.only_process(sys.argv[1], "is busy"):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def one_line(capfd):
+    """The one line on standard error."""
+    error = capfd.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    return error
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of one epoch, seven iterations, with its checkpoints of the last two saves."""
+    words = [*WORDS, "--epochs", "1", "--run-dir", tmp_path / "run"]
+    assert commands.here(train.main, *words) == 0
+    return tmp_path / "run"
+
+
+# --- kills
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments():
+    """Breaks if a run that was killed and resumed ends otherwise than one that was left alone."""
+    words = ["--kills", "4", "--images", "300", "--epochs", "3"]
+    status, stdout, stderr = commands.run([PLACE / "fault_injection.py", *words], PLACE)
+    print(stdout)
+    assert status == 0, stdout + stderr
+    assert stdout.splitlines()[-1] == "kills survived: 4 / 4"
+
+
+def test_checkpoints_within_an_epoch(run):
+    """Breaks if a long epoch is saved at its end only."""
+    # Seven iterations, saved after each; then the end of the epoch, which is the seventh again.
+    assert RunDirectory(str(run)).saved_steps() == [7, 6]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(run, tmp_path):
+    """Breaks if a kill in the first second leaves a directory that nothing can be done with."""
+    whole = commands.metrics(run), commands.weights(run)
+    shutil.rmtree(str(run / "checkpoints"))
+    for name in ("metrics.csv", "training.txt", "weights_after.npz", "command.txt"):
+        (run / name).unlink()
+    words = [*WORDS, "--epochs", "1", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 0
+    assert commands.metrics(run) == whole[0]
+    assert commands.same_bits(commands.weights(run), whole[1])
+
+
+def test_a_directory_in_which_a_run_never_began_is_free(tmp_path):
+    """Breaks if a kill in the first moment blocks the directory."""
+    (tmp_path / "run").mkdir()
+    for name in ("run.lock", "config.json.part"):
+        (tmp_path / "run" / name).write_text("123\n")
+    RunDirectory(str(tmp_path / "run")).check_free(resume=False, overwrite=False)
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="is not a run directory"):
+        RunDirectory(str(tmp_path / "run")).check_free(resume=False, overwrite=False)
+
+
+def test_what_a_killed_process_left_is_tidied_up(run):
+    """Breaks if unfinished files stay in a run for ever."""
+    before = set(commands.snapshot(run))
+    (run / "metrics.csv.part").write_text("epoch,tr")
+    (run / "checkpoints" / "model-99.data-00000-of-00001").write_bytes(b"x")
+    words = [*WORDS, "--epochs", "1", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 0
+    assert set(commands.snapshot(run)) == before
+
+
+def test_a_damaged_checkpoint_costs_no_more_than_itself(run, tmp_path, capfd):
+    """Breaks if going back to the checkpoint before gives other results than never having to."""
+    whole = tmp_path / "whole"
+    assert commands.here(train.main, *WORDS, "--epochs", "2", "--run-dir", whole) == 0
+    (run / "checkpoints" / "model-7.index").write_bytes(b"")
+    capfd.readouterr()
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 0
+    assert "model-7 is damaged" in capfd.readouterr().err
+    assert commands.metrics(run) == commands.metrics(whole)
+    assert commands.same_bits(commands.weights(run), commands.weights(whole))
+
+
+# --- numbers that explode
+
+
+def test_divergence_stops_the_run(run, capfd, monkeypatch):
+    """Breaks if a run goes on with weights that are no numbers, saves them, or has a traceback."""
+    before = (run / "metrics.csv").read_bytes()
+    real = training.training_batches
+
+    def poisoned(*arguments):
+        for number, batch in enumerate(real(*arguments)):
+            yield batch._replace(images=batch.images * np.nan) if number == 3 else batch
+
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "training_batches", poisoned)
+        assert commands.here(train.main, *words) == 2
+    error = one_line(capfd)
+    assert "diverged in iteration 11: cost nan" in error
+    assert "last good checkpoint is that of iteration 10" in error
+    assert (run / "metrics.csv").read_bytes() == before
+    assert RunDirectory(str(run)).saved_steps() == [10, 9]
+    # What was poisoned was not saved.
+    assert commands.here(train.main, *words) == 0
+    assert len(commands.metrics(run)) == 2
+
+
+def test_weights_are_looked_at_before_they_are_saved(run, capfd, monkeypatch):
+    """Breaks if weights that an update has ruined replace good ones, for want of a look at them."""
+
+    def ruined(adam, layer, dw):
+        return layer._replace(v=layer.v / 0, count=layer.count + 1)
+
+    monkeypatch.setattr(Adam, "step", ruined)
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 2
+    assert "not finite: " in one_line(capfd)
+    assert RunDirectory(str(run)).saved_steps() == [7, 6]
+
+
+# --- full disks
+
+
+@pytest.mark.parametrize(("limit", "what"), [(20, "config.json"), (5000, "npz")])
+def test_a_full_disk_is_one_line(tmp_path, limit, what):
+    """Breaks if a file that cannot be written ends in a traceback, or half of it is left."""
+    run = tmp_path / "run"
+    words = [*WORDS, "--epochs", "1", "--run-dir", str(run)]
+    status, _, stderr = commands.run(["-c", WITH_QUOTA, json.dumps([limit, words])], tmp_path)
+    assert status == 2, stderr
+    assert stderr.startswith("error: cannot write ") and stderr.count("\n") == 1
+    assert what in stderr
+    left = commands.snapshot(tmp_path)
+    assert not any(name.endswith(".part") or "temp" in name for name in left)
+    # With room again, the run can be had.
+    words += ["--resume"] if (run / "config.json").exists() else []
+    assert commands.here(train.main, *words) == 0
+    assert len(commands.metrics(run)) == 1
+
+
+def test_a_disk_that_fills_up_costs_no_result(run, tmp_path):
+    """Breaks if a checkpoint that cannot be written harms an earlier one, or the metrics."""
+    before = commands.snapshot(run)
+    words = [*WORDS, "--epochs", "2", "--run-dir", str(run), "--resume"]
+    status, _, stderr = commands.run(["-c", WITH_QUOTA, json.dumps([5000, words])], tmp_path)
+    assert status == 2, stderr
+    assert stderr.startswith("error: cannot write the checkpoint ") and stderr.count("\n") == 1
+    after = commands.snapshot(run)
+    assert {name for name in after if before.get(name) != after[name]} <= {
+        "command.txt",
+        "config.json",  # it says two epochs now
+    }
+    assert commands.here(train.main, *words) == 0
+    whole = tmp_path / "whole"
+    assert commands.here(train.main, *WORDS, "--epochs", "2", "--run-dir", whole) == 0
+    assert commands.metrics(run) == commands.metrics(whole)
+
+
+# --- two processes
+
+
+def hold(path):
+    """Start a process that holds a lock, and wait until it does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        env=commands.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    assert process.stdout.readline() == "locked\n"
+    return process
+
+
+def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
+    """Breaks if two processes hold it, the other's id is not told, or it survives its end."""
+    path = str(tmp_path / "lock")
+    process = hold(path)
+    named = pytest.raises(UsageError, match="process %d is busy" % process.pid)
+    with named, locks.only_process(path, "is busy"):
+        pass
+    process.communicate("")
+    assert not os.path.exists(path)
+    with locks.only_process(path, "is busy"):
+        assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+    assert not os.path.exists(path)
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
+    """Breaks if a kill locks a directory for ever."""
+    path = str(tmp_path / "lock")
+    process = hold(path)
+    process.kill()
+    process.wait()
+    assert os.path.exists(path)
+    with locks.only_process(path, "is busy"):
+        assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+
+
+def test_threads_that_want_the_lock_take_turns(tmp_path):
+    """Breaks if a lock file that its owner is just removing is held by two."""
+    path, inside, most = str(tmp_path / "lock"), [], []
+
+    def body():
+        for _ in range(200):
+            try:
+                with locks.only_process(path, "is busy"):
+                    inside.append(1)
+                    most.append(len(inside))
+                    time.sleep(1e-4)
+                    inside.pop()
+            except UsageError:
+                pass
+
+    threads = [threading.Thread(target=body) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1 and len(most) > 10
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_second_run_in_a_directory_is_refused(run, capfd):
+    """Breaks if two processes write into one run."""
+    before = commands.snapshot(run)
+    process = hold(run / "run.lock")
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 2
+    assert "process %d is training in %s" % (process.pid, run) in one_line(capfd)
+    process.communicate("")
+    assert commands.snapshot(run) == before
+
+
+def test_a_run_that_began_meanwhile_is_not_overwritten(run, capfd, monkeypatch):
+    """Breaks if a directory is only looked at before the data is loaded, which takes its time."""
+    monkeypatch.setattr(RunDirectory, "check_free", _late(RunDirectory.check_free))
+    before = commands.snapshot(run)
+    assert commands.here(train.main, *WORDS, "--epochs", "1", "--run-dir", run) == 2
+    assert "holds a run already" in one_line(capfd)
+    assert commands.snapshot(run) == before
+
+
+def _late(check):
+    """A check that lets everything pass the first time."""
+    calls = []
+
+    def late(self, *arguments):
+        calls.append(self)
+        if len(calls) > 1:
+            check(self, *arguments)
+
+    return late
+
+
+# --- options
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "x"])
+def test_bad_minutes_are_one_line(tmp_path, capfd, minutes):
+    """Breaks if a run never saves, or a wrong number is a traceback."""
+    words = [*commands.SMALL, "--run-dir", tmp_path / "run", "--checkpoint-minutes", minutes]
+    assert commands.here(train.main, *words) == 2
+    assert "--checkpoint-minutes" in one_line(capfd)
+    assert not (tmp_path / "run").exists()

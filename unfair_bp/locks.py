@@ -1,0 +1,64 @@
+"""Locks: one process at a time where two would spoil each other's files."""
+
+import contextlib
+import os
+from typing import Iterator, Optional
+
+from unfair_bp.errors import UsageError
+
+
+@contextlib.contextmanager
+def only_process(path: str, doing: str) -> Iterator[None]:
+    """Hold a lock file, in which this process's id can be read, until the context ends.
+
+    The system drops the lock of a process that dies, however it dies, so that the file it leaves
+    is taken over. The file is removed at the end.
+
+    Args:
+        path: The lock file; its directory must exist.
+        doing: What is being done, as in "trains in logs/case_a", for the error.
+
+    Raises:
+        UsageError: If another process holds the lock, or the file cannot be written.
+    """
+    try:
+        file = _locked(path)
+    except OSError as error:
+        raise UsageError("cannot write %s: %s" % (path, error.strerror)) from error
+    if file is None:
+        raise UsageError("process %s %s; wait until it ends, or stop it" % (_owner(path), doing))
+    try:
+        yield
+    finally:
+        os.remove(path)  # before the lock is dropped, so that it is not another's
+        os.close(file)
+
+
+def _locked(path: str) -> Optional[int]:
+    """Open the file and lock it; None if another process has."""
+    # Not on Windows, and needed by training alone.
+    import fcntl  # noqa: PLC0415
+
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between the two steps its owner may have removed the file that was opened.
+            if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
+                os.ftruncate(file, 0)
+                os.write(file, b"%d\n" % os.getpid())
+                return file
+        except BlockingIOError:
+            os.close(file)
+            return None
+        except OSError:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _owner(path: str) -> str:
+    """The process id in a lock file."""
+    with contextlib.suppress(OSError), open(path, encoding="ascii", errors="replace") as file:
+        return file.read(20).strip() or "unknown"
+    return "unknown"
