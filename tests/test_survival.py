@@ -264,6 +264,15 @@ def test_threads_that_want_the_lock_take_turns(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
+def test_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch):
+    """Breaks if a system without locks cannot train, or is not warned."""
+    monkeypatch.setattr(locks, "fcntl", None)
+    with locks.only_process(str(tmp_path / "lock"), "trains here"):
+        pass
+    assert "no locks on this system" in capfd.readouterr().err
+    assert os.listdir(str(tmp_path)) == []
+
+
 def test_a_second_run_in_a_directory_is_refused(run, capfd):
     """Breaks if two processes write into one run."""
     before = commands.snapshot(run)

@@ -2,9 +2,15 @@
 
 import contextlib
 import os
+import sys
 from typing import Iterator, Optional
 
 from unfair_bp.errors import UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 @contextlib.contextmanager
@@ -14,6 +20,8 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     The system drops the lock of a process that dies, however it dies, so that the file it leaves
     is taken over. The file is removed at the end.
 
+    Without ``fcntl``, as on Windows, nothing is locked, and a warning says so.
+
     Args:
         path: The lock file; its directory must exist.
         doing: What is being done, as in "trains in logs/case_a", for the error.
@@ -21,6 +29,13 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     Raises:
         UsageError: If another process holds the lock, or the file cannot be written.
     """
+    if fcntl is None:
+        print(
+            "warning: no locks on this system; see to it that no other process %s" % doing,
+            file=sys.stderr,
+        )
+        yield
+        return
     try:
         file = _locked(path)
     except OSError as error:
@@ -36,9 +51,6 @@ def only_process(path: str, doing: str) -> Iterator[None]:
 
 def _locked(path: str) -> Optional[int]:
     """Open the file and lock it; None if another process has."""
-    # Not on Windows, and needed by training alone.
-    import fcntl  # noqa: PLC0415
-
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
