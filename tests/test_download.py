@@ -1,12 +1,20 @@
 """Downloads from a server of our own that behaves as badly as it is told to."""
 
+import contextlib
+import fcntl
 import hashlib
 import http.server
 import io
 import os
+import pathlib
+import signal
+import socketserver
 import sys
+import tempfile
 import threading
+import time
 
+import commands
 import pytest
 
 from unfair_bp.data import download
@@ -16,8 +24,10 @@ CONTENT = bytes(range(256)) * 2500  # more than one chunk
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
-class Server(http.server.HTTPServer):
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     """Serves ``content``; what it is asked for is in ``ranges``, one entry per request."""
+
+    daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -25,6 +35,11 @@ class Server(http.server.HTTPServer):
         self.honours_range = True
         self.stops_after = None  # bytes of a body
         self.states_length = True
+        self.states = None  # a length of its own, in place of the body's
+        self.kind = "application/x-gzip"
+        self.redirects_to = None
+        self.goes_on = threading.Event()  # what a body waits for after each 64 KB
+        self.goes_on.set()
         self.status = None  # an error to answer with
         self.ranges = []
         self.url = "http://127.0.0.1:%d/data.tar.gz" % self.server_port
@@ -39,15 +54,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
             start, status = int(asked[len("bytes=") : -1]), 206
             if start >= len(server.content):
                 status = 416
+        if server.redirects_to:
+            self.send_response(302)
+            self.send_header("Location", server.redirects_to)
+            self.end_headers()
+            return
         if server.status or status == 416:
             self.send_error(server.status or status)
             return
         body = server.content[start:]
         self.send_response(status)
         if server.states_length:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", server.states or str(len(body)))
+        self.send_header("Content-Type", server.kind)
         self.end_headers()
-        self.wfile.write(body[: server.stops_after])
+        body = body[: server.stops_after]
+        with contextlib.suppress(ConnectionError):  # the client may be killed, or have enough
+            for at in range(0, len(body), 1 << 16):
+                self.wfile.write(body[at : at + (1 << 16)])
+                server.goes_on.wait(30)
 
     def log_message(self, format, *args):
         pass
@@ -213,3 +238,234 @@ def test_place_that_cannot_be_written_is_one_line(server, tmp_path):
     text = failure(server.url, tmp_path / "file" / "data.tar.gz")
     assert str(tmp_path / "file") in text
     assert server.ranges == []
+
+
+# --- A server that lies
+
+
+def test_page_in_place_of_the_file_keeps_what_has_arrived(server, path):
+    """Breaks if the page of a hotel's network overwrites a part that took hours."""
+    server.kind, server.honours_range = "text/html; charset=utf-8", False
+    write_part(path, CONTENT[:1000])
+    assert "a page of text" in failure(server.url, path)
+    assert part_of(path).read_bytes() == CONTENT[:1000]
+    part_of(path).unlink()
+    failure(server.url, path)
+    assert os.listdir(str(path.parent)) == []
+
+
+@pytest.mark.parametrize("states", ["1000", "640001", "abc", "-5", "\u00b2", "9" * 5000, ""])
+def test_stated_length_is_not_believed(server, path, states):
+    """Breaks if a length that is wrong or none crashes, or outweighs the checksum."""
+    server.states = states
+    if states == "1000":  # the connection is read no further
+        assert hashlib.md5(CONTENT[:1000]).hexdigest() in failure(server.url, path)
+        assert os.listdir(str(path.parent)) == []
+    else:
+        download.fetch(server.url, str(path), MD5)
+        assert path.read_bytes() == CONTENT
+
+
+def test_too_long_a_body_is_not_written_without_end(server, path, monkeypatch):
+    """Breaks if a server may fill the disk, whether it states a length or not."""
+    monkeypatch.setattr(download, "MAX_SIZE", len(CONTENT) - 1)
+    assert "has 640000 bytes, expected at most 639999" in failure(server.url, path)
+    server.states_length = False
+    assert "more than 639999 bytes" in failure(server.url, path)
+    assert os.listdir(str(path.parent)) == []
+    monkeypatch.setattr(download, "MAX_SIZE", len(CONTENT))
+    download.fetch(server.url, str(path), MD5)
+
+
+def test_complete_part_needs_no_server(server, path):
+    """Breaks if a process that was killed before the last step has downloaded for nothing."""
+    write_part(path, CONTENT)
+    download.fetch(server.url, str(path), MD5)
+    assert server.ranges == []
+    assert os.listdir(str(path.parent)) == [path.name]
+
+
+def test_redirect_loop_ends(server, path):
+    """Breaks if redirects are followed for ever, or the message has several lines."""
+    server.redirects_to = "/again"
+    assert "infinite loop" in failure(server.url, path)
+    assert len(server.ranges) < 20
+
+
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "http://[::1", "http://" + "x" * 99, "x://"]
+)
+def test_redirects_to_elsewhere_are_errors(server, path, target):
+    """Breaks if a server may name a file of this machine, or an address that is none crashes."""
+    server.redirects_to = target
+    failure(server.url, path)
+    assert os.listdir(str(path.parent)) == []
+
+
+def test_server_that_falls_silent_times_out(server, path, monkeypatch):
+    """Breaks if a body that stops in the middle is waited for, or what came of it is lost."""
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    server.goes_on.clear()
+    assert "timed out" in failure(server.url, path)
+    server.goes_on.set()
+    download.fetch(server.url, str(path), MD5)
+    assert path.read_bytes() == CONTENT
+
+
+def test_garbage_in_place_of_http_is_an_error(server, path, monkeypatch):
+    """Breaks if an answer that is not HTTP ends in a traceback."""
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.wfile.write(b"\xff\x00 nothing\n\n"))
+    assert "cannot be downloaded" in failure(server.url, path)
+
+
+# --- A disk that does not take it
+
+
+def fetching(url, path, setup=""):
+    """A process that downloads; its last line of standard error is the error, if any."""
+    code = (
+        "import sys\nfrom unfair_bp.data import download\nfrom unfair_bp.errors import UsageError\n"
+        "%s\ntry:\n    download.fetch(%r, %r, %r)\n"
+        "except UsageError as error:\n    sys.exit(str(error))" % (setup, url, str(path), MD5)
+    )
+    return commands.start(["-c", code], pathlib.Path(__file__).parent)
+
+
+def test_full_disk_is_one_line_and_resumed(server, path):
+    """Breaks if a disk that is full ends in a traceback, or what fitted is thrown away."""
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000))"
+    status, output, errors = commands.finish(fetching(server.url, path, limit))
+    assert (status, output, errors.count("\n")) == (1, "", 1)
+    assert "File too large" in errors and "make room" in errors and str(path) in errors
+    assert not path.exists()
+    size = part_of(path).stat().st_size
+    assert 0 < size <= 300_000
+    download.fetch(server.url, str(path), MD5)
+    assert server.ranges == [None, "bytes=%d-" % size]
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe"])
+def test_part_that_is_no_file_is_one_line(server, path, kind):
+    """Breaks if a directory or a pipe in the part's place crashes, or is waited for."""
+    path.parent.mkdir(parents=True)
+    (os.mkdir if kind == "directory" else os.mkfifo)(str(part_of(path)))
+    assert "cannot be written" in failure(server.url, path)
+    assert server.ranges == []
+
+
+def test_read_only_cache_is_one_line(server):
+    """Breaks if a cache that may not be written to ends in a traceback."""
+    with tempfile.TemporaryDirectory() as name:
+        place = pathlib.Path(name)
+        place.chmod(0o555)
+        user = os.geteuid()
+        if user == 0:  # root may write everywhere: be nobody instead
+            os.seteuid(65534)
+        try:
+            text = failure(server.url, place / "data.tar.gz")
+            assert "Permission denied" in text and "XDG_CACHE_HOME" in text
+            failure(server.url, place / "new" / "data.tar.gz")
+        finally:
+            if user == 0:
+                os.seteuid(user)
+        assert os.listdir(name) == [] and server.ranges == []
+
+
+# --- Several processes
+
+
+def wait_until(condition, seconds=20):
+    """Wait for something that another process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def has_begun(path):
+    """Whether something has arrived."""
+    return part_of(path).exists() and part_of(path).stat().st_size > 0
+
+
+def waits(process):
+    """The line in which a process says that it waits for another."""
+    line = process.stderr.readline()
+    assert "another process downloads to" in line and "waiting" in line
+    return line
+
+
+def test_two_processes_download_once(server, path):
+    """Breaks if both write the part: then a file is damaged, fetched twice, or left over."""
+    server.goes_on.clear()
+    first = fetching(server.url, path)
+    wait_until(lambda: has_begun(path))
+    second = fetching(server.url, path)
+    assert str(part_of(path)) in waits(second)
+    server.goes_on.set()
+    assert [commands.finish(process) for process in (first, second)] == [(0, "", "")] * 2
+    assert path.read_bytes() == CONTENT
+    assert os.listdir(str(path.parent)) == [path.name]
+    assert server.ranges == [None]
+
+
+def test_many_processes_at_once_leave_one_file(server, path):
+    """Breaks if the lock has a gap between two of its steps."""
+    processes = [fetching(server.url, path) for _ in range(6)]
+    for process in processes:
+        status, output, _ = commands.finish(process)
+        assert (status, output) == (0, "")
+    assert path.read_bytes() == CONTENT
+    assert os.listdir(str(path.parent)) == [path.name]
+    assert server.ranges == [None]
+
+
+def test_waiting_process_goes_on_where_a_killed_one_was(server, path):
+    """Breaks if the lock of a dead process stays, or its part is not resumed."""
+    server.goes_on.clear()
+    first = fetching(server.url, path)
+    wait_until(lambda: has_begun(path))
+    second = fetching(server.url, path)
+    waits(second)
+    first.send_signal(signal.SIGKILL)
+    assert commands.finish(first)[0] == -signal.SIGKILL
+    server.goes_on.set()
+    assert commands.finish(second) == (0, "", "")
+    assert path.read_bytes() == CONTENT
+    assert os.listdir(str(path.parent)) == [path.name]
+    first_range, second_range = server.ranges
+    assert first_range is None and second_range.startswith("bytes=")
+
+
+def test_waiting_process_starts_anew_after_a_failed_one(server, path):
+    """Breaks if the second writes to a part that the first has removed."""
+    path.parent.mkdir(parents=True)
+    with open(str(part_of(path)), "a+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = fetching(server.url, path)
+        waits(second)
+        part_of(path).unlink()
+    assert commands.finish(second) == (0, "", "")
+    assert path.read_bytes() == CONTENT
+    assert os.listdir(str(path.parent)) == [path.name]
+
+
+def test_waiting_can_be_interrupted(server, path):
+    """Breaks if Ctrl-C does not end the wait, or removes the part of the other process."""
+    write_part(path, CONTENT[:1000])
+    with open(str(part_of(path)), "a+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = fetching(server.url, path)
+        waits(second)
+        second.send_signal(signal.SIGINT)
+        assert commands.finish(second)[0] in (-signal.SIGINT, 1)
+        assert part_of(path).read_bytes() == CONTENT[:1000]
+
+
+def test_file_that_is_there_is_left_alone(server, path):
+    """Breaks if a file that another process has brought is downloaded again, or a part stays."""
+    write_part(path, CONTENT[:1000])
+    path.write_bytes(CONTENT)
+    download.fetch(server.url, str(path), MD5)
+    assert server.ranges == []
+    assert os.listdir(str(path.parent)) == [path.name]

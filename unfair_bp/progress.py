@@ -6,8 +6,8 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress_bar(*arguments: Any, **options: Any) -> tqdm:
-    """A bar of tqdm, gone when it is closed; the arguments are tqdm's."""
+def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> tqdm:
+    """A bar of tqdm, whose arguments these are; gone when it is closed unless it is to be left."""
     # A notebook's standard error is no terminal but shows a bar all the same.
     notebook = type(sys.stderr).__module__.startswith("ipykernel")
-    return tqdm(*arguments, disable=False if notebook else None, leave=False, **options)
+    return tqdm(*arguments, disable=False if notebook else None, leave=leave, **options)

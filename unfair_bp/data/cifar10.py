@@ -209,7 +209,7 @@ def _unreadable(path: str, error: OSError) -> UsageError:
 
 def _read(path: str) -> Dataset:
     """The data set of an archive or of a directory of batches."""
-    batches = _read_archive(path) if os.path.isfile(path) else _read_directory(path)
+    batches = _read_directory(path) if os.path.isdir(path) else _read_archive(path)
     form = _format_of(batches)
     names = list((form or _FORMATS[0]).checksums)
     missing = [name for name in names if name not in batches]
@@ -245,19 +245,20 @@ def _read_directory(directory: str) -> Dict[str, _Batch]:
         if name in entries:
             path = os.path.join(directory, name)
             try:
-                raw = _read_file(path)
+                _check_regular(path)
+                with open(path, "rb") as file:
+                    # No more than there is, because room for all of it is taken at once.
+                    raw = file.read(min(os.fstat(file.fileno()).st_size, _MAX_FILE) + 1)
             except OSError as error:
                 raise _unreadable(path, error) from error
             batches[name] = _decode(repr(path), name, form, raw)
     return batches
 
 
-def _read_file(path: str) -> bytes:
+def _check_regular(path: str) -> None:
     # Asked before opening, because opening a pipe would wait for its other end.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UsageError("%r is not a regular file; %s" % (path, _REPLACE))
-    with open(path, "rb") as file:
-        return file.read(_MAX_FILE + 1)
 
 
 def _read_archive(path: str) -> Dict[str, _Batch]:
@@ -265,11 +266,12 @@ def _read_archive(path: str) -> Dict[str, _Batch]:
     names = {name: form for form in _FORMATS for name in form.checksums}
     batches: Dict[str, _Batch] = {}
     try:
+        _check_regular(path)
         for name, raw in archive.read_files(path, names, _MAX_FILE + 1):
             # Of an archive with both formats, the one that comes first.
             if not batches or names[name] is _format_of(batches):
                 batches[name] = _decode("%r in %r" % (name, path), name, names[name], raw)
-    except PermissionError as error:
+    except OSError as error:
         raise _unreadable(path, error) from error
     except ValueError as error:
         raise UsageError("%r %s; %s" % (path, error, _REPLACE)) from error

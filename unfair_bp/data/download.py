@@ -1,25 +1,32 @@
-"""Download of one file whose checksum is known."""
+"""Download of one file whose checksum is known, by one process at a time."""
 
+import contextlib
 import hashlib
 import http.client
 import os
+import re
+import sys
 import urllib.error
 import urllib.request
-
-from tqdm import tqdm
+from typing import BinaryIO, Iterator, Optional
 
 from unfair_bp.errors import UsageError
+from unfair_bp.progress import progress_bar
 
 TIMEOUT = 30.0  # seconds without a single byte, not for the whole file
-_CHUNK = 1 << 18
+MAX_SIZE = 256 << 20  # bytes; the archive of CIFAR-10 has 170 MB
+_CHUNK = 1 << 16  # bytes; what has arrived of a chunk is lost if the connection ends within it
+_LENGTH = re.compile("[0-9]{1,18}")
 _BY_HAND = "put the archive by hand into a directory and give that with --data-dir"
 
 
 def fetch(url: str, path: str, md5: str) -> None:
     """Download a file to ``path``, which appears only when complete and verified.
 
-    What has arrived is kept in ``path + ".part"``, so that another call resumes there. A progress
-    bar is drawn on standard error if that is a terminal.
+    What has arrived is kept in ``path + ".part"``, so that another call resumes there. The part is
+    locked: a second process that wants the file waits, and then uses what the first has brought,
+    or goes on where that one failed or was killed. A progress bar is drawn on standard error if
+    that is a terminal. Does nothing if there is a file at ``path``.
 
     Args:
         url: Where the file is.
@@ -29,67 +36,185 @@ def fetch(url: str, path: str, md5: str) -> None:
     Raises:
         UsageError: If it cannot be downloaded or written, or is not the file of that checksum.
     """
-    part = path + ".part"
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        try:
-            _receive(url, part)
-        except urllib.error.HTTPError as error:
-            error.close()
-            asked_for_range = os.path.exists(part)
-            if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not asked_for_range:
-                raise
-            # The part is no beginning of what the server has; start again.
-            os.remove(part)
-            _receive(url, part)
-        actual = _md5(part)
-        if actual != md5:
-            os.remove(part)
-            raise UsageError(
-                "%s: what was downloaded has MD5 %s, expected %s; it was deleted, try again, or %s"
-                % (url, actual, md5, _BY_HAND)
-            )
-        os.replace(part, path)
-    except (OSError, http.client.HTTPException) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        with _held(path + ".part") as part:
+            if os.path.exists(path):
+                part.truncate(0)  # of no use any more
+            else:
+                _complete(url, part, md5)
+                os.replace(part.name, path)
+    except _TransferError as error:
+        kept = " (what has arrived is kept)" if os.path.exists(path + ".part") else ""
         raise UsageError(
-            "%s: cannot be downloaded to %r: %s; try again (what has arrived is kept), or %s"
-            % (url, path, reason, _BY_HAND)
+            "%s: cannot be downloaded to %r: %s; try again%s, or %s"
+            % (url, path, error, kept, _BY_HAND)
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            "%s: cannot be written to %r: %s; make room or give permission there, set "
+            "$XDG_CACHE_HOME to have the cache elsewhere, or %s"
+            % (url, path, _one_line(error), _BY_HAND)
         ) from error
 
 
-def _receive(url: str, part: str) -> None:
-    """Append what is missing to ``part``, or write it anew if the server sends everything."""
-    start = os.path.getsize(part) if os.path.exists(part) else 0
-    request = urllib.request.Request(url)
-    if start:
-        # No If-Range: a file that has changed on the server is caught by the checksum.
-        request.add_header("Range", "bytes=%d-" % start)
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+class _TransferError(Exception):
+    """The server or the way to it failed; the text says how, in one line."""
+
+
+@contextlib.contextmanager
+def _transfer() -> Iterator[None]:
+    """Tell what the network does wrong from what the disk does wrong."""
+    try:
+        yield
+    # ValueError: an address that the server redirects to, and that is none.
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _TransferError(_one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says; a server may have put anything into it."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
+
+
+@contextlib.contextmanager
+def _held(name: str) -> Iterator[BinaryIO]:
+    """The part, open for reading and appending, while no other process has it.
+
+    It is gone afterwards if it is empty then.
+    """
+    # Not on every system; where it is missing, the data can still be read.
+    import fcntl  # noqa: PLC0415
+
+    while True:
+        with open(name, "a+b") as part:
+            try:
+                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(
+                    "another process downloads to %r: waiting for it (Ctrl-C to stop)" % name,
+                    file=sys.stderr,
+                )
+                fcntl.flock(part, fcntl.LOCK_EX)
+            if not _is_at(name, part):
+                continue  # whoever had the lock has renamed or removed it
+            try:
+                yield part
+            finally:
+                # Before the lock goes, or this would remove what the next process writes.
+                if _is_at(name, part) and not _size(part):
+                    os.remove(name)
+            return
+
+
+def _is_at(name: str, file: BinaryIO) -> bool:
+    """Whether an open file is what has that name."""
+    try:
+        return os.path.samestat(os.stat(name), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _complete(url: str, part: BinaryIO, md5: str) -> None:
+    """Append what is missing to the part, and verify it; emptied if it is another file."""
+    if _size(part) and _md5(part) == md5:
+        return  # only the last step was missing
+    try:
+        total = _receive(url, part)
+    except _RangeError:
+        # The part is no beginning of what the server has; start again.
+        part.truncate(0)
+        total = _receive(url, part)
+    size, actual = _size(part), _md5(part)
+    if actual == md5:
+        os.fsync(part.fileno())
+    elif total is not None and size < total:
+        # http.client reports a body that ends early to nobody who reads it in pieces.
+        raise _TransferError("the connection ended after %d of %d bytes" % (size, total))
+    else:
+        part.truncate(0)
+        raise UsageError(
+            "%s: what was downloaded has MD5 %s, expected %s; it was deleted, try again, or %s"
+            % (url, actual, md5, _BY_HAND)
+        )
+
+
+class _RangeError(Exception):
+    """The server has nothing behind what is there already."""
+
+
+def _receive(url: str, part: BinaryIO) -> Optional[int]:
+    """Append what is missing to ``part``, or write it anew if the server sends everything.
+
+    Returns:
+        The size that the server states for the whole file, if it does.
+    """
+    start = _size(part)
+    with contextlib.closing(_open(url, start)) as response:
         if response.status != http.client.PARTIAL_CONTENT:
             start = 0
         length = response.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdigit() else None
-        with open(part, "ab" if start else "wb") as file, tqdm(
+        total = start + int(length) if _LENGTH.fullmatch(length) else None
+        if response.headers.get_content_type() == "text/html":
+            raise _TransferError("the server sent a page of text in its place")
+        if total is not None and total > MAX_SIZE:
+            raise _TransferError("it has %d bytes, expected at most %d" % (total, MAX_SIZE))
+        part.truncate(start)
+        with progress_bar(
             desc=os.path.basename(url),
             total=total,
             initial=start,
             unit="B",
             unit_scale=True,
-            disable=None,  # hidden where standard error is no terminal
+            leave=True,
         ) as bar:
-            for chunk in iter(lambda: response.read(_CHUNK), b""):
-                file.write(chunk)
+            for chunk in _chunks(response):
+                part.write(chunk)
+                part.flush()
                 bar.update(len(chunk))
-            size = file.tell()
-    # http.client reports a body that ends early to nobody who reads it in pieces.
-    if total is not None and size < total:
-        raise OSError("the connection ended after %d of %d bytes" % (size, total))
+                if _size(part) > MAX_SIZE:
+                    part.truncate(0)
+                    raise _TransferError("it has more than %d bytes" % MAX_SIZE)
+    return total
 
 
-def _md5(path: str) -> str:
+def _open(url: str, start: int) -> http.client.HTTPResponse:
+    """The server's answer to a request for the bytes from ``start`` on."""
+    request = urllib.request.Request(url)
+    if start:
+        # No If-Range: a file that has changed on the server is caught by the checksum.
+        request.add_header("Range", "bytes=%d-" % start)
+    with _transfer():
+        try:
+            response = urllib.request.urlopen(request, timeout=TIMEOUT)
+            if not isinstance(response, http.client.HTTPResponse):
+                response.close()
+                raise OSError("the server redirects to %.80r" % response.geturl())
+            return response
+        except urllib.error.HTTPError as error:
+            error.close()
+            if start and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise _RangeError from error
+            raise
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        with _transfer():
+            chunk = response.read(_CHUNK)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _md5(file: BinaryIO) -> str:
     digest = hashlib.md5()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(_CHUNK), b""):
-            digest.update(chunk)
+    file.seek(0)
+    for chunk in iter(lambda: file.read(_CHUNK), b""):
+        digest.update(chunk)
     return digest.hexdigest()
