@@ -264,6 +264,12 @@ def test_threads_that_want_the_lock_take_turns(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
+def test_a_lock_that_somebody_removed_is_no_failure(tmp_path):
+    """Breaks if tidying up by hand while a run trains ends it in a traceback."""
+    with locks.only_process(str(tmp_path / "lock"), "trains here"):
+        (tmp_path / "lock").unlink()
+
+
 def test_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch):
     """Breaks if a system without locks cannot train, or is not warned."""
     monkeypatch.setattr(locks, "fcntl", None)

@@ -20,8 +20,6 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     The system drops the lock of a process that dies, however it dies, so that the file it leaves
     is taken over. The file is removed at the end.
 
-    Without ``fcntl``, as on Windows, nothing is locked, and a warning says so.
-
     Args:
         path: The lock file; its directory must exist.
         doing: What is being done, as in "trains in logs/case_a", for the error.
@@ -29,13 +27,6 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     Raises:
         UsageError: If another process holds the lock, or the file cannot be written.
     """
-    if fcntl is None:
-        print(
-            "warning: no locks on this system; see to it that no other process %s" % doing,
-            file=sys.stderr,
-        )
-        yield
-        return
     try:
         file = _locked(path)
     except OSError as error:
@@ -45,8 +36,32 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.remove(path)  # before the lock is dropped, so that it is not another's
+        # Before the lock is dropped, so that it is not another's; somebody may have removed it.
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
         os.close(file)
+
+
+def lock(file: int, wait: bool = False) -> bool:
+    """Lock an open file for this process until it is closed.
+
+    Without ``fcntl``, as on Windows, nothing is locked, and a warning says so.
+
+    Args:
+        file: Its descriptor.
+        wait: Wait while another process has the lock.
+
+    Returns:
+        Whether the lock is this process's now.
+    """
+    if fcntl is None:
+        print("warning: no locks on this system; run one process at a time", file=sys.stderr)
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _locked(path: str) -> Optional[int]:
@@ -54,15 +69,14 @@ def _locked(path: str) -> Optional[int]:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(file):
+                os.close(file)
+                return None
             # Between the two steps its owner may have removed the file that was opened.
             if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
                 os.ftruncate(file, 0)
                 os.write(file, b"%d\n" % os.getpid())
                 return file
-        except BlockingIOError:
-            os.close(file)
-            return None
         except OSError:
             os.close(file)
             raise

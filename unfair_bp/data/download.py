@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from typing import BinaryIO, Iterator, Optional
 
+from unfair_bp import locks
 from unfair_bp.errors import UsageError
 from unfair_bp.progress import progress_bar
 
@@ -84,19 +85,14 @@ def _held(name: str) -> Iterator[BinaryIO]:
 
     It is gone afterwards if it is empty then.
     """
-    # Not on every system; where it is missing, the data can still be read.
-    import fcntl  # noqa: PLC0415
-
     while True:
         with open(name, "a+b") as part:
-            try:
-                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not locks.lock(part.fileno()):
                 print(
                     "another process downloads to %r: waiting for it (Ctrl-C to stop)" % name,
                     file=sys.stderr,
                 )
-                fcntl.flock(part, fcntl.LOCK_EX)
+                locks.lock(part.fileno(), wait=True)
             if not _is_at(name, part):
                 continue  # whoever had the lock has renamed or removed it
             try:
