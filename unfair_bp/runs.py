@@ -266,6 +266,8 @@ class RunDirectory:
         if not os.path.exists(self.file(name)):
             return {}
         try:
+            if not zipfile.is_zipfile(self.file(name)):
+                raise ValueError("it is no npz file")  # of which old NumPy writes a traceback
             with np.load(self.file(name)) as archive:
                 return {key: archive[key] for key in archive.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
