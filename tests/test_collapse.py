@@ -113,10 +113,16 @@ def test_ordered_graphs_execute_all_rounds(measured):
 
 @pytest.mark.slow
 def test_collapsed_graphs_move_as_the_fair_one(measured):
-    """Breaks if some round still updates its layers by itself."""
-    fair = measured["fair", "scripts"].movement
+    """Breaks if some round still updates its layers by itself.
+
+    On a busy machine an assignment may overtake the reading of part of a layer's m, so that a
+    single layer moves a little less or more; a second round would move most of them twice as far.
+    """
+    fair = np.array(measured["fair", "scripts"].movement)
     for schedule in ("back", "front"):
-        np.testing.assert_allclose(measured[schedule, "scripts"].movement, fair, rtol=1e-2)
+        ratio = measured[schedule, "scripts"].movement / fair
+        assert np.sum(np.abs(ratio - 1) > 1e-2) <= 2, ratio
+        assert np.all(np.abs(ratio - 1) < 0.5), ratio
 
 
 @pytest.mark.slow
