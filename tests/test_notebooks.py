@@ -101,8 +101,8 @@ def test_stored_outputs(name):
 @pytest.mark.parametrize(
     "text, found",
     [
-        ("wrote /tmp/x/logs/case_a.", ["/tmp/x/logs/case_a."]),
-        ("'/root/a'", ["/root/a"]),
+        ("wrote /srv/x/logs/case_a.", ["/srv/x/logs/case_a."]),
+        ("'/home/me/a'", ["/home/me/a"]),
         (r"in C:\Users\me now", [r"C:\Users\me"]),
         ("2500 / 2500, epoch 1/3, logs/a/b, ~ https://host/a/b </td>", []),
     ],
