@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from unfair_bp import published, quirks
+from unfair_bp import published, quirks, report
 from unfair_bp.cases import CASES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +83,14 @@ def test_the_epochs_at_full_width():
         assert command in record
         assert (case["name"], case["epochs"], case["width"]) == (name[0], 1, 1.0)
         assert tuple(case["quirks"]) == (quirks.as_run("c") if "as run" in name else ())
+
+
+def test_the_report_of_the_small_runs():
+    """Breaks if a number of the README's tables is not what the report makes of the logs."""
+    text = report.markdown(str(ROOT / "logs" / "small"))
+    lines = [line for line in text.splitlines() if line.startswith(("| ", "- Case"))]
+    assert len(lines) > 20
+    assert [line for line in lines if line not in README.splitlines()] == []
 
 
 @pytest.mark.slow
