@@ -7,6 +7,10 @@ import pytest
 
 from unfair_bp.architecture import initial_weights, scaled
 from unfair_bp.cases import CASES
+from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
+
+# The forms of the convolution's derivatives: whatever machine a test runs on, it tries all.
+FORMS = (Convolution, ProductConvolution, LibraryConvolution)
 
 TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import relative_error, start_weights, tiny_case
+from conftest import FORMS, relative_error, start_weights, tiny_case
 from numpy_model import NumpyTrainer
 
 from unfair_bp import graph as graph_module
 from unfair_bp import schedules
+from unfair_bp.architecture import LAYERS
+from unfair_bp.convolution import LibraryConvolution, ProductConvolution
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
-from unfair_bp.network import Block, Network
-
-LAYERS = 9
+from unfair_bp.network import Block, Network, Rules
 
 
 def started_session(graph, weights):
@@ -94,37 +94,51 @@ def executed_operations(graph, session, batch):
     }
 
 
+CONVOLUTIONS = ("Conv2D", "MatMul", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+# Every derivative as one operation, so that operations can be counted.
+ONE_OPERATION = Rules(convolution=lambda layer: LibraryConvolution)
+
+
 def convolutions_by_pass(executed, graph):
     """How many convolutions, or matrix products in their place, ran in each of the three passes."""
     kinds = {op.name: op.type for op in graph.graph.get_operations()}
     counts = Counter()
     for name in executed:
-        if kinds.get(name) in ("Conv2D", "MatMul"):
+        if kinds.get(name) in CONVOLUTIONS:
             counts[re.search(r"(forward|param_grad|input_grad)/[^/]+/?[^/]*$", name).group(1)] += 1
     return counts
 
 
-def predicted_convolutions(row):
+def predicted_convolutions(row, form):
     """What the matrix says: nine forward, dw where updated, dx above the lowest updated layer."""
     lowest = int(np.argmax(row))
+    products = [layer.kernel**2 if form is ProductConvolution else 1 for layer in LAYERS]
+    param_grad = int(row @ products)
     # The plus drops what is not executed at all, as a count of what is executed does.
-    return +Counter(forward=LAYERS, param_grad=int(row.sum()), input_grad=LAYERS - 1 - lowest)
+    return +Counter(forward=9, param_grad=param_grad, input_grad=8 - lowest)
 
 
-def executed_and_predicted(case, batch):
+def executed_and_predicted(case, batch, form=LibraryConvolution):
     """For each row of the case's schedule, what ran and what should have."""
-    graph = build_graph(case)
+    graph = build_graph(case, Rules(convolution=lambda layer: form))
     table = schedules.parse(case.schedule).table
     with started_session(graph, start_weights(case)) as session:
         for row in table:
             executed = executed_operations(graph, session, batch)
-            yield convolutions_by_pass(executed, graph), predicted_convolutions(row)
+            yield convolutions_by_pass(executed, graph), predicted_convolutions(row, form)
 
 
 @pytest.mark.parametrize("schedule", ["fair", "back", "front", "single", "9;1,4-5"])
 def test_executed_convolutions_are_what_the_matrix_predicts(schedule, batch):
     """Breaks if an operation of a layer that is skipped runs, or one that is needed does not."""
     for executed, predicted in executed_and_predicted(tiny_case("a", schedule=schedule), batch):
+        assert executed == predicted
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_convolution_stays_in_its_branch(form, batch):
+    """Breaks if a form of the convolution creates operations outside the branch it is used in."""
+    for executed, predicted in executed_and_predicted(tiny_case("c"), batch, form):
         assert executed == predicted
 
 
@@ -188,8 +202,16 @@ def test_each_weight_is_read_once(batch):
 
 def test_no_automatic_differentiation_in_the_graph_or_the_package():
     """Breaks if a gradient comes from TensorFlow instead of a hand-written rule."""
-    types = {op.type for op in build_graph(tiny_case("c")).graph.get_operations()}
-    assert not {t for t in types if "Backprop" in t or t.endswith("Grad")}
+    types = set()
+    for form in FORMS:
+        graph = build_graph(tiny_case("c"), Rules(convolution=lambda layer, form=form: form))
+        types |= {op.type for op in graph.graph.get_operations()}
+    # The rules name three of TensorFlow's kernels for their own formulas.
+    assert {t for t in types if "Backprop" in t or t.endswith("Grad")} == {
+        "Conv2DBackpropInput",
+        "Conv2DBackpropFilter",
+        "EluGrad",
+    }
     package = Path(graph_module.__file__).parent
     sources = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
     assert len(sources) > 10

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import relative_error
+from conftest import FORMS, relative_error
 
+from unfair_bp.architecture import LAYERS
+from unfair_bp.convolution import Convolution
 from unfair_bp.graph_mode import tf
 from unfair_bp.layers import (
     AveragePool2x2,
-    Convolution,
     Elu,
     GlobalAveragePool,
     SoftmaxCrossEntropy,
@@ -70,16 +71,38 @@ CONVOLUTIONS = {
 }
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shapes", list(CONVOLUTIONS.values()), ids=list(CONVOLUTIONS))
-def test_convolution(shapes):
-    """Breaks on a kernel that is not flipped or swapped, a wrong padding, or mixed-up axes."""
+def test_convolution(shapes, form):
+    """Breaks on a kernel that is not flipped or swapped, a wrong padding, shift or axis."""
     random = np.random.RandomState(1)
     x, w = (random.standard_normal(shape) for shape in shapes)
 
     def backward(dz, cache):
-        return [Convolution.input_grad(dz, cache), Convolution.param_grad(dz, cache)]
+        return [form.input_grad(dz, cache), form.param_grad(dz, cache)]
 
-    check(Convolution.forward, backward, [x, w])
+    check(form.forward, backward, [x, w])
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: "%s" % (layer.weight_shape,))
+def test_forms_agree_on_the_layers_of_the_network(layer):
+    """Breaks if a form goes wrong at the post's shapes, in float32 and on the machine's kernels."""
+    random = np.random.RandomState(9)
+    shape = [2, layer.size, layer.size]
+    x = random.standard_normal([*shape, layer.inputs]).astype(np.float32)
+    dz = random.standard_normal([*shape, layer.outputs]).astype(np.float32)
+    w = random.standard_normal(layer.weight_shape).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        _, cache = Convolution.forward(tf.constant(x), tf.constant(w))
+        dx, dw = session.run(
+            [
+                [form.input_grad(tf.constant(dz), cache) for form in FORMS],
+                [form.param_grad(tf.constant(dz), cache) for form in FORMS],
+            ]
+        )
+    for other in (1, 2):
+        assert relative_error(dx[other], dx[0]) <= 1e-5
+        assert relative_error(dw[other], dw[0]) <= 1e-5
 
 
 def test_convolution_by_hand():

@@ -3,14 +3,14 @@
 import numpy as np
 import numpy_model
 import pytest
-from conftest import relative_error, start_weights, tiny_case
+from conftest import FORMS, relative_error, start_weights, tiny_case
 
 from unfair_bp import schedules
 from unfair_bp.architecture import scaled
 from unfair_bp.cases import CASES
 from unfair_bp.graph_mode import tf
 from unfair_bp.layers import Elu
-from unfair_bp.network import Network, Rules
+from unfair_bp.network import Network, Rules, gates_of
 
 EXACT = 1e-10
 OTHER_SCHEDULES = ["single", "random:3:5:1", "9;8-9;7-9", "1,4-5,9;2"]
@@ -27,7 +27,7 @@ class GatedGradients:
         with self.graph.as_default():
             self.images = tf.placeholder(tf.float64, [None, 32, 32, 3])
             self.labels = tf.placeholder(tf.int64, [None])
-            self.updated = tf.placeholder(tf.bool, [len(layers)])
+            self.row = tf.placeholder(tf.int64, [])
             values = [tf.constant(w) for w in weights]
             self.stored = [
                 tf.get_variable(
@@ -42,7 +42,7 @@ class GatedGradients:
             self.backward = network.gated_backward(
                 network.loss.input_grad(cache),
                 caches,
-                self.updated,
+                gates_of(self.table, self.row),
                 lambda i, dw: self.stored[i].assign(dw, read_value=False),
             )
             self.reset = tf.global_variables_initializer()
@@ -50,7 +50,7 @@ class GatedGradients:
     def run_row(self, session, row, batch):
         """The stored gradients after one iteration, nan where none was stored."""
         session.run(self.reset)
-        feed = {self.images: batch[0], self.labels: batch[1], self.updated: row}
+        feed = {self.images: batch[0], self.labels: batch[1], self.row: row}
         session.run(self.backward, feed)
         return session.run(self.stored)
 
@@ -61,8 +61,8 @@ def worst_error_over_rows(gated, batch):
     with tf.Session(graph=gated.graph) as session:
         feed = {gated.images: batch[0], gated.labels: batch[1]}
         automatic = session.run(gated.automatic, feed)
-        for row in gated.table:
-            stored = gated.run_row(session, row, batch)
+        for number, row in enumerate(gated.table):
+            stored = gated.run_row(session, number, batch)
             for i, updated in enumerate(row):
                 if updated:
                     worst = max(worst, relative_error(stored[i], automatic[i]))
@@ -80,6 +80,14 @@ def test_every_case_and_row_matches_autodiff(name, batch, record_property):
     assert worst <= EXACT
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_convolution_matches_autodiff(form, batch):
+    """Breaks if the chain hands a form of the convolution something it does not expect."""
+    case = tiny_case("e")
+    rules = Rules(convolution=lambda layer: form)
+    assert worst_error_over_rows(GatedGradients(case, start_weights(case), rules), batch) <= EXACT
+
+
 @pytest.mark.parametrize("schedule", OTHER_SCHEDULES)
 def test_other_schedules_match_autodiff(schedule, batch):
     """Breaks if the chain works for triangles only, as when a gap in a row stops it."""
@@ -95,7 +103,7 @@ def test_logits_and_gradients_match_the_numpy_model(batch):
     with tf.Session(graph=gated.graph) as session:
         feed = {gated.images: batch[0], gated.labels: batch[1]}
         logits, costs = session.run((gated.logits, gated.costs), feed)
-        stored = gated.run_row(session, [True] * 9, batch)
+        stored = gated.run_row(session, 0, batch)
     cost, gradients = numpy_model.gradients(weights, *batch)
     assert relative_error(logits, numpy_model.forward(weights, batch[0])[0]) <= EXACT
     assert np.mean(costs) == pytest.approx(cost, rel=1e-12)
@@ -118,11 +126,31 @@ def test_a_wrong_rule_is_seen(batch):
 
 
 def test_a_swapped_schedule_is_seen(batch):
-    """Breaks if the comparison would accept the layers of another row."""
-    case = tiny_case("c")
-    gated = GatedGradients(case, start_weights(case))
+    """Breaks if the comparison would accept the layers of another schedule's row."""
+    gated = GatedGradients(tiny_case("e"), start_weights(tiny_case("e")))
     with tf.Session(graph=gated.graph) as session:
-        stored = gated.run_row(session, schedules.parse("front").table[2], batch)
+        stored = gated.run_row(session, 2, batch)
     stored_layers = [not np.isnan(dw).any() for dw in stored]
     assert stored_layers == [True] * 3 + [False] * 6
-    assert stored_layers != list(gated.table[2])
+    assert stored_layers != list(schedules.parse("back").table[2])
+
+
+def test_gates_that_never_change_are_known():
+    """Breaks if a gate that the schedule never closes, or never opens, becomes a tf.cond."""
+    with tf.Graph().as_default() as graph:
+        row = tf.placeholder(tf.int64, [])
+        fair = gates_of(schedules.parse("fair").table, row)
+        assert fair.updated == [True] * 9
+        assert fair.any_below == [False] + [True] * 8
+        assert not [op for op in graph.get_operations() if op.type != "Placeholder"]
+
+        def known(schedule):
+            gates = gates_of(schedules.parse(schedule).table, row)
+            return [[g if isinstance(g, np.bool_) else None for g in gate] for gate in gates]
+
+        assert known("back") == [[None] * 8 + [True], [False] + [None] * 8]
+        assert known("front") == [[True] + [None] * 8, [False] + [True] * 8]
+        assert known("9;7-9") == [
+            [False] * 6 + [None, None, True],
+            [False] * 7 + [None, None],
+        ]

@@ -31,7 +31,14 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from unfair_bp import commandline, schedules
-from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE, initial_weights, scaled
+from unfair_bp.architecture import (
+    CLASSES,
+    IMAGE_CHANNELS,
+    IMAGE_SIZE,
+    LayerSpec,
+    initial_weights,
+    scaled,
+)
 from unfair_bp.cases import Case
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import Batch, training_batches
@@ -73,15 +80,25 @@ class Measurement(NamedTuple):
     apart: float  # from the first subject's weights, relative to how far those moved
 
 
+def countable_rules(case: Case) -> Any:
+    """The rules of the case's quirks, each convolution and derivative being one operation.
+
+    That is also how the scripts had them: as the kernels of TensorFlow's library.
+    """
+    from unfair_bp.convolution import LibraryConvolution  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.network import rules_with  # noqa: PLC0415
+
+    return rules_with(case.quirks)._replace(convolution=lambda layer: LibraryConvolution)
+
+
 def scripts_graph(case: Case) -> Built:
     """The scripts' structure: every round of the schedule in one step, and no order among them.
 
     The layers' rules are those of the case's quirks; the scripts' Adam is always theirs.
     """
     from unfair_bp.graph_mode import tf  # noqa: PLC0415 - --help answers at once
-    from unfair_bp.network import rules_with  # noqa: PLC0415
 
-    specs, rules = scaled(case.width), rules_with(case.quirks)
+    specs, rules = scaled(case.width), countable_rules(case)
     with tf.Graph().as_default():
         rate = tf.placeholder_with_default(case.learning_rate, [])
         images = tf.placeholder(tf.float32, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS])
@@ -96,10 +113,10 @@ def scripts_graph(case: Case) -> Built:
         assigns = []
         for number, row in enumerate(schedules.parse(case.schedule).table, start=1):
             with tf.name_scope("round_%d" % number):
-                y, caches = _forward(rules, images, weights)
+                y, caches = _forward(rules, specs, images, weights)
                 _, cache = rules.loss.forward(y, tf.one_hot(labels, CLASSES))
                 dy = rules.loss.input_grad(cache)
-                for i, dw in _weight_gradients(rules, dy, caches, row):
+                for i, dw in _weight_gradients(dy, caches, row):
                     assigns += _adam_assigns(case, rate, (weights[i], *moments[i]), dw)
         return Built(
             *(images, labels, tf.group(*assigns)),
@@ -107,32 +124,33 @@ def scripts_graph(case: Case) -> Built:
         )
 
 
-def _forward(rules: Any, y: Any, weights: Sequence[Any]) -> Tuple[Any, List[Any]]:
+def _forward(
+    rules: Any, specs: Sequence[LayerSpec], y: Any, weights: Sequence[Any]
+) -> Tuple[Any, List[Any]]:
     """One round's forward pass: the logits, and each layer's rules with their caches."""
     pools = {3: [rules.pool], 6: [rules.pool], 9: [rules.global_pool]}
     caches = []
-    for number, w in enumerate(weights, start=1):
-        y, convolution_cache = rules.convolution.forward(y, w)
+    for number, (spec, w) in enumerate(zip(specs, weights), start=1):
+        convolution = rules.convolution(spec)
+        y, convolution_cache = convolution.forward(y, w)
         used = []
         for step in [rules.activation, *pools.get(number, [])]:
             y, cache = step.forward(y)
             used.append((step, cache))
-        caches.append((convolution_cache, used))
+        caches.append((convolution, convolution_cache, used))
     return y, caches
 
 
-def _weight_gradients(
-    rules: Any, dy: Any, caches: Sequence[Any], row: Sequence[bool]
-) -> List[Tuple[int, Any]]:
+def _weight_gradients(dy: Any, caches: Sequence[Any], row: Sequence[bool]) -> List[Tuple[int, Any]]:
     """One round's backward chain, down to the lowest layer that the row updates."""
     gradients = []
     for i in range(len(caches) - 1, int(np.argmax(row)) - 1, -1):
-        convolution_cache, used = caches[i]
+        convolution, convolution_cache, used = caches[i]
         for step, cache in reversed(used):
             dy = step.input_grad(dy, cache)
         if row[i]:
-            gradients.append((i, rules.convolution.param_grad(dy, convolution_cache)))
-        dy = rules.convolution.input_grad(dy, convolution_cache)
+            gradients.append((i, convolution.param_grad(dy, convolution_cache)))
+        dy = convolution.input_grad(dy, convolution_cache)
     return gradients
 
 
@@ -151,7 +169,7 @@ def package_graph(case: Case) -> Built:
     """This package's graph of a whole cycle on one batch, each round seeing the last one's."""
     from unfair_bp.graph import build_graph  # noqa: PLC0415 - --help answers at once
 
-    built = build_graph(replace(case, protocol="per-batch"))
+    built = build_graph(replace(case, protocol="per-batch"), countable_rules(case))
     return Built(
         *(built.images, built.labels, built.train),
         *(built.weights, built.starts, built.initializer, {}),

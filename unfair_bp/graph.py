@@ -1,6 +1,6 @@
 """From a case to a TensorFlow graph: one iteration of training, and the forward pass alone."""
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from unfair_bp import optimizers
 from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE, scaled
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.graph_mode import tf
-from unfair_bp.network import Network, Rules, rules_with
+from unfair_bp.network import Gates, Network, Rules, gates_of, rules_with
 from unfair_bp.optimizers import Adam, LayerState
 
 
@@ -117,9 +117,8 @@ def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]
             return optimizers.assign(variables, model.adam.step(moments, dw))
 
     with tf.name_scope("schedule"):
-        table = tf.constant(model.table, name="table")
-        updated = tf.gather(table, tf.floormod(step.read_value(), len(model.table)))
-    return logits, _backward(model, logits, caches, updated, update)
+        gates = gates_of(model.table, tf.floormod(step.read_value(), len(model.table)))
+    return logits, _backward(model, logits, caches, gates, update)
 
 
 def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
@@ -149,7 +148,7 @@ def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
                     values[i] = model.adam.step(values[i], dw)
                 return tf.no_op()  # nothing is assigned before the last round
 
-            _backward(model, logits, caches, row, update)
+            _backward(model, logits, caches, gates_of(row[np.newaxis]), update)
         lowest = int(np.argmax(row))  # the first True
     ever = np.flatnonzero(model.table.any(axis=0))
     return first_logits, tf.group(*(optimizers.assign(model.layers[i], values[i]) for i in ever))
@@ -159,7 +158,7 @@ def _backward(
     model: _Model,
     logits: tf.Tensor,
     caches: Sequence,
-    updated: Union[tf.Tensor, np.ndarray],
+    gates: Gates,
     update: Callable[[int, tf.Tensor], tf.Operation],
 ) -> tf.Operation:
     """The gradient at the logits, and the chain down from there."""
@@ -167,4 +166,4 @@ def _backward(
         with tf.name_scope("loss"):
             _, cache = model.network.loss.forward(logits, model.targets)
             dlogits = model.network.loss.input_grad(cache)
-        return model.network.gated_backward(dlogits, caches, updated, update)
+        return model.network.gated_backward(dlogits, caches, gates, update)

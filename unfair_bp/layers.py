@@ -1,5 +1,7 @@
 """The layers: each a forward rule and the hand-written derivatives that belong to it.
 
+The convolution is in :mod:`unfair_bp.convolution`, since its derivatives have several forms.
+
 Names are the same everywhere: ``x`` enters a layer, ``w`` are its weights, ``z`` is what a
 convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost by them.
 ``forward`` returns its result and a cache; ``input_grad`` and ``param_grad`` take the derivative by
@@ -12,67 +14,6 @@ Images are ``[N, H, W, C]``: batch, height, width, channels.
 from typing import Tuple
 
 from unfair_bp.graph_mode import tf
-
-STRIDE_1 = [1, 1, 1, 1]
-
-
-class Convolution:
-    """Two-dimensional convolution, stride 1, zeros around the image (SAME), no bias.
-
-    z[n, i, j, d] = sum over a, b, c of x[n, i + a - p, j + b - p, c] w[a, b, c, d]
-
-    x [N, H, W, C], w [k, k, C, D] with k odd, z [N, H, W, D]; p = (k - 1) / 2.
-
-    Reference: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
-    """
-
-    @staticmethod
-    def forward(x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple[tf.Tensor, tf.Tensor]]:
-        """Return z, and (x, w) as cache.
-
-        Raises:
-            ValueError: If the kernel is not square and odd, or the channels do not agree.
-        """
-        rows, columns, inputs, _ = w.shape.as_list()
-        if rows != columns or rows % 2 == 0:
-            raise ValueError("kernel: expected [k, k, C, D] with k odd, got %s" % w.shape)
-        if x.shape.as_list()[3] != inputs:
-            raise ValueError("x: expected [N, H, W, %d], got %s" % (inputs, x.shape))
-        return tf.nn.conv2d(x, w, strides=STRIDE_1, padding="SAME"), (x, w)
-
-    @staticmethod
-    def input_grad(dz: tf.Tensor, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Return dx: the convolution of dz with the flipped kernel, inputs and outputs swapped.
-
-        dx[n, i, j, c] = sum over a, b, d of dz[n, i + a - p, j + b - p, d] w[k-1-a, k-1-b, c, d]
-        """
-        _, w = cache
-        flipped = tf.reverse(w, axis=[0, 1])
-        swapped = tf.transpose(flipped, [0, 1, 3, 2])
-        return tf.nn.conv2d(dz, swapped, strides=STRIDE_1, padding="SAME")
-
-    @staticmethod
-    def param_grad(dz: tf.Tensor, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Return dw: x convolved with dz, the channels taking the place of the batch.
-
-        dw[a, b, c, d] = sum over n, i, j of x[n, i + a - p, j + b - p, c] dz[n, i, j, d]
-
-        This is a convolution whose image is x with c as batch and n as channels, whose kernel is
-        dz with n as its inputs, and whose output has the k x k places that p zeros on each side
-        leave. A 1x1 kernel has one place: a single matrix product.
-        """
-        x, w = cache
-        k, _, inputs, outputs = w.shape.as_list()
-        if k == 1:
-            pixels_x = tf.reshape(x, [-1, inputs])
-            pixels_dz = tf.reshape(dz, [-1, outputs])
-            return tf.reshape(tf.matmul(pixels_x, pixels_dz, transpose_a=True), w.shape)
-        p = (k - 1) // 2
-        image = tf.transpose(x, [3, 1, 2, 0])
-        kernel = tf.transpose(dz, [1, 2, 0, 3])
-        padding = [[0, 0], [p, p], [p, p], [0, 0]]
-        dw = tf.nn.conv2d(image, kernel, strides=STRIDE_1, padding=padding)
-        return tf.transpose(dw, [1, 2, 0, 3])
 
 
 class Elu:
@@ -95,9 +36,12 @@ class Elu:
         """Return dz.
 
         dz = dy * 1 for z > 0, dy * exp(z) for z <= 0; exp(z) = y + 1, so both are min(y, 0) + 1
+
+        TensorFlow has this formula as an operation, which passes over memory once, where
+        ``dy * (tf.minimum(y, 0) + 1)`` would do so three times.
         """
         y = cache
-        return dy * (tf.minimum(y, 0) + 1)
+        return tf.raw_ops.EluGrad(gradients=dy, outputs=y)
 
 
 class EluDoubledSlope(Elu):

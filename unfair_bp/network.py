@@ -5,11 +5,11 @@ from typing import Any, Callable, Collection, List, NamedTuple, Optional, Sequen
 import numpy as np
 
 from unfair_bp.architecture import LayerSpec
+from unfair_bp.convolution import fastest
 from unfair_bp.graph_mode import tf
 from unfair_bp.layers import (
     AveragePool2x2,
     AveragePool2x2Undivided,
-    Convolution,
     DoubleSoftmaxCrossEntropy,
     Elu,
     EluDoubledSlope,
@@ -23,10 +23,11 @@ from unfair_bp.layers import (
 class Rules(NamedTuple):
     """The classes of :mod:`unfair_bp.layers` that a network is made of, exact calculus by default.
 
-    A deviation from calculus is a subclass of one of these, put in its place.
+    A deviation from calculus is a subclass of one of these, put in its place. The convolution alone
+    is chosen for each layer: its derivatives have several forms, all of them exact.
     """
 
-    convolution: Any = Convolution
+    convolution: Callable[[LayerSpec], Any] = fastest
     activation: Any = Elu
     pool: Any = AveragePool2x2
     global_pool: Any = GlobalAveragePool
@@ -46,6 +47,40 @@ def rules_with(quirks: Collection[str]) -> Rules:
     if "double-softmax-cost" in quirks:
         rules = rules._replace(reported_cost=DoubleSoftmaxCrossEntropy)
     return rules
+
+
+# Whether something happens on an iteration: a bool tensor, or a NumPy bool if known beforehand.
+Gate = Union[tf.Tensor, np.bool_]
+
+
+class Gates(NamedTuple):
+    """What the backward chain does on an iteration, for each layer."""
+
+    updated: Sequence[Gate]  # is the layer updated?
+    any_below: Sequence[Gate]  # is any layer below it updated, so that the chain goes on?
+
+
+def gates_of(table: np.ndarray, row: Optional[tf.Tensor] = None) -> Gates:
+    """The gates of a schedule.
+
+    A gate that every row of the schedule opens, or none, is known when the graph is built and needs
+    no ``tf.cond``: all of a fair schedule's, and those of the last layer from the back.
+
+    Args:
+        table: The rows, bool ``[period, layers]``.
+        row: int scalar, this iteration's row; none is needed where all are alike.
+    """
+    any_below = [table[:, :i].any(axis=1) for i in range(table.shape[1])]
+    return Gates(_columns(table, row), _columns(np.stack(any_below, axis=1), row))
+
+
+def _columns(table: np.ndarray, row: Optional[tf.Tensor]) -> List[Gate]:
+    """One gate for each column."""
+    known = (table == table[0]).all(axis=0)
+    if known.all():
+        return list(table[0])
+    chosen = tf.unstack(tf.gather(tf.constant(table), row))
+    return [table[0, i] if known[i] else chosen[i] for i in range(len(known))]
 
 
 class Block:
@@ -107,9 +142,9 @@ class Network:
         self.blocks = []
         for layer in layers:
             pools = [rules.pool] if layer.pool else []
-            self.blocks.append(Block(rules.convolution, [rules.activation, *pools]))
-        # The last layer's pool is over the whole image: logits are means of its ELU.
-        self.blocks[-1] = Block(rules.convolution, [rules.activation, rules.global_pool])
+            if layer is layers[-1]:
+                pools = [rules.global_pool]  # over the whole image: logits are means of its ELU
+            self.blocks.append(Block(rules.convolution(layer), [rules.activation, *pools]))
 
     def forward(
         self,
@@ -141,36 +176,27 @@ class Network:
         self,
         dlogits: tf.Tensor,
         caches: Sequence[Any],
-        updated: Union[tf.Tensor, np.ndarray],
+        gates: Gates,
         update: Callable[[int, tf.Tensor], tf.Operation],
     ) -> tf.Operation:
         """Run the chain of gradients from the last layer down, as far as this iteration needs it.
 
-        A layer's weight gradient and its update are created inside a ``tf.cond`` on ``updated``;
-        everything below it inside a ``tf.cond`` on whether any lower layer is updated. TensorFlow
+        A layer's weight gradient and its update are created inside a ``tf.cond`` on whether it is
+        updated; everything below it inside a ``tf.cond`` on whether any lower layer is. TensorFlow
         runs an operation of a branch only if the branch is taken, so a chain that stops costs
         nothing below the place where it stops.
 
         Args:
             dlogits: Derivative of the cost by the logits, ``[N, classes]``.
             caches: What :meth:`forward` returned.
-            updated: bool ``[layers]``, this iteration's row of the schedule. A NumPy row, known
-                when the graph is built, needs no ``tf.cond``: the other branches are not built.
+            gates: Which layers this iteration updates.
             update: Given a layer's index (from 0) and its dw, returns the operation that updates
-                the layer. It is called once for each layer, inside the layer's branch; for a NumPy
-                row, once for each layer of the row.
+                the layer. It is called once for each layer, inside the layer's branch, unless the
+                layer is known to be skipped.
 
         Returns:
             The operation that runs the updates, and the chain as far as they need it.
         """
-        top = len(self.blocks) - 1
-        if isinstance(updated, np.ndarray):
-            here = list(updated)
-            below = [updated[:i].any() for i in range(top + 1)]
-        else:
-            with tf.name_scope("gates"):
-                here = tf.unstack(updated)
-                below = [tf.reduce_any(updated[:i]) for i in range(top + 1)]
 
         def chain(dy: tf.Tensor, i: int) -> tf.Operation:
             block, cache = self.blocks[i], caches[i]
@@ -188,17 +214,15 @@ class Network:
             with tf.name_scope("layer_%d" % (i + 1)):
                 with tf.name_scope("pre_activation_grad"):
                     dz = block.pre_activation_grad(dy, cache)
-                steps = [_when(here[i], update_here, "if_updated")]
-                if i > 0:
-                    steps.append(_when(below[i], go_below, "if_any_below"))
-                return tf.group(*steps)
+                return tf.group(
+                    _when(gates.updated[i], update_here, "if_updated"),
+                    _when(gates.any_below[i], go_below, "if_any_below"),
+                )
 
-        return chain(dlogits, top)
+        return chain(dlogits, len(self.blocks) - 1)
 
 
-def _when(
-    condition: Union[tf.Tensor, np.bool_], branch: Callable[[], tf.Operation], name: str
-) -> tf.Operation:
+def _when(condition: Gate, branch: Callable[[], tf.Operation], name: str) -> tf.Operation:
     """Run a branch if the condition holds: decided by the graph, or here if it is known."""
     if isinstance(condition, np.bool_):
         return branch() if condition else tf.no_op()

@@ -1,0 +1,59 @@
+"""Which library the convolutions run on, and which form of their derivatives is chosen for it."""
+
+import pytest
+
+from unfair_bp import kernels
+from unfair_bp.architecture import scaled
+from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution, fastest
+from unfair_bp.kernels import EIGEN, GPU, LIBRARIES, ONEDNN, ONEDNN_AVX512, library_of_processor
+
+AVX2, AVX512 = {"avx", "avx2", "fma"}, {"avx", "avx2", "fma", "avx512f"}
+
+
+@pytest.mark.parametrize(
+    "version, flags, environment, expected",
+    [
+        ((1, 15), AVX512, {}, EIGEN),
+        ((2, 8), AVX512, {}, EIGEN),
+        ((2, 9), AVX512, {}, ONEDNN_AVX512),
+        ((2, 21), AVX512, {}, ONEDNN_AVX512),
+        ((2, 21), AVX2, {}, ONEDNN),
+        ((2, 21), set(), {}, ONEDNN),
+        ((2, 21), None, {}, EIGEN),
+        ((2, 21), AVX512, {"TF_ENABLE_ONEDNN_OPTS": "0"}, EIGEN),
+        ((2, 21), AVX512, {"TF_ENABLE_ONEDNN_OPTS": "false"}, EIGEN),
+        ((2, 21), AVX512, {"TF_ENABLE_ONEDNN_OPTS": "1"}, ONEDNN_AVX512),
+        ((2, 21), AVX512, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ONEDNN),
+        ((2, 21), AVX512, {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, ONEDNN_AVX512),
+        ((2, 21), AVX512, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, ONEDNN_AVX512),
+    ],
+)
+def test_library_of_processor(version, flags, environment, expected):
+    """Breaks if a machine is taken for another, or what the user switched off is ignored."""
+    assert library_of_processor(version, flags, environment) == expected
+
+
+def test_library_here(monkeypatch):
+    """Breaks if what the machine is asked gives no library, or a graphics card is not seen."""
+    kernels.library.cache_clear()
+    assert kernels.library() in LIBRARIES
+    devices = kernels.tf.config.experimental
+    monkeypatch.setattr(devices, "list_physical_devices", lambda kind: [kind])
+    kernels.library.cache_clear()
+    assert kernels.library() == GPU
+    kernels.library.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "library, expected",
+    [
+        (GPU, [LibraryConvolution] * 9),
+        (ONEDNN_AVX512, [LibraryConvolution] * 9),
+        (ONEDNN, [LibraryConvolution] + [ProductConvolution] * 8),
+        (EIGEN, [LibraryConvolution] + [Convolution] * 6 + [ProductConvolution] * 2),
+    ],
+)
+def test_fastest_form_of_each_layer(library, expected):
+    """Breaks if a layer gets another form than the one that was measured to be the fastest."""
+    for width in (1.0, 0.25):
+        assert [fastest(layer, library) for layer in scaled(width)] == expected
