@@ -9,6 +9,7 @@ import pytest
 from unfair_bp.cases import CASES
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import (
+    AUGMENTED_TOGETHER,
     examples,
     iterations_per_epoch,
     prefetch,
@@ -78,6 +79,39 @@ def test_a_later_start_sees_the_same_batches(name, images, labels):
     for expected, actual in zip(whole[2:], late):
         assert expected.images.tobytes() == actual.images.tobytes()
         assert expected.labels.tobytes() == actual.labels.tobytes()
+
+
+def test_batches_augmented_together_depend_on_none_but_themselves():
+    """Breaks if a batch's copies depend on where the epoch was started, or repeat themselves."""
+    random = np.random.RandomState(0)
+    count = 2 * AUGMENTED_TOGETHER + 30
+    images = random.randint(0, 256, size=[count, 32, 32, 3]).astype(np.uint8)
+    case = replace(CASES["b"], batch_size=10)
+    whole = list(training_batches(images, np.arange(count) % 10, case, 0))
+    assert len(whole) == iterations_per_epoch(case, count)
+    boundary = AUGMENTED_TOGETHER // 5
+    for start in (boundary - 1, boundary, boundary + 1, 2 * boundary + 3, len(whole) - 1):
+        late = list(training_batches(images, np.arange(count) % 10, case, 0, start))
+        assert len(late) == len(whole) - start
+        for expected, actual in zip(whole[start:], late):
+            assert expected.images.tobytes() == actual.images.tobytes()
+    other = list(training_batches(images, np.arange(count) % 10, case, 1))
+    assert other[0].images.tobytes() != whole[0].images.tobytes()
+
+
+def test_images_augmented_together_are_drawn_one_by_one():
+    """Breaks if one draw serves all images that are augmented together, or all such groups."""
+    image = np.random.RandomState(0).randint(0, 256, size=[1, 32, 32, 3]).astype(np.uint8)
+    images = np.repeat(image, 2 * AUGMENTED_TOGETHER, axis=0)
+    case = replace(CASES["b"], batch_size=10)
+    batches = list(training_batches(images, np.zeros(len(images), int), case, 0))
+    copies = [{picture.tobytes() for batch in batches for picture in batch.images}]
+    half = len(batches) // 2
+    for part in (batches[:half], batches[half:]):
+        copies.append({picture.tobytes() for batch in part for picture in batch.images})
+    # One in ten is shifted and rotated; nearly every such copy differs from every other.
+    assert len(copies[0]) > 0.07 * len(images)
+    assert len(copies[1] & copies[2]) < 8
 
 
 def test_half_of_an_augmented_batch_is_clean(images, labels):

@@ -45,8 +45,8 @@ class Augmenter:
     """Always flip left to right; sometimes shift and rotate; sometimes turn upside down.
 
     ``Fliplr(1.0)``; with probability 0.1 an ``Affine`` that shifts by up to 20 % of the size along
-    each axis and rotates by up to 25 degrees; with probability 0.1 ``Flipud(1.0)``; for each batch
-    in a random order.
+    each axis and rotates by up to 25 degrees; with probability 0.1 ``Flipud(1.0)``; in a random
+    order, which is drawn once for all images of a call, everything else for each image.
 
     Source: the scripts published with the post.
     """

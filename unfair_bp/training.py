@@ -135,13 +135,16 @@ class Trainer:
             desc="epoch %d/%d" % (epoch + 1, self.case.epochs),
             unit="it",
         )
-        fetches = (self.graph.train, self.graph.costs, self.graph.predictions)
+        # Unlike session.run, this looks the names up once, not on every iteration.
+        iterate = session.make_callable(
+            [self.graph.costs, self.graph.predictions, self.graph.train],
+            [self.graph.images, self.graph.labels],
+        )
         reported = self.progress
         with contextlib.closing(batches), bar:
             started = saved = time.monotonic()
             for iteration, batch in enumerate(batches, start=done + 1):
-                feed = {self.graph.images: batch.images, self.graph.labels: batch.labels}
-                _, costs, predictions = session.run(fetches, feed)
+                costs, predictions, _ = iterate(batch.images, batch.labels)
                 if not np.all(np.isfinite(costs)):
                     self._check_finite(session, float(np.mean(costs)))
                 finished = time.monotonic()

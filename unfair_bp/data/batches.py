@@ -1,8 +1,9 @@
 """Batches for training: a function of (seed, epoch, iteration), prepared ahead of their use."""
 
+import itertools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable, Dict, Iterable, Iterator, NamedTuple, TypeVar
+from typing import Callable, Dict, Iterable, Iterator, NamedTuple, Sequence, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from unfair_bp.data.dataset import Dataset
 # One stream of random numbers for each purpose, so that none depends on how often another drew.
 ORDER, MIX, AUGMENT, EXAMPLE = 0, 1, 2, 3
 EXAMPLES_SHOWN, EXAMPLE_COPIES = 10, 3
+AUGMENTED_TOGETHER = 320  # images, 4 MB
 AHEAD = 8  # batches kept ready; each is a few hundred kilobytes at most
 
 Item = TypeVar("Item")
@@ -55,20 +57,51 @@ def training_batches(
         epoch: Counted from 0.
         start: First iteration, counted from 0.
     """
-    augment = _augmentation(case) if case.augment else None
     order = _random(case, ORDER, epoch).permutation(len(images))
     clean = clean_per_batch(case)
-    for iteration in range(start, iterations_per_epoch(case, len(images))):
-        chosen = order[iteration * clean : (iteration + 1) * clean]
-        batch = Batch(scale(images[chosen]), labels[chosen])
-        if augment is not None:
-            seed = _random(case, AUGMENT, epoch, iteration).randint(2**31)
-            mixed = _random(case, MIX, epoch, iteration).permutation(2 * len(chosen))
-            batch = Batch(
-                np.concatenate([batch.images, augment(batch.images, seed)])[mixed],
-                np.concatenate([batch.labels, batch.labels])[mixed],
-            )
-        yield batch
+    chosen = (order[first : first + clean] for first in range(0, len(order), clean))
+    if case.augment:
+        yield from _augmented_batches(
+            images, labels, case, epoch=epoch, chosen=list(chosen), start=start
+        )
+        return
+    for part in itertools.islice(chosen, start, None):
+        yield Batch(scale(images[part]), labels[part])
+
+
+def _augmented_batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    case: Case,
+    *,
+    epoch: int,
+    chosen: Sequence[np.ndarray],
+    start: int,
+) -> Iterator[Batch]:
+    """Batches of the chosen images, each with their augmented copies, from ``start`` on.
+
+    imgaug takes about as long to begin as to augment dozens of images, so the images of several
+    batches are augmented together. All is drawn for each image by itself, but for the order of
+    the steps, which does not matter: shifts and rotations are as likely in one direction as in the
+    other, so flipping before or after them gives the same distribution.
+    """
+    augment = _augmentation(case)
+    together = max(1, AUGMENTED_TOGETHER // clean_per_batch(case))  # batches
+    for first in range(start - start % together, len(chosen), together):
+        parts = chosen[first : first + together]
+        originals = scale(images[np.concatenate(parts)])
+        seed = _random(case, AUGMENT, epoch, first).randint(2**31)
+        copies = augment(originals, seed)
+        done = 0
+        for iteration, part in enumerate(parts, start=first):
+            here = slice(done, done + len(part))
+            done += len(part)
+            if iteration >= start:
+                mixed = _random(case, MIX, epoch, iteration).permutation(2 * len(part))
+                yield Batch(
+                    np.concatenate([originals[here], copies[here]])[mixed],
+                    np.concatenate([labels[part], labels[part]])[mixed],
+                )
 
 
 def examples(dataset: Dataset, case: Case) -> Dict[str, np.ndarray]:
