@@ -8,7 +8,7 @@ from typing import Dict, Optional, Sequence
 
 import numpy as np
 
-from unfair_bp import __version__
+from unfair_bp import __version__, kernels
 from unfair_bp.commandline import shell_line
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.graph_mode import tf
@@ -48,6 +48,18 @@ def processor() -> str:
     return "%s, %d cores" % (name, os.cpu_count() or 1)
 
 
+def software() -> Dict[str, str]:
+    """The versions that a result depends on."""
+    return {
+        "unfair_bp": __version__,
+        "commit": commit() or "unknown",
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "system": platform.system(),
+    }
+
+
 def record(command: Sequence[str], dataset: Dataset, devices: Sequence[str]) -> str:
     """The text of command.txt.
 
@@ -59,13 +71,9 @@ def record(command: Sequence[str], dataset: Dataset, devices: Sequence[str]) -> 
     facts: Dict[str, str] = {
         "command": shell_line(command),
         "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "unfair_bp": __version__,
-        "commit": commit() or "unknown",
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "system": platform.system(),
+        **software(),
         "processor": processor(),
+        "kernels": kernels.library(),
         "devices": ", ".join(["CPU", *devices]),
         "data set": "%s, %d training and %d test images"
         % (dataset.name, len(dataset.train_images), len(dataset.test_images)),

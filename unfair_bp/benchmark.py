@@ -1,0 +1,210 @@
+"""Measure what training costs on this machine, and how near it comes to what it must cost.
+
+Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. All
+that is compared takes turns, in a new order each time. Of every figure the median is given, and the
+quartiles where there is room. Nothing else should run meanwhile.
+
+For example:
+
+    python -m unfair_bp.benchmark --width 0.25
+    python -m unfair_bp.benchmark --png benchmark.png --json benchmark.json
+"""
+
+import json
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from unfair_bp import commandline, processes
+from unfair_bp.cases import Case
+from unfair_bp.errors import UsageError
+from unfair_bp.timing import Quartiles, alternate, quartiles
+
+HELP_STARTS = 5  # how often the help is asked for
+
+Result = Dict[str, Any]  # of what JSON has
+
+
+def measure(case: Case, repeats: int, input_repeats: int) -> Result:
+    """Measure everything, with a progress bar.
+
+    Args:
+        case: Width, batch size and threads.
+        repeats: Timed runs of each step.
+        input_repeats: Timed runs of the iterations with and without augmentation.
+
+    Returns:
+        What ``--json`` writes. Times are in seconds, each as its quartiles.
+    """
+    from unfair_bp import subjects  # noqa: PLC0415 - imports TensorFlow
+    from unfair_bp.progress import progress_bar  # noqa: PLC0415 - --help answers at once
+
+    help_seconds = quartiles([processes.seconds_of_help() for _ in range(HELP_STARTS)])
+    start = processes.start_of(case)
+    with subjects.steps(case) as works:
+        total = (1 + repeats) * len(works)
+        with progress_bar(total=total, unit="run", desc="steps") as bar:
+            runs = [work.subject for work in works.values()]
+            seconds = alternate(runs, repeats, after_run=bar.update)
+    with subjects.inputs(case) as runs:
+        total = (1 + input_repeats) * len(runs)
+        with progress_bar(total=total, unit="run", desc="input") as bar:
+            fed = alternate(runs, input_repeats, after_run=bar.update)
+    per_iteration = {
+        name: laps[:, 0] / subjects.iterations_per_lap(case) for name, laps in fed.items()
+    }
+    return {
+        "environment": _environment(),
+        "settings": {
+            "width": case.width,
+            "batch_size": case.batch_size,
+            "threads": case.threads,
+            "repeats": repeats,
+            "input_repeats": input_repeats,
+        },
+        "steps": _steps(works, seconds),
+        "input": {name: quartiles(values) for name, values in per_iteration.items()},
+        "start": {"help_seconds": help_seconds, **start._asdict()},
+    }
+
+
+def _environment() -> Dict[str, str]:
+    """What the figures hold for."""
+    from unfair_bp import kernels, provenance  # noqa: PLC0415 - imports TensorFlow
+
+    return {
+        **provenance.software(),
+        "kernels": kernels.library(),
+        "processor": provenance.processor(),
+    }
+
+
+def _steps(works: Dict[str, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
+    """A row for each subject, for each lap of those that have several, and for their mean."""
+    rows = []
+    for name, work in works.items():
+        laps, flops = seconds[name], np.array(work.flops)
+        if len(flops) == 1:
+            rows.append(_step(name, None, laps[:, 0], flops[0]))
+            continue
+        rows += [_step(name, lap, laps[:, lap], flops[lap]) for lap in range(len(flops))]
+        rows.append(_step("%s, mean" % name, None, laps.mean(axis=1), flops.mean()))
+    return rows
+
+
+def _step(name: str, row: Optional[int], seconds: np.ndarray, flops: float) -> Dict[str, Any]:
+    return {"name": name, "row": row, "seconds": quartiles(seconds), "flops": float(flops)}
+
+
+def as_text(result: Result) -> str:
+    """The result as a table."""
+    from unfair_bp import subjects  # noqa: PLC0415 - imports TensorFlow
+
+    steps = {(step["name"], step["row"]): step for step in result["steps"]}
+    fair, rate = steps[subjects.FAIR, None], multiply_rate(result)
+    lines = ["%-12s %s" % item for item in {**result["environment"], **result["settings"]}.items()]
+    lines += [
+        "",
+        "                         ms    quartiles       / fair    floor   GFLOP/s   share of the",
+        "                                                                           matrix product",
+    ]
+    for (name, row), step in steps.items():
+        time = Quartiles(*step["seconds"])
+        gflops = step["flops"] / time.median / 1e9
+        label = name if row is None else "%s, row %d" % (name, row)
+        text = "%-18s %8.2f %8.2f - %-8.2f" % (
+            label,
+            *(1e3 * t for t in (time.median, time.low, time.high)),
+        )
+        if name.startswith(subjects.PRODUCT):
+            text += " %27.0f" % gflops
+        else:
+            relative, floor = time.median / fair["seconds"][1], step["flops"] / fair["flops"]
+            text += " %7.3f  %7.3f  %8.0f  %8.3f" % (relative, floor, gflops, gflops / rate)
+        lines.append(text)
+    return "\n".join([*lines, "", *_other_lines(result)])
+
+
+def multiply_rate(result: Result) -> float:
+    """The machine's rate of multiplying matrices, GFLOP/s: that of the size that does best."""
+    from unfair_bp import subjects  # noqa: PLC0415 - imports TensorFlow
+
+    return max(
+        step["flops"] / step["seconds"][1] / 1e9
+        for step in result["steps"]
+        if step["name"].startswith(subjects.PRODUCT)
+    )
+
+
+def _other_lines(result: Result) -> List[str]:
+    """Input, start and memory."""
+    (ready, ready_time), (augmented, augmented_time) = (
+        (name, Quartiles(*time)) for name, time in result["input"].items()
+    )
+    start = result["start"]
+    peak = start["peak_bytes"]
+    return [
+        "input        %s %.2f ms, %s %.2f ms an iteration: %.3f"
+        % (
+            *(ready, 1e3 * ready_time.median, augmented, 1e3 * augmented_time.median),
+            augmented_time.median / ready_time.median,
+        ),
+        "start        --help %.2f s, import of TensorFlow %.2f s, graph %.2f s"
+        % (start["help_seconds"][1], start["import_seconds"], start["graph_seconds"]),
+        "peak memory  %s on a training set of CIFAR-10's size"
+        % ("unknown" if peak is None else "%.2f GiB" % (peak / 2**30)),
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print a table and, if asked, write it and draw it; returns the exit status."""
+    parser = commandline.Parser(prog="python -m unfair_bp.benchmark", description=__doc__)
+    parser.set_defaults(case="a")
+    commandline.add_fields(parser, ["width", "batch_size", "threads"])
+    parser.add_argument("--repeats", type=int, default=11, metavar="INT", help="timed runs (11)")
+    parser.add_argument(
+        "--input-repeats",
+        type=int,
+        default=5,
+        metavar="INT",
+        help="timed runs of dozens of iterations, with augmentation and without (5)",
+    )
+    parser.add_argument("--png", metavar="FILE", help="also draw the result into this new file")
+    parser.add_argument("--json", metavar="FILE", help="also write every figure into this new file")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    options = parser.parse_args(arguments)
+    for option in ("repeats", "input_repeats"):
+        if getattr(options, option) < 1:
+            name = "--" + option.replace("_", "-")
+            given = getattr(options, option)
+            raise UsageError("%s %d is out of range; give at least 1" % (name, given))
+    case = commandline.resolve_case(options)
+    if case.batch_size % 2:
+        raise UsageError(
+            "--batch-size %d is odd; half of an augmented batch is augmented, so give an even "
+            "number" % case.batch_size
+        )
+
+    from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.figures.benchmark import benchmark_figure  # noqa: PLC0415
+
+    if options.png is not None:
+        style.check_picture(options.png, options.overwrite)  # before minutes of work
+    if options.json is not None:
+        style.check_path(options.json, ["json"], ".json", options.overwrite)
+    result = measure(case, options.repeats, options.input_repeats)
+    print(as_text(result))
+    if options.json is not None:
+        with style.written_beside(options.json) as beside, open(beside, "w") as file:
+            json.dump(result, file, indent=1)
+            file.write("\n")
+        print("wrote %s" % options.json)
+    if options.png is not None:
+        style.save(benchmark_figure(result), options.png, options.overwrite)
+        print("wrote %s" % options.png)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv[1:]))

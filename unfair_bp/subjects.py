@@ -1,0 +1,184 @@
+"""What the benchmark times: matrix products, steps of every schedule, and batches on their way."""
+
+import contextlib
+import itertools
+from dataclasses import replace
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
+
+import numpy as np
+
+from unfair_bp import schedules, sessions
+from unfair_bp.architecture import forward_flops, initial_weights, scaled
+from unfair_bp.autodiff import build_autodiff_graph
+from unfair_bp.cases import Case, schedule_of
+from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
+from unfair_bp.graph import build_graph
+from unfair_bp.graph_mode import tf
+from unfair_bp.timing import Subject
+
+MATRIX_SIZES = (1024, 2048)  # rows and columns; 2 and 17 GFLOP a product
+UNFAIR = ("back", "front")
+PRODUCT, FORWARD, FAIR, AUTODIFF = "matrix product", "forward", "fair", "autodiff"
+
+
+class Work(NamedTuple):
+    """A subject, and the floating-point operations of each of its laps."""
+
+    subject: Subject
+    flops: Sequence[int]
+
+
+class Bench:
+    """A case's graph in a session of its own, with one batch of noise to run it on."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.graph = build_graph(case)
+        self.session = tf.Session(graph=self.graph.graph, config=sessions.config(case))
+        weights = initial_weights(scaled(case.width), case.seed)
+        self.session.run(self.graph.initializer, self.graph.start(weights))
+        images, labels = noise(case, case.batch_size)
+        self._batch = (np.float32(images / 255.0), labels)
+        inputs = [self.graph.images, self.graph.labels]
+        self.step = self.session.make_callable(
+            [self.graph.costs, self.graph.predictions, self.graph.train], inputs
+        )
+        self._forward = self.session.make_callable(
+            [self.graph.costs, self.graph.predictions], inputs
+        )
+
+    def train(self) -> None:
+        """One iteration."""
+        self.step(*self._batch)
+
+    def forward(self) -> None:
+        """The forward pass alone."""
+        self._forward(*self._batch)
+
+
+def noise(case: Case, images: int) -> Any:
+    """Random images uint8 ``[N, 32, 32, 3]`` and labels ``[N]``: what they show takes no time."""
+    random = np.random.RandomState(case.seed)
+    shape = [images, 32, 32, 3]
+    return random.randint(0, 256, shape, dtype=np.uint8), random.randint(0, 10, images)
+
+
+@contextlib.contextmanager
+def steps(case: Case) -> Iterator[Dict[str, Work]]:
+    """Matrix products, and the iterations of a case under every schedule, by name.
+
+    Args:
+        case: Width, batch size, threads; schedule and protocol are those of the subjects.
+    """
+    layers = scaled(case.width)
+    fair = replace(case, schedule="fair", protocol="per-step", quirks=(), augment=False)
+    with contextlib.ExitStack() as opened:
+
+        def bench(**changes: Any) -> Bench:
+            made = Bench(replace(fair, **changes))
+            opened.callback(made.session.close)
+            return made
+
+        def per_image(*flops: int) -> List[int]:
+            return [case.batch_size * number for number in flops]
+
+        works = _products(fair, opened)
+        made = bench()
+        works[FORWARD] = Work(Subject(FORWARD, [made.forward]), per_image(forward_flops(layers)))
+        fair_flops = per_image(schedules.fair_step_flops(layers))
+        works[FAIR] = Work(Subject(FAIR, [made.train]), fair_flops)
+        works[AUTODIFF] = Work(Subject(AUTODIFF, [_autodiff_step(fair, opened)]), fair_flops)
+        for name in UNFAIR:
+            made = bench(schedule=name)
+            schedule = schedule_of(made.case)
+            laps = [made.train] * schedule.period
+            works[name] = Work(Subject(name, laps), per_image(*schedule.row_flops(layers)))
+            cycle = bench(schedule=name, protocol="per-batch")
+            work = Work(
+                Subject(cycle_of(name), [cycle.train]), per_image(schedule.cycle_flops(layers))
+            )
+            works[cycle_of(name)] = work
+        yield works
+
+
+def cycle_of(schedule: str) -> str:
+    """Name of the subject that runs a whole cycle of a schedule on one batch."""
+    return "%s, per batch" % schedule
+
+
+def product_of(size: int) -> str:
+    """Name of the subject that multiplies matrices of a size."""
+    return "%s, %d" % (PRODUCT, size)
+
+
+def _products(case: Case, opened: contextlib.ExitStack) -> Dict[str, Work]:
+    """Products of square matrices in float32."""
+    works = {}
+    with tf.Graph().as_default() as graph:
+        operations = {}
+        for size in MATRIX_SIZES:
+            factors = [
+                tf.get_variable(
+                    "factor_%d_%d" % (size, side),
+                    initializer=tf.random_uniform([size, size]),
+                    use_resource=True,
+                )
+                for side in (0, 1)
+            ]
+            operations[size] = tf.matmul(*(factor.read_value() for factor in factors)).op
+        initializer = tf.global_variables_initializer()
+    session = opened.enter_context(contextlib.closing(_session(graph, case)))
+    session.run(initializer)
+    for size, operation in operations.items():
+        product = session.make_callable(operation)
+        works[product_of(size)] = Work(Subject(product_of(size), [product]), [2 * size**3])
+    return works
+
+
+def _autodiff_step(case: Case, opened: contextlib.ExitStack) -> Callable[[], object]:
+    """One iteration of the network that TensorFlow trains by itself."""
+    built = build_autodiff_graph(case)
+    session = opened.enter_context(contextlib.closing(_session(built.train.graph, case)))
+    session.run(built.initializer, built.start)
+    images, labels = noise(case, case.batch_size)
+    batch = (np.float32(images / 255.0), labels)
+    iterate = session.make_callable(
+        [built.costs, built.predictions, built.train], [built.images, built.labels]
+    )
+    return lambda: iterate(*batch)
+
+
+def _session(graph: tf.Graph, case: Case) -> tf.Session:
+    return tf.Session(graph=graph, config=sessions.config(case))
+
+
+READY, AUGMENTED = "ready-made batches", "augmented batches"
+
+
+@contextlib.contextmanager
+def inputs(case: Case) -> Iterator[List[Subject]]:
+    """Fair iterations on batches that are ready, and on batches that are augmented meanwhile.
+
+    A lap is as many iterations as :func:`iterations_per_lap` says.
+    """
+    case = replace(case, schedule="fair", protocol="per-step", quirks=(), augment=True)
+    count = iterations_per_lap(case)
+    images, labels = noise(case, count * clean_per_batch(case))
+    bench = Bench(case)
+    ready = list(training_batches(images, labels, case, epoch=0))
+    epochs = itertools.count()
+
+    def run(batches: Any) -> None:
+        for batch in batches:
+            bench.step(batch.images, batch.labels)
+
+    def augmented() -> None:
+        run(prefetch(training_batches(images, labels, case, next(epochs))))
+
+    with contextlib.closing(bench.session):
+        yield [Subject(READY, [lambda: run(ready)]), Subject(AUGMENTED, [augmented])]
+
+
+def iterations_per_lap(case: Case) -> int:
+    """Iterations for which images are augmented together: what a lap of :func:`inputs` takes."""
+    return max(1, AUGMENTED_TOGETHER // (case.batch_size // 2))
