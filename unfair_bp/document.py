@@ -11,19 +11,20 @@ from typing import Container, List, NamedTuple, Sequence, Union
 CODE = re.compile(r"`([^`]*)`")
 
 STYLE = """
-body { font: 16px/1.5 sans-serif; color: #111; background: #fff; max-width: 76em;
+body { font: 16px/1.5 sans-serif; color: #111; background: #fff; max-width: 84em;
        margin: 2em auto; padding: 0 1em; }
 h1, h2, h3 { line-height: 1.25; margin: 1.6em 0 0.4em; }
 h2 { border-top: 1px solid #bbb; padding-top: 0.8em; }
 div.table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.85em; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25em 0.7em; border-bottom: 1px solid #ddd; text-align: left;
+th, td { padding: 0.25em 0.6em; border-bottom: 1px solid #ddd; text-align: left;
          vertical-align: top; }
 thead th { border-bottom: 2px solid #111; }
 td.number { text-align: right; white-space: nowrap; }
 code { font-size: 0.9em; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; }
+@media (max-width: 84em) { td.number { white-space: normal; } }
 @page { size: landscape; margin: 12mm; }
 @media print {
   body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }

@@ -2,10 +2,11 @@
 
 from typing import List, Mapping, Optional, Sequence
 
-from unfair_bp import __version__, commandline, comparison, published
+from unfair_bp import __version__, comparison, published
 from unfair_bp.collection import Collection, Group, Setting, Variant
 from unfair_bp.comparison import Difference, Statistic
 from unfair_bp.document import Block, Bullets, Heading, Paragraph, Picture, Table
+from unfair_bp.shell import shell_line
 
 TITLE = "Unfair back propagation: runs compared"
 NONE = "-"
@@ -35,7 +36,7 @@ def report_blocks(
         Paragraph(
             "Made by `%s` (unfair_bp %s) from %s in %s."
             % (
-                commandline.shell_line(command),
+                shell_line(command),
                 __version__,
                 count_text(collection.run_count, "run"),
                 count_text(len(collection.settings), "setting"),
