@@ -98,7 +98,7 @@ def _legend_entries(series: Sequence[Series], styles: Sequence[Dict[str, Any]]) 
     ]
     dots = {"color": "#555555", "linestyle": ":", "marker": "o", "markerfacecolor": "white"}
     if any(item.published is not None for item in series):
-        entries.append(Line2D([], [], label="published in 2018", **dots))
+        entries.append(Line2D([], [], label="published in 2018, where in range", **dots))
     return entries
 
 
