@@ -191,6 +191,7 @@ def test_the_page_is_whole_and_needs_no_other(logs):
     text = report.html(logs)
     page = Page(text)
     assert page.tags[0] == ("html", {"lang": "en"})
+    assert {"charset": "utf-8"} in page.attributes("meta")
     assert page.texts["title"] == [report.TITLE]
     assert "url(" not in text
     assert "@import" not in text
@@ -238,7 +239,7 @@ def test_blocks_in_markdown():
 
 
 def test_blocks_in_html():
-    """Breaks if code is not marked, or a number's cell is not."""
+    """Breaks if code or a number's cell is not marked, or a wide table cannot be scrolled."""
     blocks = [
         document.Paragraph("run `a < b` & c"),
         document.Table(["x", "n", "y"], [["`r`", "1", "z"]], range(1, 2)),
@@ -246,6 +247,8 @@ def test_blocks_in_html():
     ]
     text = document.as_html(blocks, "<t>")
     assert "<p>run <code>a &lt; b</code> &amp; c</p>" in text
+    heads = '<th scope="col">x</th><th scope="col">n</th><th scope="col">y</th>'
+    assert '<div class="table"><table>\n<thead>\n<tr>%s</tr>' % heads in text
     assert '<th scope="row"><code>r</code></th><td class="number">1</td><td>z</td>' in text
     assert 'base64,YWJj" alt="say &quot;x&quot;"' in text
     assert "<title>&lt;t&gt;</title>" in text
