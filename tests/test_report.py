@@ -164,17 +164,26 @@ def test_each_setting_has_its_tables(tmp_path):
     write_run(tmp_path / "2", "a", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
     write_run(tmp_path / "3", "c", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
     text = report.markdown(str(tmp_path))
+    images = "CIFAR-10, drawn, 50 training and 20 test images"
     assert re.findall("^## (.*)", text, re.MULTILINE) == [
-        "Width 0.5, drawings, 50 training and 20 test images, batches of 20, learning rate 0.01",
-        "Width 0.25, drawings, 50 training and 20 test images, batches of 10, learning rate 0.0001",
+        "Width 0.5, %s, batches of 20, learning rate 0.01" % images,
+        "Width 0.25, %s, batches of 10, learning rate 0.0001" % images,
     ]
     assert [row["case"] for row in table(text, "Accuracy", 0)] == ["a", "c"]
     assert [row["test"] for row in table(text, "Accuracy", 1)] == ["0.1000"]
 
 
-def test_another_schedule_has_no_published_numbers(tmp_path):
-    """Breaks if numbers of the post stand beside a run that the post does not have."""
-    write_run(tmp_path, "a", [0.1], schedule="single")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "single"},
+        {"data": {"name": "shapes"}},
+        {"data": {"name": "CIFAR-10 format, files not official"}},
+    ],
+)
+def test_another_experiment_has_no_published_numbers(tmp_path, changes):
+    """Breaks if numbers of the post stand beside a run, or images, that the post does not have."""
+    write_run(tmp_path, "a", [0.1], **changes)
     (row,) = table(report.markdown(str(tmp_path)), "Accuracy")
     assert [row[name] for name in row if name.startswith("published")] == ["-", "-", "-"]
     legend, *panels = report.figure(str(tmp_path)).axes
@@ -258,8 +267,9 @@ def test_blocks_in_html():
 
 
 def lines(axes, marked):
-    """The lines with, or without, markers."""
-    return [line for line in axes.lines if (line.get_marker() != "None") == marked]
+    """The lines with, or without, markers; published ones are neither."""
+    ours = [line for line in axes.lines if line.get_linestyle() != ":"]
+    return [line for line in ours if (line.get_marker() != "None") == marked]
 
 
 def test_the_picture_shows_means_seeds_and_published_curves(logs):

@@ -102,7 +102,7 @@ def _accuracy_table(
         row = [variant.name, variant.training, variant.mode]
         row += ["%d" % variant.epochs, "%d" % len(group.seeds)]
         for name, _ in quantities:
-            log = posted[variant.name] if variant.as_posted else []
+            log = posted[variant.name] if group.as_posted else []
             row.append(_with_interval("%.4f", values[name]))
             row.append("%.4f (%d)" % (comparison.QUANTITIES[name](log), len(log)) if log else NONE)
         rows.append([*row, _with_interval("%+.4f", values["gap"])])
