@@ -256,7 +256,7 @@ def test_blocks_in_html():
     ]
     text = document.as_html(blocks, "<t>")
     assert "<p>run <code>a &lt; b</code> &amp; c</p>" in text
-    heads = '<th scope="col">x</th><th scope="col">n</th><th scope="col">y</th>'
+    heads = '<th scope="col">x</th><th scope="col" class="number">n</th><th scope="col">y</th>'
     assert '<div class="table"><table>\n<thead>\n<tr>%s</tr>' % heads in text
     assert '<th scope="row"><code>r</code></th><td class="number">1</td><td>z</td>' in text
     assert 'base64,YWJj" alt="say &quot;x&quot;"' in text
