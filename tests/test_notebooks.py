@@ -1,5 +1,6 @@
 """The notebooks: made by their builder, stored with their outputs, and they run."""
 
+import base64
 import importlib.util
 import re
 import shutil
@@ -53,10 +54,13 @@ def check_pictures(notebook):
         last = cell.source.splitlines()[-1]
         data = [kind for output in cell.outputs for kind in output.get("data", {})]
         pictures = {kind for kind in data if kind.startswith("image/")}
-        wanted = {"image/gif" if ".gif" in last else "image/png"}
+        wanted = {"image/png"}
         if not last.startswith(("Image(", "schedule_heatmap(")):
             wanted = set()
         assert pictures == wanted, cell.source
+        if ".gif" in last:
+            (content,) = [output.data["image/png"] for output in cell.outputs if "data" in output]
+            assert base64.b64decode(content).startswith(b"GIF89a")
 
 
 def notebook_of(*sources):
