@@ -288,6 +288,7 @@ def test_the_picture_shows_means_seeds_and_published_curves(logs):
         assert {0.25, 0.95} <= set(back[:, 1])
         dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
         assert sorted(line.get_ydata()[-1] for line in dotted) == [0.8298, 0.8333]
+        assert {line.get_marker() for line in dotted} == {"o"}  # a single one is seen, too
     ends = [line for line in final.lines if line.get_marker() == "_"]
     assert list(ends[0].get_ydata()) == [0.5, 0.6]
     open_marks = [line for line in final.lines if line.get_markerfacecolor() == "white"]
