@@ -25,9 +25,18 @@ from unfair_bp import commandline, quirks
 from unfair_bp.cases import CASES, Case
 from unfair_bp.errors import UsageError
 
-# The one place that says where the package is published. Not decided yet: set it here, then run
-# this command again.
-REPOSITORY = "https://github.com/OWNER/unfair_bp"
+# The one place that says where this repository is published, such as
+# "https://github.com/somebody/unfair_bp". Empty: not published yet, and the notebooks say so on
+# Colab. After a change, run this command again; the stored outputs stay.
+REPOSITORY = ""
+# What the first cell does on Colab.
+INSTALL = """\
+%cd -q /content
+!test -d {directory} || git clone --quiet --depth 1 {address}
+%cd -q {directory}
+%pip install --quiet ."""
+NO_ADDRESS = """\
+sys.exit("no address to install from: set REPOSITORY in notebooks/build.py, then build anew")"""
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -98,7 +107,7 @@ def case_notebook(case: Case) -> NotebookNode:
         **vars(case),
         augmented="with" if case.augment else "without",
         claim=original.claim,
-        colab=colab_address("case_" + case.name),
+        colab=colab_link("case_" + case.name),
         colab_2018=COLAB_2018 + original.colab,
         # Round brackets would end a link.
         log_2018=LOGS_2018 + original.log.replace("(", "%28").replace(")", "%29"),
@@ -112,7 +121,7 @@ def overview_notebook() -> NotebookNode:
         "overview.md",
         idea=readme_section("The idea in ten lines"),
         cases=cases_table(),
-        colab=colab_address("overview"),
+        colab=colab_link("overview"),
     )
 
 
@@ -130,7 +139,7 @@ def from_template(file_name: str, **values: object) -> NotebookNode:
     """
     setup, text = ((HERE / name).read_text(encoding="utf-8") for name in ("setup.md", file_name))
     text = Template(text.replace("$setup", setup.strip())).substitute(
-        values, post=POST, repository=REPOSITORY, directory=REPOSITORY.rsplit("/", 1)[1]
+        values, post=POST, install=install_lines().replace("\n", "\n    ")
     )
     cells: List[NotebookNode] = []
     # Split gives text, tag, code, text, tag, code, ..., text.
@@ -188,10 +197,20 @@ def readme_section(heading: str) -> str:
     return readme.split("\n## %s\n" % heading, 1)[1].split("\n## ", 1)[0].strip()
 
 
-def colab_address(name: str) -> str:
-    """Where Google Colab opens one of these notebooks."""
+def install_lines() -> str:
+    """What the first cell does on Colab, where there is only the notebook."""
+    if not REPOSITORY:
+        return NO_ADDRESS
+    return INSTALL.format(address=REPOSITORY, directory=REPOSITORY.rsplit("/", 1)[1])
+
+
+def colab_link(name: str) -> str:
+    """A link that opens one of these notebooks in Google Colab, once there is an address."""
+    if not REPOSITORY:
+        return "Google Colab: not yet, this repository has no public address"
     path = REPOSITORY.replace("https://github.com/", "")
-    return "https://colab.research.google.com/github/%s/blob/main/notebooks/%s.ipynb" % (path, name)
+    place = "https://colab.research.google.com/github/%s/blob/main/notebooks/%s.ipynb"
+    return "[Open in Google Colab](%s)" % (place % (path, name))
 
 
 def code_cells(notebook: NotebookNode) -> List[NotebookNode]:
@@ -200,9 +219,16 @@ def code_cells(notebook: NotebookNode) -> List[NotebookNode]:
 
 
 def keep_outputs(notebook: NotebookNode, earlier: NotebookNode) -> None:
-    """Give a notebook the outputs of an earlier version of it, if their code is the same."""
+    """Give a notebook the outputs of an earlier version of it, if their code is the same.
+
+    The cell that sets up may differ: another address changes nothing but where Colab looks.
+    """
     cells, before = code_cells(notebook), code_cells(earlier)
-    if [cell.source for cell in cells] == [cell.source for cell in before]:
+    sources, earlier_sources = (
+        ["" if "setup" in cell.metadata.get("tags", []) else cell.source for cell in chosen]
+        for chosen in (cells, before)
+    )
+    if sources == earlier_sources:
         for cell, done in zip(cells, before):
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
 

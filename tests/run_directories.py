@@ -6,7 +6,12 @@ from unfair_bp.cases import CASES
 from unfair_bp.metrics import EpochMetrics
 from unfair_bp.runs import RunDirectory
 
-DATA = {"name": "drawings", "training_images": 50, "test_images": 20, "sha256": "ab" * 32}
+DATA = {
+    "name": "CIFAR-10, drawn",
+    "training_images": 50,
+    "test_images": 20,
+    "sha256": "ab" * 32,
+}
 FLOPS_PER_EPOCH = 3 * 10**12
 SECONDS_PER_EPOCH = 10.5
 

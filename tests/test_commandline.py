@@ -12,6 +12,7 @@ import pytest
 from unfair_bp import commandline, quirks, schedule, train
 from unfair_bp.cases import CASES, QUICK, Case
 from unfair_bp.errors import UsageError
+from unfair_bp.shell import shell_line
 
 # For each option a value that is not the default of any case.
 VALUES = {
@@ -188,7 +189,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
 
 def test_shell_line_survives_a_shell():
     """Breaks if a printed command cannot be pasted when a word needs quotes."""
-    assert commandline.shell_line(["a", "b c", "9;8-9", "it's"]) == "a 'b c' '9;8-9' 'it'\"'\"'s'"
+    assert shell_line(["a", "b c", "9;8-9", "it's"]) == "a 'b c' '9;8-9' 'it'\"'\"'s'"
 
 
 # --- help

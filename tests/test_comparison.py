@@ -73,18 +73,16 @@ def test_a_single_value_has_no_interval():
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
-        (1, "1 seed: no interval"),
-        (2, "2 seeds: too few"),
-        (4, "4 seeds: too few"),
+        (1, "no interval"),
+        (2, "few seeds"),
+        (4, "few seeds"),
         (5, ""),
         (9, ""),
     ],
 )
 def test_few_seeds_are_said_to_be_few(seeds, said):
     """Breaks if the limit moves, or too few seeds pass in silence."""
-    found = comparison.trust(seeds)
-    assert found.startswith(said)
-    assert bool(found) == bool(said)
+    assert comparison.trust(seeds) == said
 
 
 def test_the_quantities_of_a_run(tmp_path):

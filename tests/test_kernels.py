@@ -5,32 +5,43 @@ import pytest
 from unfair_bp import kernels
 from unfair_bp.architecture import scaled
 from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution, fastest
-from unfair_bp.kernels import EIGEN, GPU, LIBRARIES, ONEDNN, ONEDNN_AVX512, library_of_processor
+from unfair_bp.kernels import (
+    EIGEN,
+    GPU,
+    LIBRARIES,
+    ONEDNN_AMD_AVX512,
+    ONEDNN_AVX2,
+    ONEDNN_AVX512,
+    library_of_processor,
+)
 
-AVX2, AVX512 = {"avx", "avx2", "fma"}, {"avx", "avx2", "fma", "avx512f"}
+AVX2 = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
+AMD = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma avx512f"}
+INTEL = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f"}
 
 
 @pytest.mark.parametrize(
-    "version, flags, environment, expected",
+    "version, facts, environment, expected",
     [
-        ((1, 15), AVX512, {}, EIGEN),
-        ((2, 8), AVX512, {}, EIGEN),
-        ((2, 9), AVX512, {}, ONEDNN_AVX512),
-        ((2, 21), AVX512, {}, ONEDNN_AVX512),
-        ((2, 21), AVX2, {}, ONEDNN),
-        ((2, 21), set(), {}, ONEDNN),
+        ((1, 15), AMD, {}, EIGEN),
+        ((2, 8), AMD, {}, EIGEN),
+        ((2, 9), AMD, {}, ONEDNN_AMD_AVX512),
+        ((2, 21), AMD, {}, ONEDNN_AMD_AVX512),
+        ((2, 21), INTEL, {}, ONEDNN_AVX512),
+        ((2, 21), AVX2, {}, ONEDNN_AVX2),
+        ((2, 21), {}, {}, ONEDNN_AVX2),
         ((2, 21), None, {}, EIGEN),
-        ((2, 21), AVX512, {"TF_ENABLE_ONEDNN_OPTS": "0"}, EIGEN),
-        ((2, 21), AVX512, {"TF_ENABLE_ONEDNN_OPTS": "false"}, EIGEN),
-        ((2, 21), AVX512, {"TF_ENABLE_ONEDNN_OPTS": "1"}, ONEDNN_AVX512),
-        ((2, 21), AVX512, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ONEDNN),
-        ((2, 21), AVX512, {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, ONEDNN_AVX512),
-        ((2, 21), AVX512, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, ONEDNN_AVX512),
+        ((2, 21), AMD, {"TF_ENABLE_ONEDNN_OPTS": "0"}, EIGEN),
+        ((2, 21), AMD, {"TF_ENABLE_ONEDNN_OPTS": "false"}, EIGEN),
+        ((2, 21), AMD, {"TF_ENABLE_ONEDNN_OPTS": "1"}, ONEDNN_AMD_AVX512),
+        ((2, 21), AMD, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ONEDNN_AVX2),
+        ((2, 21), INTEL, {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, ONEDNN_AVX512),
+        ((2, 21), INTEL, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, ONEDNN_AVX512),
     ],
 )
-def test_library_of_processor(version, flags, environment, expected):
+def test_library_of_processor(version, facts, environment, expected):
     """Breaks if a machine is taken for another, or what the user switched off is ignored."""
-    assert library_of_processor(version, flags, environment) == expected
+    assert library_of_processor(version, facts, environment) == expected
 
 
 def test_library_here(monkeypatch):
@@ -48,8 +59,9 @@ def test_library_here(monkeypatch):
     "library, expected",
     [
         (GPU, [LibraryConvolution] * 9),
-        (ONEDNN_AVX512, [LibraryConvolution] * 9),
-        (ONEDNN, [LibraryConvolution] + [ProductConvolution] * 8),
+        (ONEDNN_AMD_AVX512, [LibraryConvolution] * 9),
+        (ONEDNN_AVX512, [LibraryConvolution] + [Convolution] * 6 + [ProductConvolution] * 2),
+        (ONEDNN_AVX2, [LibraryConvolution] + [ProductConvolution] * 8),
         (EIGEN, [LibraryConvolution] + [Convolution] * 6 + [ProductConvolution] * 2),
     ],
 )

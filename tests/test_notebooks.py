@@ -1,5 +1,6 @@
 """The notebooks: made by their builder, stored with their outputs, and they run."""
 
+import base64
 import importlib.util
 import re
 import shutil
@@ -18,7 +19,7 @@ NOTEBOOKS = ROOT / "notebooks"
 NAMES = [*("case_" + name for name in CASES), "overview"]
 SMALL = {"WIDTH": 0.05}
 SMALL_RUN = dict(SMALL, DATA="shapes", TRAIN_SIZE=20, TEST_SIZE=10, EPOCHS=2)
-SMALL_COLLAPSE = dict(SMALL, ITERATIONS=2, REPEATS=1, LOGS="logs/first_runs")
+SMALL_COLLAPSE = dict(SMALL, ITERATIONS=2, REPEATS=1)
 
 
 def load_builder():
@@ -53,10 +54,13 @@ def check_pictures(notebook):
         last = cell.source.splitlines()[-1]
         data = [kind for output in cell.outputs for kind in output.get("data", {})]
         pictures = {kind for kind in data if kind.startswith("image/")}
-        wanted = {"image/gif" if ".gif" in last else "image/png"}
+        wanted = {"image/png"}
         if not last.startswith(("Image(", "schedule_heatmap(")):
             wanted = set()
         assert pictures == wanted, cell.source
+        if ".gif" in last:
+            (content,) = [output.data["image/png"] for output in cell.outputs if "data" in output]
+            assert base64.b64decode(content).startswith(b"GIF89a")
 
 
 def notebook_of(*sources):
@@ -138,13 +142,26 @@ def test_the_original_notebooks_are_six():
 
 def test_the_address_stands_in_one_place(monkeypatch):
     """Breaks if setting REPOSITORY leaves another address somewhere."""
-    before = build.REPOSITORY
     monkeypatch.setattr(build, "REPOSITORY", "https://github.com/somebody/elsewhere")
-    for notebook in build.all_notebooks().values():
+    for name, notebook in build.all_notebooks().items():
         text = "\n".join(cell.source for cell in notebook.cells)
-        assert before not in text and "OWNER" not in text
-        assert "/github/somebody/elsewhere/blob/main/notebooks/" in text
+        assert "REPOSITORY" not in text and "no public address" not in text
+        assert "/github/somebody/elsewhere/blob/main/notebooks/%s.ipynb)" % name in text
         assert "git clone --quiet --depth 1 https://github.com/somebody/elsewhere" in text
+
+
+def test_without_an_address(monkeypatch, tmp_path):
+    """Breaks if on Colab a notebook without an address fails in git or pip, or goes on."""
+    monkeypatch.setattr(build, "REPOSITORY", "")
+    setup = build.code_cells(build.from_template("setup.md"))[0].source
+    assert "git" not in setup and "pip" not in setup
+    pretence = "import sys\nsys.modules['google.colab'] = sys"
+    message = r"SystemExit.* no address to install from: set REPOSITORY in notebooks/build\.py"
+    with pytest.raises(CellExecutionError, match=message):
+        build.execute(notebook_of(pretence, setup), str(tmp_path), timeout=60)
+    for notebook in build.all_notebooks().values():
+        assert "colab.research.google.com/github" not in notebook.cells[0].source
+        assert "this repository has no public address" in notebook.cells[0].source
 
 
 def test_as_run():
@@ -167,6 +184,17 @@ def test_outputs_are_kept_while_the_code_is_the_same():
     assert same.cells[1].outputs == ran.cells[0].outputs
     assert same.cells[1].execution_count == 1
     assert changed.cells[0].outputs == [] and changed.cells[0].execution_count is None
+
+
+def test_outputs_are_kept_when_the_address_changes(monkeypatch):
+    """Breaks if setting REPOSITORY costs hours of running the notebooks again."""
+    monkeypatch.setattr(build, "REPOSITORY", "https://github.com/somebody/elsewhere")
+    notebook = build.case_notebook(CASES["a"])
+    build.keep_outputs(notebook, stored("case_a"))
+    cells, before = build.code_cells(notebook), build.code_cells(stored("case_a"))
+    assert cells[0].source != before[0].source
+    assert [cell.outputs for cell in cells] == [cell.outputs for cell in before]
+    assert any(cell.outputs for cell in cells)
 
 
 def test_building_changes_nothing_but_what_is_asked_for(monkeypatch, tmp_path, capsys):
@@ -268,7 +296,7 @@ def test_started_in_its_own_directory(tmp_path):
 def test_a_case_runs(letter, tmp_path):
     """Breaks if a notebook does not run top to bottom, over an earlier run, or leaves no run."""
     run = tmp_path / "logs" / "notebooks" / ("case_" + letter)
-    shutil.copytree(str(ROOT / "logs" / "first_runs" / "case_a"), str(run))
+    shutil.copytree(str(ROOT / "logs" / "small" / "case_a" / "seed0"), str(run))
     notebook = build.all_notebooks()["case_" + letter]
     set_parameters(notebook, SMALL_RUN)
     build.execute(notebook, str(tmp_path), timeout=120)
@@ -281,7 +309,7 @@ def test_a_case_runs(letter, tmp_path):
 @pytest.mark.slow
 def test_the_overview_runs(tmp_path):
     """Breaks if the overview does not run top to bottom, over files of an earlier run."""
-    shutil.copytree(str(ROOT / "logs" / "first_runs"), str(tmp_path / "logs" / "first_runs"))
+    shutil.copytree(str(ROOT / "logs" / "small"), str(tmp_path / "logs" / "small"))
     figures = tmp_path / "logs" / "notebooks" / "overview"
     figures.mkdir(parents=True)
     names = ["back.gif", "collapse.png", "report.md", "report.png"]
@@ -292,4 +320,4 @@ def test_the_overview_runs(tmp_path):
     build.execute(notebook, str(tmp_path), timeout=120)
     check_pictures(notebook)
     assert sorted(path.name for path in figures.iterdir()) == names
-    assert "first_runs" in (figures / "report.md").read_text()
+    assert "from 18 runs in 1 setting" in (figures / "report.md").read_text()

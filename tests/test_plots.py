@@ -92,10 +92,20 @@ def test_histograms():
     assert labels[:9] == [legend % (n, -n / 100, n / 100, skewness(before[0])) for n in numbers]
     assert labels[9:] == [legend % (n, -n / 50, n / 100, skewness(after[0])) for n in numbers]
     assert skewness(before[0]) < -0.4 < 0.4 < skewness(after[0])
+    for line in panels[0].get_lines():  # both ends stand on the axis
+        assert line.get_ydata()[0] == line.get_ydata()[-1] == 0
     # The area below a density is 1, whatever the number of weights and bins.
     for line in panels[4].get_lines():
         edges, density = line.get_xdata(), line.get_ydata()
         assert np.sum(np.diff(edges) * density[:-1]) == pytest.approx(1)
+
+
+def test_a_skewness_of_nothing_has_no_minus():
+    """Breaks if nearly symmetric weights are labelled -0.00, which looks like a mistake."""
+    weights = 9 * [np.array(999 * [-1.0, 1.0] + [1.0])]
+    assert -0.005 < skewness(weights[0]) < 0
+    (label, *_) = weight_histograms(weights, weights, "heading").axes[0].get_legend().get_texts()
+    assert label.get_text().endswith("skewness +0.00")
 
 
 def test_images():

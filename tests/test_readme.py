@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unfair_bp import published, quirks, report
@@ -49,6 +50,23 @@ def test_the_cases():
         assert row[1:4] == [case.schedule, "yes" if case.augment else "no", str(case.epochs)]
         last = epochs[-1]
         assert row[5] == "%.4f / %.4f" % (last.test_accuracy, last.train_accuracy)
+        assert row[7] == "python -m unfair_bp.train --case " + name
+
+
+def test_the_small_runs_beside_the_post():
+    """Breaks if a figure of ours is not the logs' mean, or another command made the runs."""
+    text = README[README.index("*Ours, small*") : README.index("### One epoch")]
+    options = " ".join(re.search(r"`(--data-dir [^`]*)`", text).group(1).split())
+    rows = {row[0]: row for row in rows_after("## The six cases")}
+    for name in CASES:
+        accuracies = []
+        for seed in "012":
+            run = ROOT / "logs" / "small" / ("case_" + name) / ("seed" + seed)
+            last, record, _ = last_epoch(run)
+            made_by = rows[name][7] + " " + options
+            assert made_by.replace("K", seed).replace("case_X", "case_" + name) in record
+            accuracies.append([float(last[key]) for key in ("test_accuracy", "train_accuracy")])
+        assert rows[name][6] == "%.4f / %.4f" % tuple(np.mean(accuracies, axis=0))
 
 
 def last_epoch(run):
@@ -58,16 +76,6 @@ def last_epoch(run):
     config = json.loads((run / "config.json").read_text())
     assert config["data"]["name"] == "CIFAR-10, JPEG re-encoded"
     return last, (run / "command.txt").read_text(), config["case"]
-
-
-def test_the_measured_figures():
-    """Breaks if a measured figure is not that of the committed run, or its command is another."""
-    for name, command, train, test, *_ in rows_after("### Measured so far"):
-        last, record, case = last_epoch(ROOT / "logs" / "first_runs" / ("case_%s" % name))
-        assert train == "%.4f" % float(last["train_accuracy"])
-        assert test == "%.4f" % float(last["test_accuracy"])
-        assert command in record
-        assert case["name"] == name
 
 
 def test_the_epochs_at_full_width():
@@ -88,9 +96,42 @@ def test_the_epochs_at_full_width():
 def test_the_report_of_the_small_runs():
     """Breaks if a number of the README's tables is not what the report makes of the logs."""
     text = report.markdown(str(ROOT / "logs" / "small"))
-    lines = [line for line in text.splitlines() if line.startswith(("| ", "- Case"))]
-    assert len(lines) > 20
-    assert [line for line in lines if line not in README.splitlines()] == []
+    tables = text[text.index("Too few seeds") :].replace("\n### ", "\n#### ")
+    assert tables.count("\n| ") > 20
+    assert tables in README
+
+
+def test_what_the_logs_are():
+    """Breaks if a log is not described, or its description has another command or version."""
+    readme = (ROOT / "logs" / "README.md").read_text(encoding="utf-8")
+    described = {}
+    for directory, command, commit in re.findall(
+        r"^\| `([^`]*)` \| .* \| `([^`]*)` \| (\w+) \|$", readme, re.MULTILINE
+    ):
+        for letter in "abcdef" if "X" in directory else "-":
+            for seed in "012" if "K" in directory else "-":
+                names = [x.replace("_X", "_" + letter) for x in (directory, command)]
+                path, words = [
+                    x.replace("K", seed).replace("case X", "case " + letter) for x in names
+                ]
+                described[path] = (words, commit)
+    found = {}
+    for top in {path.split("/")[0] for path in described}:  # beside them may be runs of the user's
+        for path in (ROOT / "logs" / top).glob("**/config.json"):
+            found[path.parent.relative_to(ROOT / "logs").as_posix()] = path.parent
+    assert sorted(found) == sorted(described)
+    facts = re.search(r"All runs: (TensorFlow [^\n]*?), Linux", readme).group(1).lower()
+    for path, (words, commit) in described.items():
+        record = dict(
+            re.findall("^([^:]*): +(.*)$", last_epoch(found[path])[1], flags=re.MULTILINE)
+        )
+        assert record["command"] == words
+        assert record["commit"].startswith(commit)
+        versions = ", ".join("%s %s" % (x, record[x]) for x in ("tensorflow", "numpy", "python"))
+        assert versions == facts
+        assert record["processor"].startswith("Intel(R) Xeon(R)")
+        assert record["processor"].endswith("2 cores")
+        assert record["devices"] == "CPU"
 
 
 @pytest.mark.slow

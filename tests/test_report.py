@@ -116,23 +116,34 @@ def test_differences_are_over_common_seeds(logs):
     (row,) = table(report.markdown(logs), "Paired differences of the final test accuracy")
     assert (row["cases"], row["epochs"], row["seeds"]) == ("c - a", "3", "2")
     assert row["difference"] == "-0.2000 [-0.2500, -0.1500]"
-    assert row["note"] == "2 seeds: too few for the interval to be trusted"
+    assert row["note"] == "few seeds"
 
 
 def test_missing_pairs_and_few_seeds_are_said(logs):
     """Breaks if the reader is not told what there are no runs for, or what not to trust."""
     text = report.markdown(logs)
     assert "number of epochs for: e - a, c - e, d - b, f - b, d - f, b - a." in text
-    assert "- Case a (fair; per-step; 3 epochs): 2 seeds: too few for the interval" in text
-    assert "- Case c (back; per-step; 2 epochs): 1 seed: no interval." in text
+    (line,) = [line for line in text.splitlines() if line.startswith("Too few seeds")]
+    assert line == (
+        "Too few seeds for an interval to be trusted, 5 would do: c (back, per-step, 2 epochs) "
+        "has 1; a has 2; c (back, per-step, 3 epochs) has 3."
+    )
 
 
 def test_enough_seeds_need_no_warning(tmp_path):
     """Breaks if five seeds are warned of."""
     for seed in range(5):
         write_run(tmp_path / str(seed), "a", [0.1], seed=seed)
-    assert "too few" not in report.markdown(str(tmp_path))
-    assert "Few seeds" not in report.markdown(str(tmp_path))
+    assert "few seeds" not in report.markdown(str(tmp_path))
+
+
+def test_groups_with_as_many_seeds_are_warned_of_together(tmp_path):
+    """Breaks if the warning is one sentence for each group, or names one that has enough seeds."""
+    for name, seeds in (("a", 3), ("c", 5), ("e", 3)):
+        for seed in range(seeds):
+            write_run(tmp_path / name / str(seed), name, [0.1], seed=seed)
+    text = report.markdown(str(tmp_path))
+    assert "Too few seeds for an interval to be trusted, 5 would do: a, e have 3.\n" in text
 
 
 def test_how_it_was_made_and_what_is_missing(logs):
@@ -153,17 +164,26 @@ def test_each_setting_has_its_tables(tmp_path):
     write_run(tmp_path / "2", "a", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
     write_run(tmp_path / "3", "c", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
     text = report.markdown(str(tmp_path))
+    images = "CIFAR-10, drawn, 50 training and 20 test images"
     assert re.findall("^## (.*)", text, re.MULTILINE) == [
-        "Width 0.5, drawings, 50 training and 20 test images, batches of 20, learning rate 0.01",
-        "Width 0.25, drawings, 50 training and 20 test images, batches of 10, learning rate 0.0001",
+        "Width 0.5, %s, batches of 20, learning rate 0.01" % images,
+        "Width 0.25, %s, batches of 10, learning rate 0.0001" % images,
     ]
     assert [row["case"] for row in table(text, "Accuracy", 0)] == ["a", "c"]
     assert [row["test"] for row in table(text, "Accuracy", 1)] == ["0.1000"]
 
 
-def test_another_schedule_has_no_published_numbers(tmp_path):
-    """Breaks if numbers of the post stand beside a run that the post does not have."""
-    write_run(tmp_path, "a", [0.1], schedule="single")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "single"},
+        {"data": {"name": "shapes"}},
+        {"data": {"name": "CIFAR-10 format, files not official"}},
+    ],
+)
+def test_another_experiment_has_no_published_numbers(tmp_path, changes):
+    """Breaks if numbers of the post stand beside a run, or images, that the post does not have."""
+    write_run(tmp_path, "a", [0.1], **changes)
     (row,) = table(report.markdown(str(tmp_path)), "Accuracy")
     assert [row[name] for name in row if name.startswith("published")] == ["-", "-", "-"]
     legend, *panels = report.figure(str(tmp_path)).axes
@@ -180,6 +200,7 @@ def test_the_page_is_whole_and_needs_no_other(logs):
     text = report.html(logs)
     page = Page(text)
     assert page.tags[0] == ("html", {"lang": "en"})
+    assert {"charset": "utf-8"} in page.attributes("meta")
     assert page.texts["title"] == [report.TITLE]
     assert "url(" not in text
     assert "@import" not in text
@@ -227,7 +248,7 @@ def test_blocks_in_markdown():
 
 
 def test_blocks_in_html():
-    """Breaks if code is not marked, or a number's cell is not."""
+    """Breaks if code or a number's cell is not marked, or a wide table cannot be scrolled."""
     blocks = [
         document.Paragraph("run `a < b` & c"),
         document.Table(["x", "n", "y"], [["`r`", "1", "z"]], range(1, 2)),
@@ -235,6 +256,8 @@ def test_blocks_in_html():
     ]
     text = document.as_html(blocks, "<t>")
     assert "<p>run <code>a &lt; b</code> &amp; c</p>" in text
+    heads = '<th scope="col">x</th><th scope="col" class="number">n</th><th scope="col">y</th>'
+    assert '<div class="table"><table>\n<thead>\n<tr>%s</tr>' % heads in text
     assert '<th scope="row"><code>r</code></th><td class="number">1</td><td>z</td>' in text
     assert 'base64,YWJj" alt="say &quot;x&quot;"' in text
     assert "<title>&lt;t&gt;</title>" in text
@@ -244,8 +267,9 @@ def test_blocks_in_html():
 
 
 def lines(axes, marked):
-    """The lines with, or without, markers."""
-    return [line for line in axes.lines if (line.get_marker() != "None") == marked]
+    """The lines with, or without, markers; published ones are neither."""
+    ours = [line for line in axes.lines if line.get_linestyle() != ":"]
+    return [line for line in ours if (line.get_marker() != "None") == marked]
 
 
 def test_the_picture_shows_means_seeds_and_published_curves(logs):
@@ -264,6 +288,7 @@ def test_the_picture_shows_means_seeds_and_published_curves(logs):
         assert {0.25, 0.95} <= set(back[:, 1])
         dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
         assert sorted(line.get_ydata()[-1] for line in dotted) == [0.8298, 0.8333]
+        assert {line.get_marker() for line in dotted} == {"o"}  # a single one is seen, too
     ends = [line for line in final.lines if line.get_marker() == "_"]
     assert list(ends[0].get_ydata()) == [0.5, 0.6]
     open_marks = [line for line in final.lines if line.get_markerfacecolor() == "white"]
@@ -332,7 +357,7 @@ def test_every_case_looks_different(tmp_path):
     assert len(looks) == 8
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels[0] == "a: fair, 1 epoch, 1 seed"
-    assert labels[-1] == "published in 2018"
+    assert labels[-1] == "published in 2018, where in range"
 
 
 @pytest.mark.parametrize(("published", "top"), [(0.5, 0.5), (0.3, 0.4), (0.9, 0.4)])

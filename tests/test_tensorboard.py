@@ -6,9 +6,12 @@ import json
 import commands
 import numpy as np
 import pytest
+from conftest import tiny_case
 
 from unfair_bp import train
+from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
+from unfair_bp.tensorboard import EventWriter
 
 WORDS = [
     *commands.SMALL,
@@ -112,6 +115,17 @@ def test_a_resumed_run_voids_what_it_does_again(run):
         if event.session_log.status == tf.SessionLog.START and event.HasField("session_log")
     ]
     assert starts == [0, 101]
+
+
+def test_closing_writes_what_is_left(tmp_path):
+    """Breaks if the last points of a run, here of an interrupted one, are lost."""
+    writer = EventWriter(build_graph(tiny_case("a")))
+    writer.open(str(tmp_path / "tensorboard"), 0)
+    for step in (50, 100):
+        writer.batches(2.5, 0.25, step)
+    writer.close()
+    points = values(events(tmp_path))["batches/cost"]
+    assert [(step, value.simple_value) for step, value in points] == [(50, 2.5), (100, 2.5)]
 
 
 def test_overwriting_a_run_removes_its_events(tmp_path):

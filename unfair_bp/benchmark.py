@@ -81,15 +81,15 @@ def _environment() -> Dict[str, str]:
 
 
 def _steps(works: Dict[str, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
-    """A row for each subject, for each lap of those that have several, and for their mean."""
+    """The mean over the laps of each subject, and each lap of those whose laps differ."""
     rows = []
     for name, work in works.items():
         laps, flops = seconds[name], np.array(work.flops)
-        if len(flops) == 1:
-            rows.append(_step(name, None, laps[:, 0], flops[0]))
-            continue
-        rows += [_step(name, lap, laps[:, lap], flops[lap]) for lap in range(len(flops))]
-        rows.append(_step("%s, mean" % name, None, laps.mean(axis=1), flops.mean()))
+        alike = len(set(work.flops)) == 1
+        if not alike:
+            rows += [_step(name, row, laps[:, row], flops[row]) for row in range(len(flops))]
+        label = name if alike else "%s, mean" % name
+        rows.append(_step(label, None, laps.mean(axis=1), flops.mean()))
     return rows
 
 

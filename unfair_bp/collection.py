@@ -21,6 +21,7 @@ from unfair_bp.runs import CONFIG, METRICS, RunDirectory
 COMPARED = ("schedule", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all
 NOT_SETTING = ("name", "question", "seed", "threads", *COMPARED, *IN_DATA)
+POSTED_DATA = "CIFAR-10"
 DATA_TYPES = {"name": str, "training_images": int, "test_images": int, "sha256": str}
 
 
@@ -85,6 +86,12 @@ class Group:
     def seeds(self) -> Tuple[int, ...]:
         """The seeds, ascending."""
         return tuple(run.seed for run in self.runs)
+
+    @property
+    def as_posted(self) -> bool:
+        """Whether the post has numbers to compare with: for its letter as it ran, on its data."""
+        images = self.runs[0].setting.data.split(",")[0]  # "CIFAR-10, JPEG re-encoded" is close
+        return images == POSTED_DATA and self.variant.as_posted
 
 
 class Collection(NamedTuple):

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
@@ -49,11 +48,6 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
         # The reader of our output is gone (as with `| head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def shell_line(words: Sequence[str]) -> str:
-    """A command as it would be typed into a shell."""
-    return " ".join(shlex.quote(word) for word in words)
 
 
 def add_case(parser: argparse.ArgumentParser) -> None:

@@ -109,12 +109,10 @@ def statistic(values: Sequence[float]) -> Statistic:
 
 
 def trust(seeds: int) -> str:
-    """What is to be said of an interval over so many seeds, nothing if they are enough."""
+    """A note on an interval over so many seeds, empty if they are enough."""
     if seeds == 1:
-        return "1 seed: no interval"
-    if seeds < ENOUGH_SEEDS:
-        return "%d seeds: too few for the interval to be trusted" % seeds
-    return ""
+        return "no interval"
+    return "few seeds" if seeds < ENOUGH_SEEDS else ""
 
 
 def summary(group: Group) -> Dict[str, Statistic]:

@@ -131,8 +131,8 @@ def fastest(layer: LayerSpec, library: Optional[str] = None) -> Type[Convolution
             what they run on here.
     """
     library = library or kernels.library()
-    if library in (kernels.GPU, kernels.ONEDNN_AVX512) or layer.inputs < FEW_INPUTS:
+    if library in (kernels.GPU, kernels.ONEDNN_AMD_AVX512) or layer.inputs < FEW_INPUTS:
         return LibraryConvolution
-    if library == kernels.ONEDNN or layer.kernel == 1:
+    if library == kernels.ONEDNN_AVX2 or layer.kernel == 1:
         return ProductConvolution
     return Convolution

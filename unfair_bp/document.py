@@ -11,19 +11,21 @@ from typing import Container, List, NamedTuple, Sequence, Union
 CODE = re.compile(r"`([^`]*)`")
 
 STYLE = """
-body { font: 16px/1.5 sans-serif; color: #111; background: #fff; max-width: 76em;
+body { font: 16px/1.5 sans-serif; color: #111; background: #fff; max-width: 84em;
        margin: 2em auto; padding: 0 1em; }
 h1, h2, h3 { line-height: 1.25; margin: 1.6em 0 0.4em; }
 h2 { border-top: 1px solid #bbb; padding-top: 0.8em; }
 div.table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.85em; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25em 0.7em; border-bottom: 1px solid #ddd; text-align: left;
+th, td { padding: 0.25em 0.6em; border-bottom: 1px solid #ddd; text-align: left;
          vertical-align: top; }
 thead th { border-bottom: 2px solid #111; }
-td.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; }
+td.number { white-space: nowrap; }
 code { font-size: 0.9em; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1em 0; }
+@media (max-width: 84em) { td.number { white-space: normal; } }
 @page { size: landscape; margin: 12mm; }
 @media print {
   body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }
@@ -125,8 +127,11 @@ def _html(block: Block) -> str:
         data = base64.b64encode(block.png).decode("ascii")
         source = "data:image/png;base64," + data
         return '<figure><img src="%s" alt="%s"></figure>' % (source, html.escape(block.text))
-    head = "".join('<th scope="col">%s</th>' % _html_text(name) for name in block.header)
-    lines = ["<thead>", "<tr>%s</tr>" % head, "</thead>", "<tbody>"]
+    heads = [
+        '<th scope="col"%s>%s</th>' % (_html_class(i, block.numbers), _html_text(name))
+        for i, name in enumerate(block.header)
+    ]
+    lines = ["<thead>", "<tr>%s</tr>" % "".join(heads), "</thead>", "<tbody>"]
     lines += ["<tr>%s</tr>" % _html_cells(row, block.numbers) for row in block.rows]
     return '<div class="table"><table>\n%s\n</tbody>\n</table></div>' % "\n".join(lines)
 
@@ -135,9 +140,13 @@ def _html_cells(row: Sequence[str], numbers: Container[int]) -> str:
     """The first cell names the row."""
     cells: List[str] = ['<th scope="row">%s</th>' % _html_text(row[0])]
     for i, text in enumerate(row[1:], start=1):
-        kind = ' class="number"' if i in numbers else ""
-        cells.append("<td%s>%s</td>" % (kind, _html_text(text)))
+        cells.append("<td%s>%s</td>" % (_html_class(i, numbers), _html_text(text)))
     return "".join(cells)
+
+
+def _html_class(column: int, numbers: Container[int]) -> str:
+    """The attribute of a column's cells."""
+    return ' class="number"' if column in numbers else ""
 
 
 def _html_text(text: str) -> str:

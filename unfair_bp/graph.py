@@ -112,9 +112,7 @@ def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]
 
     def update(i: int, dw: tf.Tensor) -> tf.Operation:
         with tf.name_scope("update"):
-            variables = model.layers[i]
-            moments = LayerState(weights[i], *(v.read_value() for v in variables[1:]))
-            return optimizers.assign(variables, model.adam.step(moments, dw))
+            return model.adam.update(model.layers[i], weights[i], dw)
 
     with tf.name_scope("schedule"):
         gates = gates_of(model.table, tf.floormod(step.read_value(), len(model.table)))

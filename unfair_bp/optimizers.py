@@ -111,6 +111,7 @@ class Adam:
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
+        self._quirky = not {"adam-constant", "stale-moments"}.isdisjoint(quirks)
         self._corrections: Callable[[float, float, tf.Tensor], Pair] = (
             constant_corrections if "adam-constant" in quirks else bias_corrections
         )
@@ -137,3 +138,43 @@ class Adam:
         rate = self.learning_rate * root / m_correction
         w = layer.w - rate * m_used / (tf.sqrt(v_used) + self.epsilon * root)
         return LayerState(w, m, v, count)
+
+    def update(self, variables: LayerState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+        """Update a layer's variables.
+
+        Without quirks by TensorFlow's own operation, which does in one pass over the arrays what
+        :meth:`step` does in twelve. It adds its epsilon before the correction of v, and so is
+        given another one for each t:
+
+            sqrt(1 - beta2^t) m / (1 - beta1^t) / (sqrt(v) + sqrt(1 - beta2^t) epsilon)
+
+        is the fraction of :meth:`step`.
+
+        Args:
+            variables: The layer's.
+            w: The weights that dw belongs to, as they were read.
+            dw: Derivative of the cost by the weights.
+        """
+        _, m, v, count = variables
+        t = count.read_value() + 1
+        if self._quirky:
+            before = LayerState(w, m.read_value(), v.read_value(), t - 1)
+            return assign(variables, self.step(before, dw))
+        beta1_power, beta2_power = (
+            beta ** tf.cast(t, dw.dtype) for beta in (self.beta1, self.beta2)
+        )
+        return tf.group(
+            tf.raw_ops.ResourceApplyAdam(
+                var=variables.w.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=beta1_power,
+                beta2_power=beta2_power,
+                lr=tf.constant(self.learning_rate, dw.dtype),
+                beta1=tf.constant(self.beta1, dw.dtype),
+                beta2=tf.constant(self.beta2, dw.dtype),
+                epsilon=self.epsilon * tf.sqrt(1 - beta2_power),
+                grad=dw,
+            ),
+            count.assign(t, read_value=False),
+        )

@@ -9,9 +9,9 @@ from typing import Dict, Optional, Sequence
 import numpy as np
 
 from unfair_bp import __version__, kernels
-from unfair_bp.commandline import shell_line
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.graph_mode import tf
+from unfair_bp.shell import shell_line
 
 
 def commit() -> Optional[str]:

@@ -116,7 +116,7 @@ def _series(groups: Sequence[Group]) -> List[Series]:
         label = "%s: %s, %s, %s" % (variant.name, schedule, epochs, seeds)
         curves = [comparison.curve(run.metrics) for run in group.runs]
         final = comparison.summary(group)["test_final"]
-        log = posted[variant.name] if variant.as_posted else None
+        log = posted[variant.name] if group.as_posted else None
         theirs = log and comparison.published_curve(variant.name, log)
         series.append(Series(variant.name, tick, label, curves, final, theirs))
     return series

@@ -1,11 +1,12 @@
 """What the report says: its text and tables, made from groups of runs."""
 
-from typing import List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
-from unfair_bp import __version__, commandline, comparison, published
+from unfair_bp import __version__, comparison, published
 from unfair_bp.collection import Collection, Group, Setting, Variant
 from unfair_bp.comparison import Difference, Statistic
 from unfair_bp.document import Block, Bullets, Heading, Paragraph, Picture, Table
+from unfair_bp.shell import shell_line
 
 TITLE = "Unfair back propagation: runs compared"
 NONE = "-"
@@ -35,7 +36,7 @@ def report_blocks(
         Paragraph(
             "Made by `%s` (unfair_bp %s) from %s in %s."
             % (
-                commandline.shell_line(command),
+                shell_line(command),
                 __version__,
                 count_text(collection.run_count, "run"),
                 count_text(len(collection.settings), "setting"),
@@ -59,13 +60,12 @@ def _setting_blocks(
 ) -> List[Block]:
     """The tables of one setting."""
     adam = ", ".join("%s %g" % (name, getattr(setting.case, name)) for name in ADAM)
-    blocks: List[Block] = [
+    summaries = {group.variant: comparison.summary(group) for group in groups}
+    return [
         Heading(2, setting_text(setting)),
         Paragraph("Adam with %s. Data: sha256 `%s`." % (adam, setting.sha256[:16])),
-    ]
-    blocks += [picture] if picture else []
-    summaries = {group.variant: comparison.summary(group) for group in groups}
-    blocks += [
+        *_few_seeds(groups),
+        *([picture] if picture else []),
         Heading(3, "Accuracy"),
         _accuracy_table(groups, summaries),
         Heading(3, "Cost"),
@@ -73,9 +73,6 @@ def _setting_blocks(
         Heading(3, "Paired differences of the final test accuracy"),
         *_difference_blocks(comparison.differences(groups)),
     ]
-    doubts = {group.variant: comparison.trust(len(group.seeds)) for group in groups}
-    lines = ["%s: %s." % (_named(variant), doubt) for variant, doubt in doubts.items() if doubt]
-    return blocks + ([Heading(3, "Few seeds"), Bullets(lines)] if lines else [])
 
 
 def setting_text(setting: Setting) -> str:
@@ -105,7 +102,7 @@ def _accuracy_table(
         row = [variant.name, variant.training, variant.mode]
         row += ["%d" % variant.epochs, "%d" % len(group.seeds)]
         for name, _ in quantities:
-            log = posted[variant.name] if variant.as_posted else []
+            log = posted[variant.name] if group.as_posted else []
             row.append(_with_interval("%.4f", values[name]))
             row.append("%.4f (%d)" % (comparison.QUANTITIES[name](log), len(log)) if log else NONE)
         rows.append([*row, _with_interval("%+.4f", values["gap"])])
@@ -156,10 +153,33 @@ def _difference_blocks(found: Sequence[Difference]) -> List[Block]:
     return blocks
 
 
+def _few_seeds(groups: Sequence[Group]) -> List[Block]:
+    """A sentence about the groups whose seeds are too few, if there are any."""
+    letters = [group.variant.name for group in groups]
+    named: Dict[int, List[str]] = {}  # by the number of seeds
+    for group in groups:
+        if comparison.trust(len(group.seeds)):
+            alone = letters.count(group.variant.name) == 1
+            name = group.variant.name if alone else _named(group.variant)
+            named.setdefault(len(group.seeds), []).append(name)
+    if not named:
+        return []
+    counts = [
+        "%s %s %d" % (", ".join(names), "has" if len(names) == 1 else "have", seeds)
+        for seeds, names in sorted(named.items())
+    ]
+    return [
+        Paragraph(
+            "Too few seeds for an interval to be trusted, %d would do: %s."
+            % (comparison.ENOUGH_SEEDS, "; ".join(counts))
+        )
+    ]
+
+
 def _named(variant: Variant) -> str:
-    """A group in a line."""
+    """A group, told from others of the same letter."""
     words = (variant.name, variant.training, variant.mode, count_text(variant.epochs, "epoch"))
-    return "Case %s (%s; %s; %s)" % words
+    return "%s (%s, %s, %s)" % words
 
 
 def _with_interval(form: str, value: Statistic) -> str:

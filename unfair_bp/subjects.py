@@ -16,13 +16,18 @@ from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.timing import Subject
 
+CYCLE_LAPS = 2  # of a cycle on one batch, which has nine rounds in itself
+LAPS = 9  # of what is no cycle: as many as a cycle has iterations, since the first one is slower
 MATRIX_SIZES = (1024, 2048)  # rows and columns; 2 and 17 GFLOP a product
 UNFAIR = ("back", "front")
 PRODUCT, FORWARD, FAIR, AUTODIFF = "matrix product", "forward", "fair", "autodiff"
 
 
 class Work(NamedTuple):
-    """A subject, and the floating-point operations of each of its laps."""
+    """A subject, and the floating-point operations of each of its laps.
+
+    Laps that do the same are a figure together, laps that do not are figures each.
+    """
 
     subject: Subject
     flops: Sequence[int]
@@ -79,25 +84,24 @@ def steps(case: Case) -> Iterator[Dict[str, Work]]:
             opened.callback(made.session.close)
             return made
 
-        def per_image(*flops: int) -> List[int]:
-            return [case.batch_size * number for number in flops]
+        def laps(name: str, call: Callable[[], object], flops: int, count: int = LAPS) -> Work:
+            return Work(Subject(name, [call] * count), [case.batch_size * flops] * count)
 
         works = _products(fair, opened)
         made = bench()
-        works[FORWARD] = Work(Subject(FORWARD, [made.forward]), per_image(forward_flops(layers)))
-        fair_flops = per_image(schedules.fair_step_flops(layers))
-        works[FAIR] = Work(Subject(FAIR, [made.train]), fair_flops)
-        works[AUTODIFF] = Work(Subject(AUTODIFF, [_autodiff_step(fair, opened)]), fair_flops)
+        works[FORWARD] = laps(FORWARD, made.forward, forward_flops(layers))
+        fair_flops = schedules.fair_step_flops(layers)
+        works[FAIR] = laps(FAIR, made.train, fair_flops)
+        works[AUTODIFF] = laps(AUTODIFF, _autodiff_step(fair, opened), fair_flops)
         for name in UNFAIR:
             made = bench(schedule=name)
             schedule = schedule_of(made.case)
-            laps = [made.train] * schedule.period
-            works[name] = Work(Subject(name, laps), per_image(*schedule.row_flops(layers)))
+            rows = [case.batch_size * flops for flops in schedule.row_flops(layers)]
+            works[name] = Work(Subject(name, [made.train] * schedule.period), rows)
             cycle = bench(schedule=name, protocol="per-batch")
-            work = Work(
-                Subject(cycle_of(name), [cycle.train]), per_image(schedule.cycle_flops(layers))
+            works[cycle_of(name)] = laps(
+                cycle_of(name), cycle.train, schedule.cycle_flops(layers), CYCLE_LAPS
             )
-            works[cycle_of(name)] = work
         yield works
 
 
@@ -131,7 +135,9 @@ def _products(case: Case, opened: contextlib.ExitStack) -> Dict[str, Work]:
     session.run(initializer)
     for size, operation in operations.items():
         product = session.make_callable(operation)
-        works[product_of(size)] = Work(Subject(product_of(size), [product]), [2 * size**3])
+        works[product_of(size)] = Work(
+            Subject(product_of(size), [product] * LAPS), [2 * size**3] * LAPS
+        )
     return works
 
 

@@ -13,6 +13,7 @@ from unfair_bp import cases, commandline, plots, schedules
 from unfair_bp.architecture import scaled
 from unfair_bp.errors import UsageError
 from unfair_bp.runs import RunDirectory, case_configuration, configuration, default_path
+from unfair_bp.shell import shell_line
 
 
 def layer_table(case: cases.Case) -> str:
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
     except Interrupted:
         again = [word for word in words if word not in ("--resume", "--overwrite")]
         print(
-            "interrupted and saved; go on with: %s" % commandline.shell_line([*again, "--resume"]),
+            "interrupted and saved; go on with: %s" % shell_line([*again, "--resume"]),
             file=sys.stderr,
         )
         return commandline.INTERRUPTED_STATUS

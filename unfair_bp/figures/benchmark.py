@@ -12,7 +12,7 @@ PANELS = {"back": "from the back", "front": "from the front"}
 WHOLE = {
     "forward": "forward alone",
     "fair": "fair, hand-written",
-    "autodiff": "fair, tf.gradients",
+    "autodiff": "fair, automatic",
     "back, per batch": "cycle on a batch, back",
     "front, per batch": "cycle on a batch, front",
 }

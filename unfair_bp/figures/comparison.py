@@ -98,7 +98,7 @@ def _legend_entries(series: Sequence[Series], styles: Sequence[Dict[str, Any]]) 
     ]
     dots = {"color": "#555555", "linestyle": ":", "marker": "o", "markerfacecolor": "white"}
     if any(item.published is not None for item in series):
-        entries.append(Line2D([], [], label="published in 2018", **dots))
+        entries.append(Line2D([], [], label="published in 2018, where in range", **dots))
     return entries
 
 
@@ -132,7 +132,9 @@ def _draw_published(axes: Axes, series: Sequence[Series], quantity: str) -> None
     published = {item.name: item.published for item in series if item.published is not None}
     for name, curve in published.items():
         color = STYLES[name]["color"]
-        axes.plot(getattr(curve, quantity), curve.accuracy, ":", color=color, linewidth=1.5)
+        # With marks: of a run of one epoch there is a single published point in sight.
+        marks = {"marker": "o", "markersize": 4, "markerfacecolor": "white"}
+        axes.plot(getattr(curve, quantity), curve.accuracy, ":", color=color, lw=1.5, **marks)
     right, bottom, top = _limits(series, list(published.values()), quantity)
     axes.set_xlim(0, right)
     axes.set_ylim(bottom, top)

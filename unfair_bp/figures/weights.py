@@ -60,9 +60,11 @@ def _draw(axes: Axes, layers: Dict[int, np.ndarray]) -> None:
             number,
             values.min(),
             values.max(),
-            skewness(values),
+            round(skewness(values), 2) + 0.0,  # -0.001 would be shown as -0.00
         )
-        axes.step(edges, [*density, 0], where="post", color=color, linestyle=line, label=label)
+        # From the axis to the axis: without its first edge a histogram looks lopsided.
+        x, y = [edges[0], *edges], [0, *density, 0]
+        axes.step(x, y, where="post", color=color, linestyle=line, label=label)
     axes.set_yscale("log")  # the range is in the tails, which a linear scale hides
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,187 @@
+"""The benchmark: what it compares is the same work, and its report says what was measured."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import TINY, relative_error, start_weights, tiny_case
+
+from unfair_bp import benchmark, processes, schedules, subjects
+from unfair_bp.architecture import forward_flops, scaled
+from unfair_bp.autodiff import build_autodiff_graph
+from unfair_bp.commandline import run
+from unfair_bp.data.batches import AUGMENTED_TOGETHER
+from unfair_bp.figures.benchmark import benchmark_figure
+from unfair_bp.graph import build_graph
+from unfair_bp.graph_mode import tf
+
+
+@pytest.fixture(scope="module")
+def result():
+    """A benchmark of a tiny network."""
+    return benchmark.measure(tiny_case("a", threads=1), repeats=2, input_repeats=1)
+
+
+def test_autodiff_trains_the_same_network(batch):
+    """Breaks if the step that is compared with is not the hand-written one's work."""
+    case = tiny_case("a", learning_rate=1e-3, epsilon=1e-14)
+    weights = start_weights(case, case.seed)
+    automatic = build_autodiff_graph(case, tf.float64)
+    manual = build_graph(case, dtype=tf.float64)
+    results = []
+    for built, start in ((automatic, automatic.start), (manual, manual.start(weights))):
+        with tf.Session(graph=built.train.graph) as session:
+            session.run(built.initializer, start)
+            feed = {built.images: batch[0], built.labels: batch[1]}
+            for _ in range(3):
+                fetched = session.run((built.train, built.costs, built.predictions), feed)
+            results.append((fetched[1], fetched[2], session.run(list(built.weights))))
+    (costs, predictions, trained), (expected_costs, expected_predictions, expected) = results
+    assert relative_error(costs, expected_costs) <= 1e-9
+    assert predictions.tolist() == expected_predictions.tolist()
+    for after, other, before in zip(trained, expected, weights):
+        assert relative_error(after - before, other - before) <= 1e-6
+
+
+def test_steps_and_their_floors(result):
+    """Breaks if a row is missing, or a step's operations are not those of its schedule."""
+    layers, images = scaled(TINY), 4
+    steps = {(step["name"], step["row"]): step for step in result["steps"]}
+    flops = {place: step["flops"] / images for place, step in steps.items()}
+    fair = schedules.fair_step_flops(layers)
+    assert flops["fair", None] == flops["autodiff", None] == fair
+    assert flops["forward", None] == forward_flops(layers)
+    for name in ("back", "front"):
+        schedule = schedules.parse(name)
+        rows = [flops[name, row] for row in range(9)]
+        assert rows == list(schedule.row_flops(layers))
+        assert flops["%s, mean" % name, None] == pytest.approx(np.mean(rows))
+        assert flops["%s, per batch" % name, None] == schedule.cycle_flops(layers)
+    assert len(steps) == 2 + 3 + 2 * (9 + 1 + 1)
+    for step in steps.values():
+        low, median, high = step["seconds"]
+        assert 0 < low <= median <= high < 60
+
+
+def test_subjects_do_what_they_are_called():
+    """Breaks if a subject runs another schedule or protocol, or the forward pass trains."""
+    with subjects.steps(tiny_case("a", threads=1)) as works:
+        counts = {}
+        for name in ("forward", "fair", "back", "front", "back, per batch", "front, per batch"):
+            bench = works[name].subject.laps[0].__self__
+            before = bench.session.run([layer.count for layer in bench.graph.layers])
+            for lap in works[name].subject.laps:
+                lap()
+            after = bench.session.run([layer.count for layer in bench.graph.layers])
+            counts[name] = list(np.subtract(after, before))
+    nine = list(range(1, 10))
+    assert counts == {
+        "forward": [0] * 9,
+        "fair": [9] * 9,
+        "back": nine,
+        "front": nine[::-1],
+        "back, per batch": [2 * n for n in nine],
+        "front, per batch": [2 * n for n in nine[::-1]],
+    }
+
+
+def test_input_laps_train(monkeypatch):
+    """Breaks if batches are not fed one by one, or images are augmented that no lap uses."""
+    fed = []
+    monkeypatch.setattr(subjects, "Bench", FakeBench)
+    FakeBench.step = staticmethod(lambda images, labels: fed.append((images, labels)))
+    case = tiny_case("b")
+    with subjects.inputs(case) as laps:
+        for subject in laps:
+            fed.clear()
+            subject.laps[0]()
+            assert len(fed) == subjects.iterations_per_lap(case) == AUGMENTED_TOGETHER // 2
+            assert {images.shape for images, _ in fed} == {(4, 32, 32, 3)}
+
+
+class FakeBench:
+    """A bench without a graph."""
+
+    def __init__(self, case):
+        assert case.augment
+        self.session = self
+
+    def close(self):
+        """As a session."""
+
+
+def test_start_and_memory(result):
+    """Breaks if a time or the memory is not measured, or not in its unit."""
+    start = result["start"]
+    assert 0.01 < start["help_seconds"][1] < 5
+    assert 0.1 < start["import_seconds"] < 60
+    assert 0.001 < start["graph_seconds"] < 30
+    # The images alone are 184 million bytes.
+    assert 184e6 < start["peak_bytes"] < 4e9
+
+
+def test_peak_memory_grows_with_what_is_held():
+    """Breaks if the figure is in kilobytes, or another process's."""
+    before = processes.peak_memory()
+    held = np.ones(before + 200 * 2**20, np.uint8)
+    assert processes.peak_memory() - before > 100 * 2**20
+    del held
+
+
+def test_text_and_picture(result):
+    """Breaks if the table lacks a step or a ratio is not of medians, or nothing is drawn."""
+    text = benchmark.as_text(result)
+    steps = {(step["name"], step["row"]): step for step in result["steps"]}
+    fair, last = steps["fair", None], steps["back", 8]
+    (line,) = [line for line in text.splitlines() if line.startswith("back, row 8")]
+    relative = last["seconds"][1] / fair["seconds"][1]
+    assert ("%.3f" % relative) in line.split()
+    assert "1.000" in line.split()  # its floor
+    rate = max(
+        step["flops"] / step["seconds"][1] / 1e9
+        for step in steps.values()
+        if "product" in step["name"]
+    )
+    assert benchmark.multiply_rate(result) == rate
+    assert ("%.3f" % (last["flops"] / last["seconds"][1] / 1e9 / rate)) in line.split()
+    assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
+    figure = benchmark_figure(result)
+    back, front, _ = figure.axes
+    for axes, name in ((back, "back"), (front, "front")):
+        heights = [bar.get_height() for bar in axes.patches]
+        expected = [steps[name, row]["seconds"][1] / fair["seconds"][1] for row in range(9)]
+        assert heights == pytest.approx(expected)
+
+
+def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
+    """Breaks if the files are not written, or one that exists is replaced unasked."""
+    monkeypatch.setattr(benchmark, "measure", lambda case, repeats, input_repeats: result)
+    png, facts = tmp_path / "b.png", tmp_path / "b.json"
+    words = ["--png", str(png), "--json", str(facts)]
+    assert run(benchmark.main, words) == 0
+    assert json.loads(facts.read_text()) == json.loads(json.dumps(result))
+    assert png.stat().st_size > 1000
+    assert run(benchmark.main, words) == 2
+    assert "exists" in capsys.readouterr().err
+    assert run(benchmark.main, [*words, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["--repeats", "0"], "--repeats 0 is out of range"),
+        (["--input-repeats", "-3"], "--input-repeats -3 is out of range"),
+        (["--batch-size", "3"], "--batch-size 3 is odd"),
+        (["--json", "there/is/none.json"], "there/is/none.json"),
+        (["--json", "result.txt"], "'.txt'"),
+        (["--png", "picture.exe"], "'.exe'"),
+    ],
+)
+def test_bad_input_is_one_line(words, expected, capsys, tmp_path, monkeypatch):
+    """Breaks if a mistake costs minutes before it is reported, or is a traceback."""
+    monkeypatch.chdir(tmp_path)
+    assert run(benchmark.main, words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert expected in error
+    assert not list(tmp_path.iterdir())
