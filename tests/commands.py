@@ -29,13 +29,13 @@ def environment():
     return dict(kept, PYTHONPATH=os.pathsep.join(path for path in paths if path))
 
 
-def start(words, cwd):
-    """Start Python with these words; its output is text in pipes."""
+def start(words, cwd, stdout=subprocess.PIPE):
+    """Start Python with these words; its output is text in pipes, or goes elsewhere."""
     return subprocess.Popen(
         [sys.executable, *map(str, words)],
         cwd=str(cwd),
         env=environment(),
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         universal_newlines=True,
     )

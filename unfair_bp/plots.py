@@ -34,21 +34,24 @@ def draw(run: RunDirectory, kind: str = "png") -> Dict[str, str]:
         The path of each picture by its name: curves, weights, images, updates.
 
     Raises:
-        UsageError: If the run cannot be read, has no finished epoch, or a file cannot be written.
+        UsageError: If the run cannot be read, has no finished epoch, or a file cannot be written;
+            each picture is then the new one or the one that was there.
     """
     from unfair_bp.figures import style  # noqa: PLC0415 - matplotlib takes a second to import
 
-    figures = _figures(run)
+    pictures = {name: style.render(figure, kind) for name, figure in _figures(run).items()}
+    again = commandline.shell_line(["python", "-m", "unfair_bp.plots", run.path])
+    advice = "all else is intact: make room or give permission, then draw again with " + again
     paths = {}
     try:
         os.makedirs(run.file(FIGURES), exist_ok=True)
     except OSError as error:
         raise UsageError(
-            "cannot write %s: %s; make %s writable" % (run.file(FIGURES), error.strerror, run.path)
+            "cannot write %s: %s; %s" % (run.file(FIGURES), error.strerror, advice)
         ) from error
-    for name, figure in figures.items():
+    for name, picture in pictures.items():
         paths[name] = os.path.join(run.file(FIGURES), "%s.%s" % (name, kind))
-        style.save(figure, paths[name], overwrite=True)
+        style.write(paths[name], picture, advice)
     return paths
 
 
@@ -114,7 +117,7 @@ def _heading(case: Case, data: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Draw a run; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.plots", description=__doc__)
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="directory that unfair_bp.train wrote")
+    commandline.add_run(parser)
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: png")
     options = parser.parse_args(arguments)
     paths = draw(RunDirectory(options.run_dir), options.format)

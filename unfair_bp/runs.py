@@ -77,8 +77,10 @@ class RunDirectory:
 
         Raises:
             UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
-                to resume, something that is not a run, or no permission to write.
+                to resume, something that is not a run, no permission to write, or a name that
+                TensorFlow does not take as it is.
         """
+        self._check_name()
         if self.exists:
             if overwrite:
                 self.read_config()  # another program's config.json is not ours to replace
@@ -105,7 +107,20 @@ class RunDirectory:
     def _is_empty(self) -> bool:
         """Whether this is a directory with nothing in it but what a run leaves that never began."""
         ours = {LOCK, CONFIG + UNFINISHED}
-        return os.path.isdir(self.path) and ours.issuperset(os.listdir(self.path))
+        try:
+            return ours.issuperset(os.listdir(self.path))
+        except OSError:  # a file, or a directory that is closed to us
+            return False
+
+    def _check_name(self) -> None:
+        """Refuse a path that TensorFlow takes for another one, to write to or to remove from."""
+        pattern = set("*?[]\\") - {os.sep}
+        characters = self.path.encode("utf-8", "ignore").decode()
+        if pattern.intersection(self.path) or "://" in self.path or characters != self.path:
+            raise UsageError(
+                "%r cannot be a run directory: TensorFlow reads names with * ? [ ] \\ or ://, or "
+                "that are not UTF-8, in its own way; give another name" % self.path
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -151,8 +166,9 @@ class RunDirectory:
             begun: Require one of a run, too, that was killed before it had finished its first.
 
         Raises:
-            UsageError: If it has none, as when it was copied without.
+            UsageError: If it has none, as when it was copied without, or its name bars the way.
         """
+        self._check_name()
         if not self.saved_steps() and (begun or self.read_metrics()):
             raise UsageError(
                 "%s holds no checkpoint; train it again with --overwrite, or into another --run-dir"
@@ -171,7 +187,7 @@ class RunDirectory:
             shutil.rmtree(self.file(name), ignore_errors=True)
         self._make(self.file(CHECKPOINTS))
         self.write_config(config)
-        self._write(COMMAND, record.encode())
+        self._write(COMMAND, _as_typed(record))
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
         """Note that the run was resumed, perhaps for more epochs; tidy up after one that died."""
@@ -182,7 +198,7 @@ class RunDirectory:
         with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
             earlier = file.read() + b"\n"
         self.write_config(config)
-        self._write(COMMAND, earlier + record.encode())
+        self._write(COMMAND, earlier + _as_typed(record))
 
     def read_config(self) -> Dict[str, Any]:
         """The configuration of the run.
@@ -300,6 +316,11 @@ class RunDirectory:
             "cannot write %s: %s; what is in %s is intact: make room or give permission, then go "
             "on with --resume, or give another --run-dir" % (path, error.strerror, self.path)
         )
+
+
+def _as_typed(record: str) -> bytes:
+    """A record as bytes; words of the command, such as --data-dir, may be no characters."""
+    return record.encode("utf-8", "surrogateescape")
 
 
 def default_path(case: Case, quick: bool) -> str:
