@@ -1,14 +1,14 @@
 """A disk that is full when a picture, events or the output are written: one line, nothing lost."""
 
 import json
+import os
 import shutil
 
 import commands
 import pytest
 from run_directories import write_run
 
-from unfair_bp import plots, train
-from unfair_bp.figures import style
+from unfair_bp import outputs, plots, train
 
 # A command in a process whose files may not grow beyond so many bytes, as on a disk that is full.
 WITH_QUOTA = """
@@ -148,6 +148,6 @@ def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     """Breaks if a power cut could leave an empty picture in the place of an earlier one."""
     steps = []
     for name in ("fsync", "replace"):
-        monkeypatch.setattr(style.os, name, lambda *paths, name=name: steps.append(name))
-    style.write(str(tmp_path / "x"), b"content")
+        monkeypatch.setattr(os, name, lambda *paths, name=name: steps.append(name))
+    outputs.write(str(tmp_path / "x"), b"content")
     assert steps == ["fsync", "replace"]

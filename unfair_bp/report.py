@@ -14,7 +14,7 @@ import os
 import sys
 from typing import Dict, List, Mapping, Optional, Sequence
 
-from unfair_bp import commandline, comparison, published
+from unfair_bp import commandline, comparison, outputs, published
 from unfair_bp.collection import Collection, Group, Setting, collect
 from unfair_bp.comparison import Part, Series
 from unfair_bp.document import Picture, as_html, as_markdown
@@ -137,16 +137,7 @@ def _write(path: str, text: str) -> None:
 def _check_files(paths: Sequence[str], overwrite: bool) -> None:
     """Refuse names that cannot be written, before the first of them is."""
     for path in paths:
-        directory = os.path.dirname(path) or "."
-        if os.path.isdir(path):
-            raise UsageError("%s is a directory; give the name of a file" % path)
-        if os.path.lexists(path) and not overwrite:
-            raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
-        if not os.path.isdir(directory):
-            raise UsageError(
-                "cannot write %s: %s is no directory; make it, or give another name"
-                % (path, directory)
-            )
+        outputs.check(path, overwrite)
         if sum(os.path.abspath(path) == os.path.abspath(other) for other in paths) > 1:
             raise UsageError("%s is named twice; give each output its own name" % path)
 

@@ -12,8 +12,8 @@
     checkpoints/        everything needed to go on, see unfair_bp.checkpoints
     run.lock            while a process trains: its id
 
-A file is written beside its place and then renamed, so that a reader never sees half of one, and
-what a process leaves that is killed is either whole or has a name that ends in .part.
+A reader never sees half of a file, and what a process leaves that is killed is either whole or has
+a name that ends in .part.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 
-from unfair_bp import locks
+from unfair_bp import locks, outputs
 from unfair_bp.cases import Case
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
@@ -46,7 +46,6 @@ FIGURES = "figures"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 LOCK = "run.lock"
-UNFINISHED = ".part"
 FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
 DATA_FACTS = {"name", "training_images", "test_images", "sha256"}  # of the data set, in config.json
@@ -106,7 +105,7 @@ class RunDirectory:
 
     def _is_empty(self) -> bool:
         """Whether this is a directory with nothing in it but what a run leaves that never began."""
-        ours = {LOCK, CONFIG + UNFINISHED}
+        ours = {LOCK, CONFIG + outputs.UNFINISHED}
         try:
             return ours.issuperset(os.listdir(self.path))
         except OSError:  # a file, or a directory that is closed to us
@@ -193,7 +192,7 @@ class RunDirectory:
         """Note that the run was resumed, perhaps for more epochs; tidy up after one that died."""
         for name in FILES:
             with contextlib.suppress(FileNotFoundError):
-                os.remove(self.file(name) + UNFINISHED)
+                os.remove(self.file(name) + outputs.UNFINISHED)
         earlier = b""
         with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
             earlier = file.read() + b"\n"
@@ -293,16 +292,9 @@ class RunDirectory:
             ) from error
 
     def _write(self, name: str, content: bytes) -> None:
-        beside = self.file(name) + UNFINISHED
         try:
-            with open(beside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.file(name))
+            outputs.write(self.file(name), content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.remove(beside)
             raise self._cannot_write(self.file(name), error) from error
 
     def _make(self, path: str) -> None:

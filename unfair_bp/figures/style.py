@@ -8,6 +8,7 @@ from typing import Iterable
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from unfair_bp import outputs
 from unfair_bp.errors import UsageError
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -51,20 +52,11 @@ def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -
         raise UsageError(
             "%s: %r is no picture format; give a file that ends in %s" % (path, "." + kind, endings)
         )
-    if os.path.isdir(path):
-        raise UsageError("%s is a directory; give the name of a file" % path)
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
-    directory = os.path.dirname(path) or "."
-    if not (os.path.isdir(directory) and os.access(directory, os.W_OK)):
-        raise UsageError(
-            "cannot write %s: %s is no directory that can be written to; make it, or give "
-            "another name" % (path, directory)
-        )
+    outputs.check(path, overwrite)
 
 
 def write(path: str, content: bytes, advice: str = "make room, or give another name") -> None:
-    """Write a file beside its place and rename it: nobody finds half of it.
+    """Write a file.
 
     Args:
         path: Where it goes.
@@ -74,18 +66,10 @@ def write(path: str, content: bytes, advice: str = "make room, or give another n
     Raises:
         UsageError: If it cannot be written; what was there is as it was.
     """
-    beside = path + ".part"
     try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        outputs.write(path, content)
     except OSError as error:
         raise UsageError("cannot write %s: %s; %s" % (path, error.strerror, advice)) from error
-    finally:
-        if os.path.isfile(beside):
-            os.remove(beside)
 
 
 def check_picture(path: str, overwrite: bool) -> None:
