@@ -23,6 +23,7 @@ import json
 import os
 import re
 import shutil
+import warnings
 import zipfile
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, List, Sequence
@@ -48,7 +49,10 @@ CHECKPOINTS = "checkpoints"
 LOCK = "run.lock"
 FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
-DATA_FACTS = {"name", "training_images", "test_images", "sha256"}  # of the data set, in config.json
+# Of the data set, in config.json.
+DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
+# What reading a file raises that somebody has edited or cut.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 GROWS = ("epochs",)  # what a resumed run may have more of
 
 
@@ -209,15 +213,15 @@ class RunDirectory:
             with open(self.file(CONFIG), encoding="utf-8") as file:
                 config = json.load(file)
             Case(**config["case"])
-            missing = DATA_FACTS.difference(config["data"])
-            if missing:
-                raise ValueError("data has no %s" % min(missing))
+            for name, kind in DATA_FACTS.items():
+                if not isinstance(config["data"][name], kind):
+                    raise ValueError("%s %r" % (name, config["data"][name]))
         except OSError as error:
             raise UsageError(
                 "%s is not a run directory: it has no readable %s; give the directory that "
                 "unfair_bp.train wrote" % (self.path, CONFIG)
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        except (*MALFORMED, UsageError) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(CONFIG), error)
             ) from error
@@ -244,7 +248,10 @@ class RunDirectory:
             metrics = [EpochMetrics.from_row(row) for row in rows]
             if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
                 raise ValueError("its epochs are not 1, 2, 3, ...")
-        except (OSError, csv.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+            for row in metrics:
+                if not row.possible:
+                    raise ValueError("impossible numbers in epoch %d" % row.epoch)
+        except (*MALFORMED, OSError, csv.Error) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(METRICS), error)
             ) from error
@@ -280,16 +287,20 @@ class RunDirectory:
         """
         if not os.path.exists(self.file(name)):
             return {}
+        arrays = {}
         try:
-            if not zipfile.is_zipfile(self.file(name)):
-                raise ValueError("it is no npz file")  # of which old NumPy writes a traceback
-            with np.load(self.file(name)) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            # Not with np.load, of which old versions write a traceback about a bad zip file.
+            with zipfile.ZipFile(self.file(name)) as archive, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python about a header, which is Python
+                for member in archive.namelist():
+                    content = io.BytesIO(archive.read(member))
+                    arrays[member[: -len(".npy")]] = np.lib.format.read_array(content)
+        except Exception as error:  # zipfile, zlib and the parser of headers have a dozen kinds
             raise UsageError(
-                "%s is damaged (%s); remove it, or give another run directory"
-                % (self.file(name), error)
+                "%s is damaged (%s: %s); remove it, or give another run directory"
+                % (self.file(name), type(error).__name__, error)
             ) from error
+        return arrays
 
     def _write(self, name: str, content: bytes) -> None:
         try:
