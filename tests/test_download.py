@@ -332,6 +332,26 @@ def test_a_slow_server_is_given_up_and_resumed(server, path, monkeypatch):
     assert path.read_bytes() == CONTENT
 
 
+def test_a_server_that_becomes_slow_is_given_up(server, path, monkeypatch):
+    """Breaks if a fast beginning pays for hours of waiting."""
+
+    def tire(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        with contextlib.suppress(ConnectionError):
+            handler.wfile.write(CONTENT[:600_000])
+            for at in range(600_000, len(CONTENT), 200):
+                handler.wfile.write(CONTENT[at : at + 200])
+                time.sleep(0.02)
+
+    monkeypatch.setattr(download, "WINDOW", 0.3)
+    monkeypatch.setattr(download, "SLOWEST", 100_000)
+    monkeypatch.setattr(Handler, "do_GET", tire)
+    assert "too slow" in failure(server.url, path)
+    assert 600_000 <= part_of(path).stat().st_size < len(CONTENT)
+
+
 def test_headers_that_come_slowly_are_given_up(server, path, monkeypatch):
     """Breaks if only the body is timed, so that headers of one byte a second hold a process."""
 
