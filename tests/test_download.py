@@ -277,6 +277,31 @@ def test_too_long_a_body_is_not_written_without_end(server, path, monkeypatch):
     assert os.listdir(str(path.parent)) == []
     monkeypatch.setattr(download, "MAX_SIZE", len(CONTENT))
     download.fetch(server.url, str(path), MD5)
+    server.states_length = True
+    download.fetch(server.url, str(path.with_name("another")), MD5)
+
+
+def test_the_file_is_on_disk_before_it_has_its_name(server, path, monkeypatch):
+    """Breaks if a power cut could leave a file in place that is not all there."""
+    steps, replace = [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: steps.append("fsync"))
+    monkeypatch.setattr(os, "replace", lambda *paths: steps.append("replace") or replace(*paths))
+    download.fetch(server.url, str(path), MD5)
+    assert steps == ["fsync", "replace"]
+
+
+def test_the_part_of_another_process_is_not_removed(path, monkeypatch):
+    """Breaks if an empty part is tidied up by its name when the name is another file's by now."""
+
+    def fail(url, part, md5):
+        part_of(path).unlink()
+        part_of(path).write_bytes(b"another's")
+        raise UsageError("failed with an empty part")
+
+    monkeypatch.setattr(download, "_complete", fail)
+    with pytest.raises(UsageError, match="failed with"):
+        download.fetch("http://127.0.0.1:9/", str(path), MD5)
+    assert part_of(path).read_bytes() == b"another's"
 
 
 def test_complete_part_needs_no_server(server, path):
