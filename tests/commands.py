@@ -24,7 +24,8 @@ SMALL = shlex.split(
 def environment():
     """The environment of a new process: this source tree, and nothing set that changes results."""
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    kept.pop("UNFAIR_BP_DATA", None)
+    for name in ("UNFAIR_BP_DATA", "PYTHONUNBUFFERED"):
+        kept.pop(name, None)
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return dict(kept, PYTHONPATH=os.pathsep.join(path for path in paths if path))
 
