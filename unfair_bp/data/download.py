@@ -98,6 +98,7 @@ def _held(name: str) -> Iterator[BinaryIO]:
                 print(
                     "another process downloads to %r: waiting for it (Ctrl-C to stop)" % name,
                     file=sys.stderr,
+                    flush=True,  # before Python 3.9 standard error may wait for its buffer
                 )
                 locks.lock(part.fileno(), wait=True)
             if not _is_at(name, part):
