@@ -24,18 +24,19 @@ SMALL = shlex.split(
 def environment():
     """The environment of a new process: this source tree, and nothing set that changes results."""
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    kept.pop("UNFAIR_BP_DATA", None)
+    for name in ("UNFAIR_BP_DATA", "PYTHONUNBUFFERED"):
+        kept.pop(name, None)
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return dict(kept, PYTHONPATH=os.pathsep.join(path for path in paths if path))
 
 
-def start(words, cwd):
-    """Start Python with these words; its output is text in pipes."""
+def start(words, cwd, stdout=subprocess.PIPE):
+    """Start Python with these words; its output is text in pipes, or goes elsewhere."""
     return subprocess.Popen(
         [sys.executable, *map(str, words)],
         cwd=str(cwd),
         env=environment(),
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         universal_newlines=True,
     )

@@ -1,6 +1,7 @@
 """The animation of a schedule: its frames against the matrix, its pictures, and its file."""
 
 import itertools
+import os
 
 import commands
 import numpy as np
@@ -236,12 +237,11 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch, capsys, error):
     """Breaks if a full disk is a traceback, or a part of an animation stays behind."""
     path = tmp_path / "full.gif"
 
-    def fail(image, beside, **_options):
-        with open(beside, "wb") as file:
-            file.write(b"GIF89a")
+    def fail(descriptor):
+        assert len(list(tmp_path.iterdir())) == 1
         raise error
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     monkeypatch.setattr(animation, "frames", lambda schedule: frames(schedule)[-2:])
     expected = (2, "full.gif") if isinstance(error, OSError) else (130, "interrupted")
     assert commands.here(command.main, "--schedule", "9", "--gif", path) == expected[0]
@@ -253,7 +253,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch, capsys, error):
     ("words", "named"),
     [
         (["--gif", "x.mp4"], "x.mp4: '.mp4' is no picture format; give a file that ends in .gif"),
-        (["--gif", ""], "ends in .gif"),
+        (["--gif", ""], "--gif: '' is no name of a file"),
         (["--gif", "missing/x.gif"], "missing"),
         (["--gif", "there.gif"], "there.gif exists; give --overwrite"),
         (["--gif", "folder.gif", "--overwrite"], "folder.gif is a directory"),

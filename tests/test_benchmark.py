@@ -175,7 +175,7 @@ def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
         (["--input-repeats", "-3"], "--input-repeats -3 is out of range"),
         (["--batch-size", "3"], "--batch-size 3 is odd"),
         (["--json", "there/is/none.json"], "there/is/none.json"),
-        (["--json", "result.txt"], "'.txt'"),
+        (["--json", "."], "is a directory"),
         (["--png", "picture.exe"], "'.exe'"),
     ],
 )

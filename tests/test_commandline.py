@@ -177,6 +177,16 @@ def test_status_is_the_commands(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_file_that_fails_is_not_taken_for_the_output():
+    """Breaks if a bug about a file is told as if standard output could not be written."""
+
+    def main(arguments):
+        raise FileNotFoundError(2, "No such file or directory", "x")
+
+    with pytest.raises(FileNotFoundError):
+        commandline.run(main, [])
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path):
     """Breaks if `command | head -1` ends in a traceback."""
     words = ["-m", "unfair_bp.schedule", "--schedule", "random:3:9000"]

@@ -38,7 +38,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.states = None  # a length of its own, in place of the body's
         self.kind = "application/x-gzip"
         self.redirects_to = None
-        self.goes_on = threading.Event()  # what a body waits for after each 64 KB
+        self.piece, self.pause = 1 << 16, 0.0  # bytes of a body, and seconds between two
+        self.goes_on = threading.Event()  # what a body waits for after each piece
         self.goes_on.set()
         self.status = None  # an error to answer with
         self.ranges = []
@@ -70,9 +71,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         body = body[: server.stops_after]
         with contextlib.suppress(ConnectionError):  # the client may be killed, or have enough
-            for at in range(0, len(body), 1 << 16):
-                self.wfile.write(body[at : at + (1 << 16)])
+            for at in range(0, len(body), server.piece):
+                self.wfile.write(body[at : at + server.piece])
                 server.goes_on.wait(30)
+                time.sleep(server.pause)
 
     def log_message(self, format, *args):
         pass
@@ -275,6 +277,31 @@ def test_too_long_a_body_is_not_written_without_end(server, path, monkeypatch):
     assert os.listdir(str(path.parent)) == []
     monkeypatch.setattr(download, "MAX_SIZE", len(CONTENT))
     download.fetch(server.url, str(path), MD5)
+    server.states_length = True
+    download.fetch(server.url, str(path.with_name("another")), MD5)
+
+
+def test_the_file_is_on_disk_before_it_has_its_name(server, path, monkeypatch):
+    """Breaks if a power cut could leave a file in place that is not all there."""
+    steps, replace = [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: steps.append("fsync"))
+    monkeypatch.setattr(os, "replace", lambda *paths: steps.append("replace") or replace(*paths))
+    download.fetch(server.url, str(path), MD5)
+    assert steps == ["fsync", "replace"]
+
+
+def test_the_part_of_another_process_is_not_removed(path, monkeypatch):
+    """Breaks if an empty part is tidied up by its name when the name is another file's by now."""
+
+    def fail(url, part, md5):
+        part_of(path).unlink()
+        part_of(path).write_bytes(b"another's")
+        raise UsageError("failed with an empty part")
+
+    monkeypatch.setattr(download, "_complete", fail)
+    with pytest.raises(UsageError, match="failed with"):
+        download.fetch("http://127.0.0.1:9/", str(path), MD5)
+    assert part_of(path).read_bytes() == b"another's"
 
 
 def test_complete_part_needs_no_server(server, path):
@@ -308,6 +335,80 @@ def test_server_that_falls_silent_times_out(server, path, monkeypatch):
     server.goes_on.clear()
     assert "timed out" in failure(server.url, path)
     server.goes_on.set()
+    download.fetch(server.url, str(path), MD5)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_slow_server_is_given_up_and_resumed(server, path, monkeypatch):
+    """Breaks if a server that sends a byte now and then is waited for, or what came is lost."""
+    monkeypatch.setattr(download, "WINDOW", 0.3)
+    monkeypatch.setattr(download, "SLOWEST", 1 << 20)
+    server.piece, server.pause = 5000, 0.02
+    start = time.monotonic()
+    text = failure(server.url, path)
+    assert 0.3 <= time.monotonic() - start < 5
+    assert "too slow" in text and "expected at least 1048576 a second" in text
+    assert "try again (what has arrived is kept)" in text
+    arrived = part_of(path).read_bytes()
+    assert 10_000 < len(arrived) < len(CONTENT) and CONTENT.startswith(arrived)
+    server.piece, server.pause = 1 << 16, 0.0
+    download.fetch(server.url, str(path), MD5)
+    assert server.ranges == [None, "bytes=%d-" % len(arrived)]
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_server_that_becomes_slow_is_given_up(server, path, monkeypatch):
+    """Breaks if a fast beginning pays for hours of waiting."""
+
+    def tire(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        with contextlib.suppress(ConnectionError):
+            handler.wfile.write(CONTENT[:600_000])
+            for at in range(600_000, len(CONTENT), 200):
+                handler.wfile.write(CONTENT[at : at + 200])
+                time.sleep(0.02)
+
+    monkeypatch.setattr(download, "WINDOW", 0.3)
+    monkeypatch.setattr(download, "SLOWEST", 100_000)
+    monkeypatch.setattr(Handler, "do_GET", tire)
+    assert "too slow" in failure(server.url, path)
+    assert 600_000 <= part_of(path).stat().st_size < len(CONTENT)
+
+
+def test_headers_that_come_slowly_are_given_up(server, path, monkeypatch):
+    """Breaks if only the body is timed, so that headers of one byte a second hold a process."""
+
+    def trickle(handler):
+        with contextlib.suppress(ConnectionError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(1000):
+                handler.wfile.write(b"X")
+                time.sleep(0.02)
+
+    monkeypatch.setattr(download, "WINDOW", 0.3)
+    monkeypatch.setattr(Handler, "do_GET", trickle)
+    assert "too slow" in failure(server.url, path)
+    assert os.listdir(str(path.parent)) == []
+
+
+def test_a_server_that_is_fast_enough_is_not_given_up(server, path, monkeypatch):
+    """Breaks if the speed is that of all windows or of none, or the limit is off by a factor."""
+    monkeypatch.setattr(download, "WINDOW", 0.1)
+    monkeypatch.setattr(download, "SLOWEST", 200_000)
+    server.piece, server.pause = 10_000, 0.01  # below a million a second: 64 pieces
+    download.fetch(server.url, str(path), MD5)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges == [None]
+
+
+def test_time_that_the_disk_takes_does_not_count(server, path, monkeypatch):
+    """Breaks if a slow disk, or a machine that was asleep, is blamed on the server."""
+    monkeypatch.setattr(download, "WINDOW", 0.2)
+    monkeypatch.setattr(download, "SLOWEST", 1 << 20)
+    size = download._size
+    monkeypatch.setattr(download, "_size", lambda file: time.sleep(0.008) or size(file))
     download.fetch(server.url, str(path), MD5)
     assert path.read_bytes() == CONTENT
 

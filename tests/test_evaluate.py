@@ -148,6 +148,14 @@ def test_a_run_that_cannot_be_evaluated_is_one_line(finished, tmp_path, capfd, d
     assert commands.snapshot(tmp_path) == before
 
 
+def test_a_run_under_a_name_that_is_a_pattern_is_one_line(finished, capfd):
+    """Breaks if TensorFlow looks for checkpoints by that pattern, finds none and calls them bad."""
+    finished.rename(finished.with_name("moved [1]"))
+    assert commands.here(evaluate.main, finished.with_name("moved [1]")) == 2
+    error = capfd.readouterr().err
+    assert "cannot be a run directory" in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", [[], ["a", "b"], ["--epochs", "3", "a"], ["file"], ["."]])
 def test_bad_words_are_one_line(tmp_path, monkeypatch, capfd, words):
     """Breaks if something that is no run directory is evaluated, or ends in a traceback."""

@@ -51,6 +51,11 @@ def test_a_file_is_overwritten_only_when_asked(figure, tmp_path):
     with pytest.raises(UsageError, match="exists; give --overwrite"):
         style.save(figure, str(path))
     assert path.read_text() == "mine"
+    link = tmp_path / "link.png"
+    link.symlink_to("nowhere.png")
+    with pytest.raises(UsageError, match="exists; give --overwrite"):
+        style.save(figure, str(link))
+    assert link.is_symlink()
     style.save(figure, str(path), overwrite=True)
     assert path.stat().st_size > 1000
 

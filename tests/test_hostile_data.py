@@ -318,6 +318,50 @@ def test_every_layout_of_tar_is_read(layout, tmp_path):
     assert cifar10.load(str(place)).train_images.shape[0] == 100
 
 
+def test_the_bounds_of_archives_are_sharp(tmp_path, monkeypatch):
+    """Breaks if an archive of the largest size is refused, or one of a byte more is read."""
+    place = write_archive(tmp_path / "a.tar.gz", write_binary(tmp_path / "b"))
+    packed, unpacked = place.stat().st_size, len(gzip.decompress(place.read_bytes()))
+    for name, size in (("MAX_PACKED", packed), ("MAX_UNPACKED", unpacked)):
+        monkeypatch.setattr(archive, name, size)
+        assert len(cifar10.load(str(place)).test_images) == len(ROWS)
+        monkeypatch.setattr(archive, name, size - 1)
+        assert str(size - 1) in refusal(place)
+        monkeypatch.undo()
+        monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", len(ROWS))
+
+
+def test_the_largest_archive_is_that_of_cifar10_and_no_giant():
+    """Breaks if the official archives, of 170 and 186 MB, are too large, or gigabytes are not."""
+    for most in (archive.MAX_PACKED, archive.MAX_UNPACKED):
+        assert 186 << 20 < most < 1 << 30
+
+
+def test_what_follows_the_end_is_seen_wherever_it_begins(tmp_path, monkeypatch):
+    """Breaks if a tail is seen only if it is read together with the end."""
+    place = write_archive(tmp_path / "a.tar.gz", write_binary(tmp_path / "b"))
+    sound = place.read_bytes()
+    monkeypatch.setattr(archive, "_CHUNK", len(sound))
+    assert len(cifar10.load(str(place)).test_images) == len(ROWS)
+    place.write_bytes(sound + b"x")
+    assert "something follows its end" in refusal(place)
+
+
+def test_a_long_name_is_that_of_one_member(tmp_path):
+    """Breaks if what an extension says of a member is believed of those behind it, too."""
+    members = []
+    for name in NAMES:
+        content = binary(*batches()[name])
+        head = block(name.encode() + b".bin", size=b"%011o" % len(content))
+        if not members:
+            said = extension(b"L", name.encode() + b".bin\0")
+            head = said + block(b"short", size=b"%011o" % len(content))
+        members.append(head + content + bytes(-len(content) % 512))
+    place = tmp_path / "a.tar.gz"
+    place.write_bytes(gzip.compress(b"".join(members) + END))
+    assert cifar10.load(str(place)).train_labels.tolist()[: len(LABELS)] == batches()[NAMES[0]][1]
+
+
 def test_members_outside_the_archive_change_nothing(tmp_path):
     """Breaks if a member is extracted, wherever its name or link points."""
     victim = tmp_path / "victim"

@@ -166,21 +166,38 @@ def test_pictures_that_cannot_be_drawn_are_named(run, capfd):
     assert {path.name for path in (run / "figures").iterdir()} == {"curves.png", "updates.png"}
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda run: (run / "weights_after.npz").write_bytes(b""),
-        lambda run: (run / "weights_after.npz").write_bytes(b"PK\x03\x04 no archive"),
-        lambda run: (run / "examples.npz").write_bytes(b"\x93NUMPY"),
-        lambda run: (run / "metrics.csv").write_text("epoch\n"),
-        lambda run: (run / "metrics.csv").unlink(),
-        lambda run: (run / "config.json").unlink(),
-        lambda run: (run / "figures").write_text("a file"),
-    ],
-)
-def test_what_cannot_be_drawn_is_one_line(run, capfd, damage):
+DAMAGES = {
+    "empty weights": lambda run: (run / "weights_after.npz").write_bytes(b""),
+    "weights that are no archive": lambda run: (run / "weights_after.npz").write_bytes(
+        b"PK\x03\x04 no archive"
+    ),
+    "examples that are no npz": lambda run: (run / "examples.npz").write_bytes(b"\x93NUMPY"),
+    "weights of one layer": lambda run: np.savez(
+        str(run / "weights_after.npz"), layer_1=np.ones([3, 3, 3, 13])
+    ),
+    "weights whose header is cut": lambda run: (run / "weights_after.npz").write_bytes(
+        (run / "weights_after.npz").read_bytes().replace(b"'shape': (", b"'shape': ((")
+    ),
+    "examples without names": lambda run: np.savez(
+        str(run / "examples.npz"), images=np.zeros([1, 32, 32, 3], np.uint8)
+    ),
+    "an accuracy above 1": lambda run: (run / "metrics.csv").write_text(
+        (run / "metrics.csv").read_text().replace(",0.", ",7.")
+    ),
+    "half a thread": lambda run: commands.edit_config(
+        run, lambda config: config["case"].update(threads=0.5)
+    ),
+    "no finished epoch": lambda run: (run / "metrics.csv").write_text("epoch\n"),
+    "no metrics": lambda run: (run / "metrics.csv").unlink(),
+    "no configuration": lambda run: (run / "config.json").unlink(),
+    "a file in the place of figures": lambda run: (run / "figures").write_text("a file"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_cannot_be_drawn_is_one_line(run, capfd, name):
     """Breaks if a damaged run is a traceback, or leaves some of the pictures."""
-    damage(run)
+    DAMAGES[name](run)
     before = commands.snapshot(run)
     assert commands.here(plots.main, run) == 2
     stderr = capfd.readouterr().err

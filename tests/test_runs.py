@@ -215,6 +215,14 @@ def test_reopen_adds_to_the_record(run):
     assert commands.snapshot(run.path)["command.txt"] == b"third record\n"
 
 
+def test_a_record_may_hold_what_is_no_character(run):
+    """Breaks if a --data-dir whose name is not UTF-8 ends in a traceback, or is not as typed."""
+    run.reopen(CONFIG, os.fsdecode(b"--data-dir \xff\n"))
+    assert commands.snapshot(run.path)["command.txt"].endswith(b"\n--data-dir \xff\n")
+    run.create(CONFIG, os.fsdecode(b"--data-dir \xff\n"))
+    assert commands.snapshot(run.path)["command.txt"] == b"--data-dir \xff\n"
+
+
 # --- may a run be written here?
 
 

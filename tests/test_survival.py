@@ -188,6 +188,7 @@ def test_a_disk_that_fills_up_costs_no_result(run, tmp_path):
     status, _, stderr = commands.run(["-c", WITH_QUOTA, json.dumps([5000, words])], tmp_path)
     assert status == 2, stderr
     assert stderr.startswith("error: cannot write the checkpoint ") and stderr.count("\n") == 1
+    assert "(File too large)" in stderr  # not the name of one of TensorFlow's exceptions
     after = commands.snapshot(run)
     assert {name for name in after if before.get(name) != after[name]} <= {
         "command.txt",
@@ -238,6 +239,14 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     assert os.path.exists(path)
     with locks.only_process(path, "is busy"):
         assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+
+
+def test_the_id_in_a_lock_is_its_owners_alone(tmp_path):
+    """Breaks if the digits of a dead process with a longer id stay behind those of the new one."""
+    path = tmp_path / "lock"
+    path.write_text("%d99999\n" % os.getpid())
+    with locks.only_process(str(path), "is busy"):
+        assert path.read_text() == "%d\n" % os.getpid()
 
 
 def test_threads_that_want_the_lock_take_turns(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import tiny_case
 
-from unfair_bp import train
+from unfair_bp import tensorboard, train
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.tensorboard import EventWriter
@@ -126,6 +126,16 @@ def test_closing_writes_what_is_left(tmp_path):
     writer.close()
     points = values(events(tmp_path))["batches/cost"]
     assert [(step, value.simple_value) for step, value in points] == [(50, 2.5), (100, 2.5)]
+
+
+def test_files_of_one_second_do_not_replace_each_other(tmp_path, monkeypatch):
+    """Breaks if a run that is resumed at once loses the events of the process before."""
+    monkeypatch.setattr(tensorboard.time, "time", lambda: 1e9)
+    writer = EventWriter(build_graph(tiny_case("a")))
+    for step in (0, 1):
+        writer.open(str(tmp_path), step)
+        writer.close()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_overwriting_a_run_removes_its_events(tmp_path):

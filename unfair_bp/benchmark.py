@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from unfair_bp import commandline, processes
+from unfair_bp import commandline, outputs, processes
 from unfair_bp.cases import Case
 from unfair_bp.errors import UsageError
 from unfair_bp.timing import Quartiles, alternate, quartiles
@@ -192,13 +192,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.png is not None:
         style.check_picture(options.png, options.overwrite)  # before minutes of work
     if options.json is not None:
-        style.check_path(options.json, ["json"], ".json", options.overwrite)
+        outputs.check(options.json, options.overwrite)
     result = measure(case, options.repeats, options.input_repeats)
     print(as_text(result))
     if options.json is not None:
-        with style.written_beside(options.json) as beside, open(beside, "w") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+        style.write(options.json, (json.dumps(result, indent=1) + "\n").encode())
         print("wrote %s" % options.json)
     if options.png is not None:
         style.save(benchmark_figure(result), options.png, options.overwrite)

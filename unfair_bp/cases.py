@@ -53,6 +53,7 @@ class Case:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be run."""
+        _check_types(self)
         _check_count("--epochs", self.epochs, 1)
         _check_count("--batch-size", self.batch_size, 1)
         _check_count("--seed", self.seed, 0, 2**32 - 1)
@@ -97,6 +98,16 @@ def schedule_of(case: Case) -> schedules.Schedule:
     if "collapsed-rounds" in case.quirks:
         return schedules.parse("fair")
     return schedules.parse(case.schedule)
+
+
+def _check_types(case: Case) -> None:
+    """Refuse what the command line never gives, but an edited configuration may hold."""
+    wider = {float: (int, float), Optional[int]: (int, type(None)), Tuple[str, ...]: (tuple, list)}
+    for item in fields(case):
+        value = getattr(case, item.name)
+        if type(value) not in wider.get(item.type, (item.type,)):
+            option = "--" + item.name.replace("_", "-")
+            raise UsageError("%s %r is of the wrong type" % (option, value))
 
 
 def _check_count(option: str, value: int, least: int, most: Optional[int] = None) -> None:

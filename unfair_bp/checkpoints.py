@@ -47,7 +47,7 @@ class Checkpoints:
                 self.remove_unfinished()
             raise UsageError(
                 "cannot write the checkpoint %s-%d (%s); earlier ones are intact: make room, then "
-                "go on with --resume" % (path, step, _reason(error))
+                "go on with --resume" % (path, step, reason(error))
             ) from error
 
     def restore(self, session: tf.Session) -> None:
@@ -67,7 +67,7 @@ class Checkpoints:
                 _check_shapes(session.graph, path)
                 self._saver.restore(session, path)
             except (ValueError, tf.errors.OpError) as error:
-                damaged.append("the checkpoint %s is damaged (%s)" % (path, _reason(error)))
+                damaged.append("the checkpoint %s is damaged (%s)" % (path, reason(error)))
                 continue
             self._adopt(step, steps)
             for line in damaged:
@@ -109,8 +109,12 @@ def _check_shapes(graph: tf.Graph, checkpoint: str) -> None:
             raise ValueError("%s is %s, expected %s" % (name, saved.get(name, "missing"), shape))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why, in a few words: TensorFlow's own messages are pages long."""
     if isinstance(error, OSError):
         return error.strerror
-    return str(error) if isinstance(error, ValueError) else type(error).__name__
+    if isinstance(error, ValueError):
+        return str(error)
+    # The system's words, if it was a file: a line "PATH; No space left on device" among others.
+    words = re.search(r"^\S.*; (\w[^;\n]{1,60})$", error.message, re.MULTILINE)
+    return words.group(1) if words else type(error).__name__

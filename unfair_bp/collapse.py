@@ -296,7 +296,12 @@ def main(arguments: Sequence[str]) -> int:
     commandline.add_fields(parser, ["width", "batch_size"])
     parser.add_argument("--iterations", type=int, default=6, metavar="INT", help="batches (6)")
     parser.add_argument("--repeats", type=int, default=10, metavar="INT", help="timed batches (10)")
-    parser.add_argument("--png", metavar="FILE", help="also draw the result into this new file")
+    parser.add_argument(
+        "--png",
+        type=commandline.path,
+        metavar="FILE",
+        help="also draw the result into this new file",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
     for option, value in (("--iterations", options.iterations), ("--repeats", options.repeats)):

@@ -1,6 +1,7 @@
 """What all commands share: options generated from the case's fields, and errors in one line."""
 
 import argparse
+import io
 import os
 import sys
 from dataclasses import fields, replace
@@ -36,18 +37,59 @@ class Parser(argparse.ArgumentParser):
 
 def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a command: what the user got wrong is one line on standard error and status 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Paths may hold bytes that are no characters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return main(arguments)
+        status = main(arguments)
+        sys.stdout.flush()
+        return status
     except UsageError as error:
-        print("error: %s" % " ".join(str(error).split()), file=sys.stderr)
+        print("error: %s" % printable(str(error)), file=sys.stderr)
         return USAGE_STATUS
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED_STATUS
     except BrokenPipeError:
         # The reader of our output is gone (as with `| head`); there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Of our own output: every other file has a name, and is written elsewhere.
+        _drop_output()
+        reason = error.strerror or str(error)
+        print(
+            "error: cannot write the output: %s; make room, or send it elsewhere" % reason,
+            file=sys.stderr,
+        )
+        return USAGE_STATUS
+
+
+def _drop_output() -> None:
+    """Let what has not been written yet go nowhere, so that the end of the process is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def printable(text: str) -> str:
+    """A text as one line in which nothing is invisible, or obeyed by a terminal."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def path(text: str) -> str:
+    """The type of options that name a file or a directory.
+
+    Raises:
+        argparse.ArgumentTypeError: If no file can have such a name.
+    """
+    try:
+        if not text or b"\0" in os.fsencode(text):
+            raise ValueError
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("%r is no name of a file" % text) from error
+    return text
 
 
 def add_case(parser: argparse.ArgumentParser) -> None:
@@ -91,10 +133,18 @@ def add_quick(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="a small run: " + preset)
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the run to look at."""
+    parser.add_argument(
+        "run_dir", type=path, metavar="RUN_DIR", help="directory that unfair_bp.train wrote"
+    )
+
+
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Add the place where CIFAR-10 is."""
     parser.add_argument(
         "--data-dir",
+        type=path,
         metavar="DIR",
         help="directory or tar.gz with CIFAR-10 in either official format (default: "
         "$UNFAIR_BP_DATA, the package's cache, Keras' cache, and then a download)",

@@ -101,7 +101,7 @@ def as_text(evaluation: Evaluation, classes: Sequence[str]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Evaluate the run directory that is named; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.evaluate", description=__doc__)
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="directory that unfair_bp.train wrote")
+    commandline.add_run(parser)
     commandline.add_data_dir(parser)
     options = parser.parse_args(arguments)
     run = RunDirectory(options.run_dir)

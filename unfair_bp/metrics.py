@@ -1,8 +1,14 @@
 """What is measured of an epoch: its sums while it lasts, then a row of metrics.csv."""
 
+import math
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+
+from unfair_bp.architecture import LAYERS
+
+LARGEST_COST = 1e39  # finite costs are float32
+LARGEST_COUNT = 2**53  # up to which a checkpoint, which holds floats, counts exactly
 
 
 class Progress(NamedTuple):
@@ -49,6 +55,21 @@ class EpochMetrics(NamedTuple):
     iterations: int  # so far
     updates: Tuple[int, ...]  # of each layer, so far
     flops: int  # floating-point operations of training, so far
+
+    @property
+    def possible(self) -> bool:
+        """Whether a run can have these numbers; its costs may well be infinite."""
+        costs, counts = (self.train_cost, self.test_cost), (self.iterations, *self.updates)
+        return (
+            all(0.0 <= c < LARGEST_COST or not math.isfinite(c) for c in costs)
+            and 0.0 <= self.train_accuracy <= 1.0
+            and 0.0 <= self.test_accuracy <= 1.0
+            and math.isfinite(self.seconds)
+            and self.seconds >= 0.0
+            and len(self.updates) == len(LAYERS)
+            and 0 <= min(counts) <= max(counts) < LARGEST_COUNT
+            and 0 <= self.flops < LARGEST_COUNT**2
+        )
 
     @classmethod
     def columns(cls, layers: int) -> List[str]:

@@ -16,6 +16,7 @@ from typing import Dict, List, Sequence
 import numpy as np
 
 from unfair_bp import commandline, quirks
+from unfair_bp.architecture import IMAGE_CHANNELS, IMAGE_SIZE, LAYERS
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.errors import UsageError
 from unfair_bp.runs import EXAMPLES, FIGURES, WEIGHTS_AFTER, WEIGHTS_BEFORE, RunDirectory
@@ -34,21 +35,24 @@ def draw(run: RunDirectory, kind: str = "png") -> Dict[str, str]:
         The path of each picture by its name: curves, weights, images, updates.
 
     Raises:
-        UsageError: If the run cannot be read, has no finished epoch, or a file cannot be written.
+        UsageError: If the run cannot be read, has no finished epoch, or a file cannot be written;
+            each picture is then the new one or the one that was there.
     """
     from unfair_bp.figures import style  # noqa: PLC0415 - matplotlib takes a second to import
 
-    figures = _figures(run)
+    pictures = {name: style.render(figure, kind) for name, figure in _figures(run).items()}
+    again = commandline.shell_line(["python", "-m", "unfair_bp.plots", run.path])
+    advice = "all else is intact: make room or give permission, then draw again with " + again
     paths = {}
     try:
         os.makedirs(run.file(FIGURES), exist_ok=True)
     except OSError as error:
         raise UsageError(
-            "cannot write %s: %s; make %s writable" % (run.file(FIGURES), error.strerror, run.path)
+            "cannot write %s: %s; %s" % (run.file(FIGURES), error.strerror, advice)
         ) from error
-    for name, figure in figures.items():
+    for name, picture in pictures.items():
         paths[name] = os.path.join(run.file(FIGURES), "%s.%s" % (name, kind))
-        style.save(figure, paths[name], overwrite=True)
+        style.write(paths[name], picture, advice)
     return paths
 
 
@@ -78,10 +82,10 @@ def _figures(run: RunDirectory) -> Dict[str, "matplotlib.figure.Figure"]:  # noq
         "curves": learning_curves(metrics, heading),
         "updates": update_counts(counted, expected_updates(case, metrics[-1].iterations), heading),
     }
-    before, after = run.read_arrays(WEIGHTS_BEFORE), run.read_arrays(WEIGHTS_AFTER)
+    before, after = _weights(run, WEIGHTS_BEFORE), _weights(run, WEIGHTS_AFTER)
     if before and after:
-        figures["weights"] = weight_histograms(list(before.values()), list(after.values()), heading)
-    examples = run.read_arrays(EXAMPLES)
+        figures["weights"] = weight_histograms(before, after, heading)
+    examples = _examples(run)
     if examples:
         figures["images"] = example_images(
             examples["images"],
@@ -90,6 +94,40 @@ def _figures(run: RunDirectory) -> Dict[str, "matplotlib.figure.Figure"]:  # noq
             config["data"]["name"],
         )
     return figures
+
+
+def _weights(run: RunDirectory, name: str) -> List[np.ndarray]:
+    """The weights of each layer, none if there is no file."""
+    weights = list(run.read_arrays(name).values())
+    if weights and len(weights) != len(LAYERS):
+        raise _damaged(run, name, "it has %d arrays, expected %d" % (len(weights), len(LAYERS)))
+    for array in weights:
+        if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
+            raise _damaged(run, name, "it has weights that are no finite numbers")
+    return weights
+
+
+def _examples(run: RunDirectory) -> Dict[str, np.ndarray]:
+    """The example images by what they are, none if there is no file."""
+    arrays = run.read_arrays(EXAMPLES)
+    if not arrays:
+        return {}
+    try:
+        images, augmented, names = (arrays[name] for name in ("images", "augmented", "names"))
+    except KeyError as error:
+        raise _damaged(run, EXAMPLES, "it has no %s" % error) from error
+    shape = (len(names), IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS) if names.ndim == 1 else None
+    if images.shape != shape or augmented.shape[1:] != shape or not len(names):
+        raise _damaged(run, EXAMPLES, "its arrays do not belong together")
+    if images.dtype != np.uint8 or augmented.dtype != np.uint8 or names.dtype.kind != "U":
+        raise _damaged(run, EXAMPLES, "it has other things than images and names")
+    return arrays
+
+
+def _damaged(run: RunDirectory, name: str, why: str) -> UsageError:
+    return UsageError(
+        "%s is damaged (%s); remove it, or give another run directory" % (run.file(name), why)
+    )
 
 
 def expected_updates(case: Case, iterations: int) -> np.ndarray:
@@ -114,7 +152,7 @@ def _heading(case: Case, data: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Draw a run; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.plots", description=__doc__)
-    parser.add_argument("run_dir", metavar="RUN_DIR", help="directory that unfair_bp.train wrote")
+    commandline.add_run(parser)
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: png")
     options = parser.parse_args(arguments)
     paths = draw(RunDirectory(options.run_dir), options.format)

@@ -10,12 +10,11 @@ For example:
     python -m unfair_bp.report logs --png comparison.png --html comparison.html
 """
 
-import io
 import os
 import sys
 from typing import Dict, List, Mapping, Optional, Sequence
 
-from unfair_bp import commandline, comparison, published
+from unfair_bp import commandline, comparison, outputs, published
 from unfair_bp.collection import Collection, Group, Setting, collect
 from unfair_bp.comparison import Part, Series
 from unfair_bp.document import Picture, as_html, as_markdown
@@ -62,11 +61,12 @@ def _markdown(collection: Collection, root: str) -> str:
 
 
 def _html(collection: Collection, command: Sequence[str]) -> str:
-    pictures = {}
-    for setting, groups in collection.settings.items():
-        content = io.BytesIO()
-        _figure({setting: groups}).savefig(content, format="png", dpi=150)
-        pictures[setting] = Picture(content.getvalue(), _description(groups))
+    from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
+
+    pictures = {
+        setting: Picture(style.render(_figure({setting: groups}), "png"), _description(groups))
+        for setting, groups in collection.settings.items()
+    }
     return as_html(report_blocks(collection, command, pictures), TITLE)
 
 
@@ -128,26 +128,16 @@ def _cut(text: str, length: int) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a text file in one go: nobody finds half of it."""
-    from unfair_bp.figures.style import written_beside  # noqa: PLC0415 - imports Matplotlib
+    """Write a text file."""
+    from unfair_bp.figures import style  # noqa: PLC0415 - imports Matplotlib
 
-    with written_beside(path) as beside, open(beside, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    style.write(path, text.encode())
 
 
 def _check_files(paths: Sequence[str], overwrite: bool) -> None:
     """Refuse names that cannot be written, before the first of them is."""
     for path in paths:
-        directory = os.path.dirname(path) or "."
-        if os.path.isdir(path):
-            raise UsageError("%s is a directory; give the name of a file" % path)
-        if os.path.lexists(path) and not overwrite:
-            raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
-        if not os.path.isdir(directory):
-            raise UsageError(
-                "cannot write %s: %s is no directory; make it, or give another name"
-                % (path, directory)
-            )
+        outputs.check(path, overwrite)
         if sum(os.path.abspath(path) == os.path.abspath(other) for other in paths) > 1:
             raise UsageError("%s is named twice; give each output its own name" % path)
 
@@ -155,12 +145,18 @@ def _check_files(paths: Sequence[str], overwrite: bool) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Report on the runs below a directory; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.report", description=__doc__)
-    parser.add_argument("root", metavar="LOG_ROOT", help="directory with run directories in it")
-    parser.add_argument("--markdown", metavar="FILE", help="write the Markdown into this new file")
-    parser.add_argument("--png", metavar="FILE", help="also draw the runs into this new file")
     parser.add_argument(
-        "--html", metavar="FILE", help="also write this new page, pictures embedded"
+        "root",
+        type=commandline.path,
+        metavar="LOG_ROOT",
+        help="directory with run directories in it",
     )
+    for option, meaning in (
+        ("--markdown", "write the Markdown into this new file"),
+        ("--png", "also draw the runs into this new file"),
+        ("--html", "also write this new page, pictures embedded"),
+    ):
+        parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     files = [path for path in (options.markdown, options.png, options.html) if path]

@@ -12,8 +12,8 @@
     checkpoints/        everything needed to go on, see unfair_bp.checkpoints
     run.lock            while a process trains: its id
 
-A file is written beside its place and then renamed, so that a reader never sees half of one, and
-what a process leaves that is killed is either whole or has a name that ends in .part.
+A reader never sees half of a file, and what a process leaves that is killed is either whole or has
+a name that ends in .part.
 """
 
 import contextlib
@@ -23,13 +23,14 @@ import json
 import os
 import re
 import shutil
+import warnings
 import zipfile
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 
-from unfair_bp import locks
+from unfair_bp import locks, outputs
 from unfair_bp.cases import Case
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
@@ -46,10 +47,12 @@ FIGURES = "figures"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 LOCK = "run.lock"
-UNFINISHED = ".part"
 FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
-DATA_FACTS = {"name", "training_images", "test_images", "sha256"}  # of the data set, in config.json
+# Of the data set, in config.json.
+DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
+# What reading a file raises that somebody has edited or cut.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 GROWS = ("epochs",)  # what a resumed run may have more of
 
 
@@ -77,8 +80,10 @@ class RunDirectory:
 
         Raises:
             UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
-                to resume, something that is not a run, or no permission to write.
+                to resume, something that is not a run, no permission to write, or a name that
+                TensorFlow does not take as it is.
         """
+        self._check_name()
         if self.exists:
             if overwrite:
                 self.read_config()  # another program's config.json is not ours to replace
@@ -104,8 +109,21 @@ class RunDirectory:
 
     def _is_empty(self) -> bool:
         """Whether this is a directory with nothing in it but what a run leaves that never began."""
-        ours = {LOCK, CONFIG + UNFINISHED}
-        return os.path.isdir(self.path) and ours.issuperset(os.listdir(self.path))
+        ours = {LOCK, CONFIG + outputs.UNFINISHED}
+        try:
+            return ours.issuperset(os.listdir(self.path))
+        except OSError:  # a file, or a directory that is closed to us
+            return False
+
+    def _check_name(self) -> None:
+        """Refuse a path that TensorFlow takes for another one, to write to or to remove from."""
+        pattern = set("*?[]\\") - {os.sep}
+        characters = self.path.encode("utf-8", "ignore").decode()
+        if pattern.intersection(self.path) or "://" in self.path or characters != self.path:
+            raise UsageError(
+                "%r cannot be a run directory: TensorFlow reads names with * ? [ ] \\ or ://, or "
+                "that are not UTF-8, in its own way; give another name" % self.path
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -151,8 +169,9 @@ class RunDirectory:
             begun: Require one of a run, too, that was killed before it had finished its first.
 
         Raises:
-            UsageError: If it has none, as when it was copied without.
+            UsageError: If it has none, as when it was copied without, or its name bars the way.
         """
+        self._check_name()
         if not self.saved_steps() and (begun or self.read_metrics()):
             raise UsageError(
                 "%s holds no checkpoint; train it again with --overwrite, or into another --run-dir"
@@ -171,18 +190,18 @@ class RunDirectory:
             shutil.rmtree(self.file(name), ignore_errors=True)
         self._make(self.file(CHECKPOINTS))
         self.write_config(config)
-        self._write(COMMAND, record.encode())
+        self._write(COMMAND, _as_typed(record))
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
         """Note that the run was resumed, perhaps for more epochs; tidy up after one that died."""
         for name in FILES:
             with contextlib.suppress(FileNotFoundError):
-                os.remove(self.file(name) + UNFINISHED)
+                os.remove(self.file(name) + outputs.UNFINISHED)
         earlier = b""
         with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
             earlier = file.read() + b"\n"
         self.write_config(config)
-        self._write(COMMAND, earlier + record.encode())
+        self._write(COMMAND, earlier + _as_typed(record))
 
     def read_config(self) -> Dict[str, Any]:
         """The configuration of the run.
@@ -194,15 +213,15 @@ class RunDirectory:
             with open(self.file(CONFIG), encoding="utf-8") as file:
                 config = json.load(file)
             Case(**config["case"])
-            missing = DATA_FACTS.difference(config["data"])
-            if missing:
-                raise ValueError("data has no %s" % min(missing))
+            for name, kind in DATA_FACTS.items():
+                if not isinstance(config["data"][name], kind):
+                    raise ValueError("%s %r" % (name, config["data"][name]))
         except OSError as error:
             raise UsageError(
                 "%s is not a run directory: it has no readable %s; give the directory that "
                 "unfair_bp.train wrote" % (self.path, CONFIG)
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        except (*MALFORMED, UsageError) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(CONFIG), error)
             ) from error
@@ -229,7 +248,10 @@ class RunDirectory:
             metrics = [EpochMetrics.from_row(row) for row in rows]
             if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
                 raise ValueError("its epochs are not 1, 2, 3, ...")
-        except (OSError, csv.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+            for row in metrics:
+                if not row.possible:
+                    raise ValueError("impossible numbers in epoch %d" % row.epoch)
+        except (*MALFORMED, OSError, csv.Error) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(METRICS), error)
             ) from error
@@ -265,28 +287,25 @@ class RunDirectory:
         """
         if not os.path.exists(self.file(name)):
             return {}
+        arrays = {}
         try:
-            if not zipfile.is_zipfile(self.file(name)):
-                raise ValueError("it is no npz file")  # of which old NumPy writes a traceback
-            with np.load(self.file(name)) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            # Not with np.load, of which old versions write a traceback about a bad zip file.
+            with zipfile.ZipFile(self.file(name)) as archive, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python about a header, which is Python
+                for member in archive.namelist():
+                    content = io.BytesIO(archive.read(member))
+                    arrays[member[: -len(".npy")]] = np.lib.format.read_array(content)
+        except Exception as error:  # zipfile, zlib and the parser of headers have a dozen kinds
             raise UsageError(
-                "%s is damaged (%s); remove it, or give another run directory"
-                % (self.file(name), error)
+                "%s is damaged (%s: %s); remove it, or give another run directory"
+                % (self.file(name), type(error).__name__, error)
             ) from error
+        return arrays
 
     def _write(self, name: str, content: bytes) -> None:
-        beside = self.file(name) + UNFINISHED
         try:
-            with open(beside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.file(name))
+            outputs.write(self.file(name), content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.remove(beside)
             raise self._cannot_write(self.file(name), error) from error
 
     def _make(self, path: str) -> None:
@@ -300,6 +319,11 @@ class RunDirectory:
             "cannot write %s: %s; what is in %s is intact: make room or give permission, then go "
             "on with --resume, or give another --run-dir" % (path, error.strerror, self.path)
         )
+
+
+def _as_typed(record: str) -> bytes:
+    """A record as bytes; words of the command, such as --data-dir, may be no characters."""
+    return record.encode("utf-8", "surrogateescape")
 
 
 def default_path(case: Case, quick: bool) -> str:

@@ -22,9 +22,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = commandline.Parser(prog="python -m unfair_bp.schedule", description=__doc__)
     commandline.add_case(parser)
     commandline.add_fields(parser, ["schedule", "width"])
-    parser.add_argument("--png", metavar="FILE", help="also draw the schedule into this new file")
     parser.add_argument(
-        "--gif", metavar="FILE", help="also animate it, iteration by iteration, into this new file"
+        "--png",
+        type=commandline.path,
+        metavar="FILE",
+        help="also draw the schedule into this new file",
+    )
+    parser.add_argument(
+        "--gif",
+        type=commandline.path,
+        metavar="FILE",
+        help="also animate it, iteration by iteration, into this new file",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)

@@ -18,7 +18,7 @@ GRAMMAR = (
     "fair, back, front, single, random:K[:PERIOD[:SEED]] (K layers of 9 at random), "
     "or rows of layers such as '9;8-9;7-9'"
 )
-LONGEST_PERIOD = 10000  # rows; a longer random schedule would only make the graph larger
+LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,12 @@ def parse(text: str, layers: int = len(LAYERS)) -> Schedule:
     elif text.startswith("random"):
         table = _parse_random(text, layers)
     elif re.match(r"^[0-9,;\s-]+$", text):
-        table = np.array([_parse_row(text, row, layers) for row in text.split(";")])
+        rows = text.split(";")
+        if len(rows) > LONGEST_PERIOD:
+            raise UsageError(
+                "--schedule has %d rows, too many; give at most %d" % (len(rows), LONGEST_PERIOD)
+            )
+        table = np.array([_parse_row(text, row, layers) for row in rows])
     else:
         raise UsageError("--schedule %r is not known; give %s" % (text, GRAMMAR))
     table.setflags(write=False)

@@ -56,6 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     commandline.add_data_dir(parser)
     parser.add_argument(
         "--run-dir",
+        type=commandline.path,
         metavar="DIR",
         help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
     )

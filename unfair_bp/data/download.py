@@ -3,20 +3,27 @@
 import contextlib
 import hashlib
 import http.client
+import io
 import os
 import re
+import socket
 import sys
+import time
 import urllib.error
 import urllib.request
-from typing import BinaryIO, Iterator, Optional
+from typing import Any, BinaryIO, Iterator, Optional
 
 from unfair_bp import locks
 from unfair_bp.errors import UsageError
 from unfair_bp.progress import progress_bar
 
 TIMEOUT = 30.0  # seconds without a single byte, not for the whole file
+# A server that sends less than SLOWEST in the mean of a WINDOW is given up. At that speed the
+# archive would take 12 hours; whoever has no better line can still go on, one window at a time.
+SLOWEST = 4 << 10  # bytes per second
+WINDOW = 60.0  # seconds of waiting for the server; what the disk takes does not count
 MAX_SIZE = 256 << 20  # bytes; the archive of CIFAR-10 has 170 MB
-_CHUNK = 1 << 16  # bytes; what has arrived of a chunk is lost if the connection ends within it
+_CHUNK = 1 << 12  # bytes; what has arrived of a chunk is lost if the connection ends within it
 _LENGTH = re.compile("[0-9]{1,18}")
 _BY_HAND = "put the archive by hand into a directory and give that with --data-dir"
 
@@ -91,6 +98,7 @@ def _held(name: str) -> Iterator[BinaryIO]:
                 print(
                     "another process downloads to %r: waiting for it (Ctrl-C to stop)" % name,
                     file=sys.stderr,
+                    flush=True,  # before Python 3.9 standard error may wait for its buffer
                 )
                 locks.lock(part.fileno(), wait=True)
             if not _is_at(name, part):
@@ -179,6 +187,64 @@ def _receive(url: str, part: BinaryIO) -> Optional[int]:
     return total
 
 
+class _Steady(io.RawIOBase):
+    """What a server sends, from the status line on; it fails if that comes too slowly."""
+
+    def __init__(self, sent: io.RawIOBase) -> None:
+        self._sent = sent
+        self._arrived, self._waited = 0, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> Optional[int]:
+        # Not after reading, which would lose what has just been read.
+        if self._waited >= WINDOW:
+            if self._arrived < SLOWEST * self._waited:
+                raise OSError(
+                    "the server is too slow: %d bytes in %.0f seconds, expected at least %d a "
+                    "second" % (self._arrived, self._waited, SLOWEST)
+                )
+            self._arrived, self._waited = 0, 0.0
+        start = time.monotonic()
+        count = self._sent.readinto(buffer)
+        self._waited += time.monotonic() - start
+        self._arrived += count or 0
+        return count
+
+    def close(self) -> None:
+        self._sent.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = io.BufferedReader(_Steady(self.fp.detach()))
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_connection, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_secure_connection, request)
+
+
+def _connection(host: str, **named: Any) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(host, **named)
+    connection.response_class = _Response
+    return connection
+
+
+def _secure_connection(host: str, **named: Any) -> http.client.HTTPSConnection:
+    connection = http.client.HTTPSConnection(host, **named)
+    connection.response_class = _Response
+    return connection
+
+
 def _open(url: str, start: int) -> http.client.HTTPResponse:
     """The server's answer to a request for the bytes from ``start`` on."""
     request = urllib.request.Request(url)
@@ -187,7 +253,8 @@ def _open(url: str, start: int) -> http.client.HTTPResponse:
         request.add_header("Range", "bytes=%d-" % start)
     with _transfer():
         try:
-            response = urllib.request.urlopen(request, timeout=TIMEOUT)
+            opener = urllib.request.build_opener(_Http, _Https)
+            response = opener.open(request, timeout=TIMEOUT)
             if not isinstance(response, http.client.HTTPResponse):
                 response.close()
                 raise OSError("the server redirects to %.80r" % response.geturl())

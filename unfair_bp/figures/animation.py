@@ -4,6 +4,7 @@ A moving picture is made in three steps: :func:`frames` says what is to be seen,
 :class:`NetworkDrawing` draws one frame; :func:`save_animation` writes them all into a file.
 """
 
+import io
 from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, LayerSpec
-from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, written_beside
+from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, write
 from unfair_bp.progress import progress_bar
 from unfair_bp.schedules import Schedule, fair_step_flops
 
@@ -283,13 +284,14 @@ def save_animation(
     palette = Palette([drawing.draw(frame) for frame in ends.values()])
     with progress_bar(sequence, unit="frame") as bar:
         images = [palette.image(drawing.draw(frame)) for frame in bar]
-    with written_beside(path) as beside:
-        images[0].save(
-            beside,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=[frame.duration for frame in sequence],
-            loop=0,
-            optimize=False,
-        )
+    content = io.BytesIO()
+    images[0].save(
+        content,
+        format="GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=[frame.duration for frame in sequence],
+        loop=0,
+        optimize=False,
+    )
+    write(path, content.getvalue())

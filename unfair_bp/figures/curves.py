@@ -1,5 +1,6 @@
 """Accuracy and cost over the epochs of a run."""
 
+import math
 from typing import Sequence
 
 from matplotlib.axes import Axes
@@ -32,7 +33,8 @@ def learning_curves(metrics: Sequence[EpochMetrics], heading: str) -> Figure:
     test.set_title("test, after each epoch: last %.4f" % last.test_accuracy, loc="left")
     train.set_title("train, during each epoch: last %.4f" % last.train_accuracy, loc="left")
     # The same scale on both sides, so that they can be compared.
-    highest = max(max(row.test_cost, row.train_cost) for row in metrics)
+    both = [cost for row in metrics for cost in (row.test_cost, row.train_cost)]
+    highest = max(filter(math.isfinite, both), default=1.0)
     for costs in (test_costs, train_costs):
         costs.set_ylim(0, 1.05 * highest)
     return figure

@@ -1,13 +1,14 @@
 """What all pictures share: colours, fonts, and how a picture becomes a file."""
 
-import contextlib
+import io
 import os
 import textwrap
-from typing import Iterable, Iterator
+from typing import Iterable
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from unfair_bp import outputs
 from unfair_bp.errors import UsageError
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -51,36 +52,24 @@ def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -
         raise UsageError(
             "%s: %r is no picture format; give a file that ends in %s" % (path, "." + kind, endings)
         )
-    if os.path.isdir(path):
-        raise UsageError("%s is a directory; give the name of a file" % path)
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
-    directory = os.path.dirname(path) or "."
-    if not (os.path.isdir(directory) and os.access(directory, os.W_OK)):
-        raise UsageError(
-            "cannot write %s: %s is no directory that can be written to; make it, or give "
-            "another name" % (path, directory)
-        )
+    outputs.check(path, overwrite)
 
 
-@contextlib.contextmanager
-def written_beside(path: str) -> Iterator[str]:
-    """A path to write to; the file moves to ``path`` when it is whole, and goes when it is not.
+def write(path: str, content: bytes, advice: str = "make room, or give another name") -> None:
+    """Write a file.
+
+    Args:
+        path: Where it goes.
+        content: All of it; a library that writes to a full disk by itself would say nothing clear.
+        advice: What to do if it cannot be written.
 
     Raises:
-        UsageError: If it cannot be written.
+        UsageError: If it cannot be written; what was there is as it was.
     """
-    beside = path + ".part"
     try:
-        yield beside
-        os.replace(beside, path)
+        outputs.write(path, content)
     except OSError as error:
-        raise UsageError(
-            "cannot write %s: %s; give another name" % (path, error.strerror)
-        ) from error
-    finally:
-        if os.path.isfile(beside):
-            os.remove(beside)
+        raise UsageError("cannot write %s: %s; %s" % (path, error.strerror, advice)) from error
 
 
 def check_picture(path: str, overwrite: bool) -> None:
@@ -93,6 +82,13 @@ def check_picture(path: str, overwrite: bool) -> None:
     check_path(path, known, ".png, .svg or .pdf", overwrite)
 
 
+def render(figure: Figure, kind: str) -> bytes:
+    """A figure as the content of a file of a format, such as png."""
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=150)
+    return content.getvalue()
+
+
 def save(figure: Figure, path: str, overwrite: bool = False) -> None:
     """Write a figure; the ending of the path says in which format.
 
@@ -100,5 +96,4 @@ def save(figure: Figure, path: str, overwrite: bool = False) -> None:
         UsageError: If the file exists and is not to be overwritten, or cannot be written.
     """
     check_picture(path, overwrite)
-    with written_beside(path) as beside:
-        figure.savefig(beside, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
+    write(path, render(figure, os.path.splitext(path)[1][1:].lower()))

@@ -1,0 +1,153 @@
+"""A disk that is full when a picture, events or the output are written: one line, nothing lost."""
+
+import json
+import os
+import shutil
+
+import commands
+import pytest
+from run_directories import write_run
+
+from unfair_bp import outputs, plots, train
+
+# A command in a process whose files may not grow beyond so many bytes, as on a disk that is full.
+WITH_QUOTA = """
+import importlib, json, resource, sys
+from unfair_bp import commandline
+name, limit, words = json.loads(sys.argv[1])
+command = importlib.import_module("unfair_bp." + name)
+if name == "train":
+    import unfair_bp.training  # TensorFlow, before the limit
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+sys.exit(commandline.run(command.main, words))
+"""
+WITH_PLOTS = [word for word in commands.SMALL if word != "--no-plots"]
+
+
+def with_quota(name, limit, words, cwd):
+    """Run a command with files of at most so many bytes; returns the one line of its error."""
+    code = json.dumps([name, limit, [str(word) for word in words]])
+    status, stdout, stderr = commands.run(["-c", WITH_QUOTA, code], cwd)
+    assert status == 2, stdout + stderr
+    assert stderr.startswith("error: cannot write ") and stderr.count("\n") == 1, stderr
+    assert "File too large" in stderr
+    return stderr
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A run with its pictures in every format, one of them an old one."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    words = [*WITH_PLOTS, "--case", "b", "--epochs", "1", "--run-dir", path]
+    assert commands.here(train.main, *words) == 0
+    for kind in ("svg", "pdf"):
+        assert commands.here(plots.main, path, "--format", kind) == 0
+    return path
+
+
+def largest_but_pictures(run):
+    """The size of a run's largest file that is no picture."""
+    return max(
+        path.stat().st_size
+        for path in run.rglob("*")
+        if path.is_file() and path.parent.name != "figures"
+    )
+
+
+@pytest.mark.parametrize("kind", plots.FORMATS)
+def test_plots_on_a_full_disk(drawn, tmp_path, kind):
+    """Breaks if half a picture is left, an earlier one is lost, or the line says no way on."""
+    shutil.copytree(str(drawn), str(tmp_path / "run"))
+    pictures = sorted(
+        (tmp_path / "run" / "figures").glob("*." + kind), key=lambda p: p.stat().st_size
+    )
+    assert len(pictures) == 4
+    for path in pictures:
+        path.write_bytes(b"an earlier picture")
+    before = commands.snapshot(tmp_path)
+    # Some pictures fit and some do not.
+    whole = {path.name: (drawn / "figures" / path.name).read_bytes() for path in pictures}
+    limit = len(whole[pictures[2].name]) - 1
+    error = with_quota("plots", limit, ["run", "--format", kind], tmp_path)
+    assert "python -m unfair_bp.plots run" in error
+    after = commands.snapshot(tmp_path)
+    assert set(after) == set(before)
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed <= {"run/figures/" + path.name for path in pictures[:2]}
+    assert all(
+        after[name] == whole[name[len("run/figures/") :]] for name in changed if kind == "png"
+    )
+    assert commands.here(plots.main, tmp_path / "run", "--format", kind) == 0
+    assert all(path.read_bytes() != b"an earlier picture" for path in pictures)
+
+
+def test_training_whose_picture_fails_keeps_its_results(drawn, tmp_path):
+    """Breaks if a run that has ended loses anything because a picture of it cannot be written."""
+    largest = max(path.stat().st_size for path in (drawn / "figures").glob("*.png"))
+    limit = largest_but_pictures(drawn) + 1000
+    assert limit < largest, "the pictures must be what does not fit"
+    words = [*WITH_PLOTS, "--case", "b", "--epochs", "1", "--run-dir", "run"]
+    error = with_quota("train", limit, words, tmp_path)
+    assert "figures" in error and "python -m unfair_bp.plots run" in error
+    left = set(commands.snapshot(tmp_path / "run"))
+    figures = {name for name in left if name.startswith("figures/")}
+    assert left - figures == {n for n in commands.snapshot(drawn) if not n.startswith("figures/")}
+    assert all(name.endswith(".png") for name in figures)
+    assert commands.metrics(tmp_path / "run") == commands.metrics(drawn)
+    assert commands.same_bits(commands.weights(tmp_path / "run"), commands.weights(drawn))
+    # With room again it can be drawn, and trained further.
+    assert commands.here(plots.main, tmp_path / "run") == 0
+    assert len(list((tmp_path / "run" / "figures").iterdir())) == 4
+    words[words.index("--epochs") + 1] = "2"
+    words[-1] = tmp_path / "run"
+    assert commands.here(train.main, *words, "--resume") == 0
+    assert len(commands.metrics(tmp_path / "run")) == 2
+
+
+@pytest.mark.parametrize("output", ["x.png", "x.html", "x.md"])
+def test_a_report_on_a_full_disk(tmp_path, output):
+    """Breaks if half a report is left, or the one that was there is gone."""
+    write_run(tmp_path / "logs" / "a", "a", [0.1, 0.2])
+    option = {"x.png": "--png", "x.html": "--html", "x.md": "--markdown"}[output]
+    (tmp_path / output).write_text("an earlier one")
+    before = commands.snapshot(tmp_path)
+    with_quota("report", 100, ["logs", option, output, "--overwrite"], tmp_path)
+    assert commands.snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("output", ["x.png", "x.gif"])
+def test_a_schedule_on_a_full_disk(tmp_path, output):
+    """Breaks if half a picture is left."""
+    words = ["--schedule", "9", "--" + output[2:], output]
+    with_quota("schedule", 100, words, tmp_path)
+    assert commands.snapshot(tmp_path) == {}
+
+
+def test_events_on_a_full_disk(drawn, tmp_path):
+    """Breaks if a thread of TensorFlow's has tracebacks, or the run cannot go on."""
+    words = [*commands.SMALL, "--case", "b", "--epochs", "1", "--run-dir", "run", "--tensorboard"]
+    error = with_quota("train", largest_but_pictures(drawn) + 1000, words, tmp_path)
+    assert "TensorBoard's events" in error and "--resume" in error
+    words[-2] = tmp_path / "run"
+    assert commands.here(train.main, *words, "--resume") == 0
+    assert commands.metrics(tmp_path / "run") == commands.metrics(drawn)
+
+
+def test_output_on_a_full_disk(tmp_path):
+    """Breaks if a log that cannot be written ends in a traceback, or in status 0."""
+    for words in (["unfair_bp.published"], ["unfair_bp.schedule", "--schedule", "random:3:9000"]):
+        with open("/dev/full", "w") as full:
+            process = commands.start(["-m", *words], tmp_path, stdout=full)
+            status, _, error = commands.finish(process)
+        assert status == 2
+        assert error.startswith("error: cannot write the output: No space left on device; ")
+        assert error.count("\n") == 1
+
+
+def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Breaks if a power cut could leave an empty picture in the place of an earlier one."""
+    steps = []
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, lambda *paths, name=name: steps.append(name))
+    outputs.write(str(tmp_path / "x"), b"content")
+    assert steps == ["fsync", "replace"]
