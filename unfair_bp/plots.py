@@ -20,6 +20,7 @@ from unfair_bp.architecture import IMAGE_CHANNELS, IMAGE_SIZE, LAYERS
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.errors import UsageError
 from unfair_bp.runs import EXAMPLES, FIGURES, WEIGHTS_AFTER, WEIGHTS_BEFORE, RunDirectory
+from unfair_bp.shell import shell_line
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -41,7 +42,7 @@ def draw(run: RunDirectory, kind: str = "png") -> Dict[str, str]:
     from unfair_bp.figures import style  # noqa: PLC0415 - matplotlib takes a second to import
 
     pictures = {name: style.render(figure, kind) for name, figure in _figures(run).items()}
-    again = commandline.shell_line(["python", "-m", "unfair_bp.plots", run.path])
+    again = shell_line(["python", "-m", "unfair_bp.plots", run.path])
     advice = "all else is intact: make room or give permission, then draw again with " + again
     paths = {}
     try:
