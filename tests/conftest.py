@@ -8,6 +8,7 @@ import pytest
 from unfair_bp.architecture import initial_weights, scaled
 from unfair_bp.cases import CASES
 from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
+from unfair_bp.graph_mode import tf
 
 # The forms of the convolution's derivatives: whatever machine a test runs on, it tries all.
 FORMS = (Convolution, ProductConvolution, LibraryConvolution)
@@ -31,6 +32,17 @@ def tiny_case(name, **changes):
 def start_weights(case, seed=7):
     """The weights that a case starts from."""
     return initial_weights(scaled(case.width), seed)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Let TensorFlow have one thread in this process, so that results repeat bit for bit.
+
+    All sessions of a process share the threads of the first: a later ``--threads 1`` asks in vain.
+    """
+    settings = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    with tf.Graph().as_default(), tf.Session(config=settings) as session:
+        session.run(tf.constant(0))
 
 
 @pytest.fixture

@@ -39,10 +39,7 @@ def drawn(tmp_path_factory):
     """A run with its pictures in every format, one of them an old one."""
     path = tmp_path_factory.mktemp("run") / "run"
     words = [*WITH_PLOTS, "--case", "b", "--epochs", "1", "--run-dir", path]
-    # In a process of its own, like what it is compared with: here, TensorFlow has as many threads
-    # as the first test that used it asked for.
-    status, _, stderr = commands.run(["-m", "unfair_bp.train", *words], path.parent)
-    assert status == 0, stderr
+    assert commands.here(train.main, *words) == 0
     for kind in ("svg", "pdf"):
         assert commands.here(plots.main, path, "--format", kind) == 0
     return path
