@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unfair_bp import published, quirks, report
+from unfair_bp import benchmark, published, quirks, report
 from unfair_bp.cases import CASES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,6 +93,35 @@ def test_the_epochs_at_full_width():
         assert tuple(case["quirks"]) == (quirks.as_run("c") if "as run" in name else ())
 
 
+def test_the_benchmark():
+    """Breaks if a figure of the README's table of speeds is not that of the stored benchmark."""
+    shown = {(row[0], row[1]): row[2:] for row in rows_after("## Speed")}
+    stored = {}
+    for path in sorted((ROOT / "logs" / "benchmark").glob("*.json")):
+        result = json.loads(path.read_text())
+        assert not result["environment"]["commit"].endswith("changes")
+        medians = {
+            step["name"]: step["seconds"][1] for step in result["steps"] if step["row"] is None
+        }
+        fair = medians["fair"]
+        rate = benchmark.multiply_rate(result)
+        flops = next(step["flops"] for step in result["steps"] if step["name"] == "fair")
+        ready, augmented = (quartiles[1] for quartiles in result["input"].values())
+        kernels = "%(tensorflow)s, %(kernels)s" % result["environment"]
+        stored[kernels, "%g" % result["settings"]["width"]] = [
+            "%.1f" % (1e3 * fair),
+            "%.1f" % (1e3 * medians["autodiff"]),
+            "%.3f" % (fair / medians["autodiff"]),
+            "%.3f" % (medians["back, mean"] / fair),
+            "%.3f" % (medians["front, mean"] / fair),
+            "%.2f" % (medians["back, per batch"] / fair),
+            "%.2f" % (flops / fair / 1e9 / rate),
+            "%.3f" % (augmented / ready),
+            "%.2f" % (result["start"]["peak_bytes"] / 2**30),
+        ]
+    assert shown == stored
+
+
 def test_the_report_of_the_small_runs():
     """Breaks if a number of the README's tables is not what the report makes of the logs."""
     text = report.markdown(str(ROOT / "logs" / "small"))
@@ -120,7 +149,7 @@ def test_what_the_logs_are():
         for path in (ROOT / "logs" / top).glob("**/config.json"):
             found[path.parent.relative_to(ROOT / "logs").as_posix()] = path.parent
     assert sorted(found) == sorted(described)
-    facts = re.search(r"All runs: (TensorFlow [^\n]*?), Linux", readme).group(1).lower()
+    facts = re.search(r"All training runs: (TensorFlow [^\n]*?), Linux", readme).group(1).lower()
     for path, (words, commit) in described.items():
         record = dict(
             re.findall("^([^:]*): +(.*)$", last_epoch(found[path])[1], flags=re.MULTILINE)
