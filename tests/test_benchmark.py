@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from conftest import TINY, relative_error, start_weights, tiny_case
 
-from unfair_bp import benchmark, processes, schedules, subjects
+from unfair_bp import benchmark, convolution, processes, schedules, subjects
 from unfair_bp.architecture import forward_flops, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.commandline import run
+from unfair_bp.convolution import fastest
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.graph import build_graph
@@ -63,6 +64,22 @@ def test_steps_and_their_floors(result):
     for step in steps.values():
         low, median, high = step["seconds"]
         assert 0 < low <= median <= high < 60
+
+
+def test_every_derivative_in_every_form(result):
+    """Breaks if a layer or form is missing, or the form that is marked is not the one in use."""
+    layers = scaled(TINY)
+    found = {}
+    for row in result["derivatives"]:
+        assert row["flops"] == 4 * layers[row["layer"] - 1].flops
+        assert 0 < row["seconds"][1] < 60
+        found.setdefault((row["layer"], row["name"]), {})[row["form"]] = row["chosen"]
+    assert len(found) == 9 + 8
+    for (number, name), chosen in found.items():
+        assert len(chosen) == (2 if name == "input_grad" else 3)
+        (marked,) = [form for form, used in chosen.items() if used]
+        used = fastest(layers[number - 1])
+        assert getattr(getattr(convolution, marked), name) is getattr(used, name)
 
 
 def test_subjects_do_what_they_are_called():
@@ -147,6 +164,10 @@ def test_text_and_picture(result):
     assert benchmark.multiply_rate(result) == rate
     assert ("%.3f" % (last["flops"] / last["seconds"][1] / 1e9 / rate)) in line.split()
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
+    table = text[text.index("derivatives of the convolution") :].splitlines()
+    assert [line.split()[0] for line in table[3:12]] == list("123456789")
+    assert table[2].split() == ["layer", "Forward", "Library", "Forward", "Library", "Product"]
+    assert [line.count("*") for line in table[3:12]] == [1] + [2] * 8
     figure = benchmark_figure(result)
     back, front, _ = figure.axes
     for axes, name in ((back, "back"), (front, "front")):

@@ -47,6 +47,11 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
         with progress_bar(total=total, unit="run", desc="steps") as bar:
             runs = [work.subject for work in works.values()]
             seconds = alternate(runs, repeats, after_run=bar.update)
+    with subjects.forms(case) as derivatives:
+        total = (1 + repeats) * len(derivatives)
+        with progress_bar(total=total, unit="run", desc="derivatives") as bar:
+            runs = [work.subject for work in derivatives.values()]
+            alone = alternate(runs, repeats, after_run=bar.update)
     with subjects.inputs(case) as runs:
         total = (1 + input_repeats) * len(runs)
         with progress_bar(total=total, unit="run", desc="input") as bar:
@@ -64,6 +69,7 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
             "input_repeats": input_repeats,
         },
         "steps": _steps(works, seconds),
+        "derivatives": _derivatives(derivatives, alone),
         "input": {name: quartiles(values) for name, values in per_iteration.items()},
         "start": {"help_seconds": help_seconds, **start._asdict()},
     }
@@ -91,6 +97,19 @@ def _steps(works: Dict[str, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[s
         label = name if alike else "%s, mean" % name
         rows.append(_step(label, None, laps.mean(axis=1), flops.mean()))
     return rows
+
+
+def _derivatives(works: Dict[Any, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
+    """A row for each derivative of each layer in each form."""
+    return [
+        {
+            **derivative._asdict(),
+            "form": derivative.form.__name__,
+            "seconds": quartiles(seconds[work.subject.name].mean(axis=1)),
+            "flops": float(work.flops[0]),
+        }
+        for derivative, work in works.items()
+    ]
 
 
 def _step(name: str, row: Optional[int], seconds: np.ndarray, flops: float) -> Dict[str, Any]:
@@ -123,7 +142,7 @@ def as_text(result: Result) -> str:
             relative, floor = time.median / fair["seconds"][1], step["flops"] / fair["flops"]
             text += " %7.3f  %7.3f  %8.0f  %8.3f" % (relative, floor, gflops, gflops / rate)
         lines.append(text)
-    return "\n".join([*lines, "", *_other_lines(result)])
+    return "\n".join([*lines, "", *_derivative_lines(result), "", *_other_lines(result)])
 
 
 def multiply_rate(result: Result) -> float:
@@ -135,6 +154,28 @@ def multiply_rate(result: Result) -> float:
         for step in result["steps"]
         if step["name"].startswith(subjects.PRODUCT)
     )
+
+
+def _derivative_lines(result: Result) -> List[str]:
+    """The rate of each derivative alone: a line for each layer, a column for each form."""
+    columns: Dict[str, str] = {}
+    lines: Dict[int, Dict[str, str]] = {}
+    for row in result["derivatives"]:
+        key = "%s %s" % (row["name"], row["form"])
+        columns[key] = row["form"].replace("Convolution", "") or "Forward"
+        rate = row["flops"] / row["seconds"][1] / 1e9
+        lines.setdefault(row["layer"], {})[key] = "%.0f%s" % (rate, "*" if row["chosen"] else " ")
+    order = sorted(columns)  # those of the input gradient come first
+    head = "".join("%10s" % columns[key] for key in order)
+    return [
+        "derivatives of the convolution alone, GFLOP/s in each form; * is used",
+        "         input gradient      weight gradient",
+        "layer " + head,
+        *(
+            "%5d " % layer + "".join("%10s" % cells.get(key, "") for key in order)
+            for layer, cells in sorted(lines.items())
+        ),
+    ]
 
 
 def _other_lines(result: Result) -> List[str]:

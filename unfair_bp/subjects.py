@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Type
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from unfair_bp import schedules, sessions
 from unfair_bp.architecture import forward_flops, initial_weights, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.cases import Case, schedule_of
+from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution, fastest
 from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
@@ -188,3 +189,59 @@ def inputs(case: Case) -> Iterator[List[Subject]]:
 def iterations_per_lap(case: Case) -> int:
     """Iterations for which images are augmented together: what a lap of :func:`inputs` takes."""
     return max(1, AUGMENTED_TOGETHER // (case.batch_size // 2))
+
+
+FORMS = {
+    "input_grad": (Convolution, LibraryConvolution),
+    "param_grad": (Convolution, ProductConvolution, LibraryConvolution),
+}
+FORM_LAPS = 3
+
+
+class Derivative(NamedTuple):
+    """A derivative of a layer's convolution in one of its forms."""
+
+    layer: int  # from 1
+    name: str  # input_grad or param_grad
+    form: Type[Convolution]
+    chosen: bool  # is it the form that training uses here?
+
+
+@contextlib.contextmanager
+def forms(case: Case) -> Iterator[Dict[Derivative, Work]]:
+    """Every derivative of every layer in every form, each alone and on noise."""
+    random = np.random.RandomState(case.seed)
+    layers = scaled(case.width)
+    operations, values = {}, {}
+    with tf.Graph().as_default() as graph:
+
+        def noise_of(*shape: int) -> tf.Tensor:
+            value = random.standard_normal(shape).astype(np.float32)
+            start = tf.placeholder(tf.float32, shape)
+            variable = tf.Variable(start, trainable=False, use_resource=True)
+            values[start] = value
+            return variable.read_value()
+
+        for number, layer in enumerate(layers, start=1):
+            images = (case.batch_size, layer.size, layer.size)
+            x, dz = noise_of(*images, layer.inputs), noise_of(*images, layer.outputs)
+            cache = (x, noise_of(*layer.weight_shape))
+            for name, candidates in FORMS.items():
+                if number == 1 and name == "input_grad":
+                    continue  # nothing is below
+                # A form inherits what it does not do in its own way.
+                used = getattr(fastest(layer), name)
+                for form in candidates:
+                    rule = getattr(form, name)
+                    derivative = Derivative(number, name, form, rule is used)
+                    operations[derivative] = rule(dz, cache).op
+        initializer = tf.global_variables_initializer()
+    with contextlib.closing(_session(graph, case)) as session:
+        session.run(initializer, values)
+        yield {
+            derivative: Work(
+                Subject("%d %s %s" % derivative[:3], [session.make_callable(op)] * FORM_LAPS),
+                [case.batch_size * layers[derivative.layer - 1].flops] * FORM_LAPS,
+            )
+            for derivative, op in operations.items()
+        }

@@ -86,7 +86,9 @@ def _whole(axes: Axes, result: Dict[str, Any]) -> None:
     axes.barh(places, median, color=BLUE, height=0.6)
     axes.plot(floors, places, **{**_FLOOR, "marker": "|"})
     for place, (value, floor, step) in enumerate(zip(median, floors, steps)):
-        text = "%.2f (floor %.2f), %.3g ms" % (value, floor, 1e3 * step["seconds"][1])
+        milliseconds = 1e3 * step["seconds"][1]
+        digits = 0 if milliseconds >= 100 else 1
+        text = "%.2f (floor %.2f), %.*f ms" % (value, floor, digits, milliseconds)
         inside = value > 0.6 * max(median)
         axes.annotate(
             text,
