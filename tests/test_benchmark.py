@@ -197,6 +197,8 @@ def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
         (["--batch-size", "3"], "--batch-size 3 is odd"),
         (["--json", "there/is/none.json"], "there/is/none.json"),
         (["--json", "."], "is a directory"),
+        (["--json", ""], "--json"),
+        (["--json", "x.png", "--png", "./x.png"], "give two names"),
         (["--png", "picture.exe"], "'.exe'"),
     ],
 )

@@ -15,9 +15,12 @@ from unfair_bp.kernels import (
     library_of_processor,
 )
 
-AVX2 = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
-AMD = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma avx512f"}
-INTEL = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f"}
+AVX2 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx_vnni"}
+OLDER = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
+OLDER_AVX512 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f"}
+AMD = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma avx512f avx512_vnni"}
+INTEL = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f avx512_vnni"}
+ON, OFF = {"TF_ENABLE_ONEDNN_OPTS": "1"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
 @pytest.mark.parametrize(
@@ -29,11 +32,16 @@ INTEL = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f"}
         ((2, 21), AMD, {}, ONEDNN_AMD_AVX512),
         ((2, 21), INTEL, {}, ONEDNN_AVX512),
         ((2, 21), AVX2, {}, ONEDNN_AVX2),
-        ((2, 21), {}, {}, ONEDNN_AVX2),
+        ((2, 21), OLDER, {}, EIGEN),
+        ((2, 21), OLDER_AVX512, {}, EIGEN),
+        ((2, 21), OLDER, ON, ONEDNN_AVX2),
+        ((2, 21), OLDER_AVX512, ON, ONEDNN_AVX512),
+        ((2, 21), {}, {}, EIGEN),
         ((2, 21), None, {}, EIGEN),
-        ((2, 21), AMD, {"TF_ENABLE_ONEDNN_OPTS": "0"}, EIGEN),
+        ((2, 21), AMD, OFF, EIGEN),
+        ((1, 15), AMD, ON, EIGEN),
         ((2, 21), AMD, {"TF_ENABLE_ONEDNN_OPTS": "false"}, EIGEN),
-        ((2, 21), AMD, {"TF_ENABLE_ONEDNN_OPTS": "1"}, ONEDNN_AMD_AVX512),
+        ((2, 21), AMD, ON, ONEDNN_AMD_AVX512),
         ((2, 21), AMD, {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ONEDNN_AVX2),
         ((2, 21), INTEL, {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, ONEDNN_AVX512),
         ((2, 21), INTEL, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, ONEDNN_AVX512),

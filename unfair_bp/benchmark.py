@@ -1,8 +1,8 @@
 """Measure what training costs on this machine, and how near it comes to what it must cost.
 
-Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. All
-that is compared takes turns, in a new order each time. Of every figure the median is given, and the
-quartiles where there is room. Nothing else should run meanwhile.
+Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. What
+is compared takes turns, in a new order each time: the steps, the derivatives, the ways of input.
+Their times are medians, the steps' with quartiles. Nothing else should run meanwhile.
 
 For example:
 
@@ -11,6 +11,7 @@ For example:
 """
 
 import json
+import os
 import sys
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -211,8 +212,11 @@ def main(arguments: Sequence[str]) -> int:
         metavar="INT",
         help="timed runs of dozens of iterations, with augmentation and without (5)",
     )
-    parser.add_argument("--png", metavar="FILE", help="also draw the result into this new file")
-    parser.add_argument("--json", metavar="FILE", help="also write every figure into this new file")
+    for option, meaning in (
+        ("--png", "also draw the result into this new file"),
+        ("--json", "also write every figure into this new file"),
+    ):
+        parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
     for option in ("repeats", "input_repeats"):
@@ -230,10 +234,13 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
     from unfair_bp.figures.benchmark import benchmark_figure  # noqa: PLC0415
 
+    files = (options.png, options.json)
     if options.png is not None:
         style.check_picture(options.png, options.overwrite)  # before minutes of work
     if options.json is not None:
         outputs.check(options.json, options.overwrite)
+    if None not in files and os.path.realpath(files[0]) == os.path.realpath(files[1]):
+        raise UsageError("--png and --json are both %s; give two names" % options.json)
     result = measure(case, options.repeats, options.input_repeats)
     print(as_text(result))
     if options.json is not None:

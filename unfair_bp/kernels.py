@@ -1,8 +1,8 @@
 """Which kernels TensorFlow's convolutions run on: its version and the machine decide.
 
-On a processor TensorFlow 1.15 has Eigen's, TensorFlow 2 has oneDNN's. How good oneDNN's gradient
-kernels are depends on the processor: on AMD's with AVX-512 they are as fast as its matrix product,
-elsewhere they leave something to be gained.
+On a processor TensorFlow 1.15 has Eigen's; TensorFlow 2 has oneDNN's on newer processors and
+Eigen's on others. How good oneDNN's gradient kernels are depends on the processor: on AMD's with
+AVX-512 they are as fast as its matrix product, elsewhere they leave something to be gained.
 """
 
 import functools
@@ -19,7 +19,9 @@ ONEDNN_AVX2 = "oneDNN, AVX2"  # or less
 EIGEN = "Eigen"
 LIBRARIES = (GPU, ONEDNN_AMD_AVX512, ONEDNN_AVX512, ONEDNN_AVX2, EIGEN)
 
-ONEDNN_SINCE = (2, 9)  # the first TensorFlow that uses oneDNN unless told not to
+ONEDNN_SINCE = (2, 9)  # the first TensorFlow that uses oneDNN without being asked to
+# Any of these, and TensorFlow does so. Source: its function DefaultOneDnnPolicy.
+ONEDNN_FLAGS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 
 
 @functools.lru_cache(maxsize=None)
@@ -41,15 +43,19 @@ def library_of_processor(
         version: TensorFlow's, major and minor.
         facts: What Linux says of the processor, ``flags`` and ``vendor_id`` among it; None if it
             is not of the x86 family.
-        environment: oneDNN is switched off by ``TF_ENABLE_ONEDNN_OPTS=0``, and told to do without
-            AVX-512 by ``ONEDNN_MAX_CPU_ISA``.
+        environment: oneDNN is switched on or off by ``TF_ENABLE_ONEDNN_OPTS``, and told to do
+            without AVX-512 by ``ONEDNN_MAX_CPU_ISA``.
     """
-    off = environment.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false")
-    if facts is None or version < ONEDNN_SINCE or off:
+    if facts is None or version < ONEDNN_SINCE:
+        return EIGEN
+    flags = facts.get("flags", "").split()
+    switch = environment.get("TF_ENABLE_ONEDNN_OPTS", "").lower()
+    used = switch in ("1", "true") if switch else not ONEDNN_FLAGS.isdisjoint(flags)
+    if not used:
         return EIGEN
     most = environment.get("ONEDNN_MAX_CPU_ISA", "").upper()
     allowed = most.startswith(("AVX512", "AVX10")) or most in ("", "ALL", "DEFAULT")
-    if not allowed or "avx512f" not in facts.get("flags", "").split():
+    if not allowed or "avx512f" not in flags:
         return ONEDNN_AVX2
     return ONEDNN_AMD_AVX512 if facts.get("vendor_id") == "AuthenticAMD" else ONEDNN_AVX512
 

@@ -64,7 +64,7 @@ def gates_of(table: np.ndarray, row: Optional[tf.Tensor] = None) -> Gates:
     """The gates of a schedule.
 
     A gate that every row of the schedule opens, or none, is known when the graph is built and needs
-    no ``tf.cond``: all of a fair schedule's, and those of the last layer from the back.
+    no ``tf.cond``: all of a fair schedule's, and from the back the last layer's update.
 
     Args:
         table: The rows, bool ``[period, layers]``.

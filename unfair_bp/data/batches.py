@@ -14,7 +14,7 @@ from unfair_bp.data.dataset import Dataset
 ORDER, MIX, AUGMENT, EXAMPLE = 0, 1, 2, 3
 EXAMPLES_SHOWN, EXAMPLE_COPIES = 10, 3
 AUGMENTED_TOGETHER = 320  # images, 4 MB
-AHEAD = 8  # batches kept ready; each is a few hundred kilobytes at most
+AHEAD = 8  # batches kept ready; one of 10 images takes 120 kilobytes
 
 Item = TypeVar("Item")
 
