@@ -12,6 +12,7 @@ from unfair_bp import collapse, quirks
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import training_batches
 from unfair_bp.graph import build_graph
+from unfair_bp.graph_mode import tf
 
 FAIR = 9 + 8 + 9  # convolutions: forward, input gradients but layer 1's, weight gradients
 # Rounds of nine; input gradients go down to the lowest updated layer.
@@ -136,17 +137,28 @@ def test_ordered_graphs_execute_all_rounds(measured):
 
 
 @pytest.mark.slow
-def test_collapsed_graphs_move_as_the_fair_one(measured):
+def test_collapsed_graphs_move_as_the_fair_one(measured, tmp_path):
     """Breaks if some round still updates its layers by itself.
 
-    On a busy machine an assignment may overtake the reading of part of a layer's m, so that a
-    single layer moves a little less or more; a second round would move most of them twice as far.
+    An assignment may overtake the reading of part of a layer's m, so that a single layer moves a
+    little less or more, and rarely more than that happens: then the measurement is made again. A
+    second round would move most layers twice as far every time.
     """
-    fair = np.array(measured["fair", "scripts"].movement)
-    for schedule in ("back", "front"):
-        ratio = measured[schedule, "scripts"].movement / fair
-        assert np.sum(np.abs(ratio - 1) > 1e-2) <= 2, ratio
-        assert np.all(np.abs(ratio - 1) < 0.5), ratio
+
+    def ratios(measured):
+        fair = np.array(measured["fair", "scripts"].movement)
+        return np.array([measured[name, "scripts"].movement / fair for name in ("back", "front")])
+
+    def alike(ratios):
+        few = np.all(np.sum(np.abs(ratios - 1) > 1e-2, axis=1) <= 2)
+        return few and np.all(np.abs(ratios - 1) < 0.5)
+
+    found = [ratios(measured)]
+    while not alike(found[-1]) and len(found) < 4:
+        place = tmp_path / str(len(found))
+        place.mkdir()
+        found.append(ratios(measure(place, threads=0)))
+    assert alike(found[-1]), found
 
 
 @pytest.mark.slow
@@ -157,6 +169,23 @@ def test_true_rounds_move_layers_unevenly(measured_by_one_thread, name):
     back, front = measured["back", name].movement, measured["front", name].movement
     assert back[-1] > 3 * back[0]
     assert front[0] > 3 * front[-1]
+
+
+def scripts_in_the_usual_order(case):
+    """The scripts' graph with every assignment after all reads.
+
+    Nothing orders them in the graph itself: which come first differs from process to process, even
+    by one thread, and a test must not depend on it.
+    """
+    built = collapse.scripts_graph(case)
+    operations = [op for op in built.train.graph.get_operations() if op.name.startswith("round_")]
+    reads = [op for op in operations if op.type != "Assign"]
+    with built.train.graph.as_default(), tf.control_dependencies(reads):
+        all_read = tf.no_op()
+    for op in operations:
+        if op.type == "Assign":
+            op._add_control_input(all_read)
+    return built
 
 
 @pytest.mark.slow
@@ -187,9 +216,8 @@ def test_as_run_is_what_becomes_of_the_scripts():
         pairs = zip(some, others)
         return np.median([np.mean(np.abs(a - b)) / np.mean(np.abs(b)) for a, b in pairs])
 
-    # Reads and assignments of the scripts' graph have no order, and differ a little in each run.
-    scripts = movement(collapse.scripts_graph, case.quirks)
-    assert apart(movement(package, case.quirks), scripts) < 0.15
+    scripts = movement(scripts_in_the_usual_order, case.quirks)
+    assert apart(movement(package, case.quirks), scripts) < 1e-4
     for name in ("elu-slope", "adam-constant", "stale-moments", "collapsed-rounds"):
         others = tuple(quirk for quirk in case.quirks if quirk != name)
         assert apart(movement(package, others), scripts) > 0.25, name
