@@ -165,10 +165,12 @@ def test_collapsed_graphs_move_as_the_fair_one(measured, tmp_path):
 @pytest.mark.parametrize("name", ["scripts, optimisations off", "ordered"])
 def test_true_rounds_move_layers_unevenly(measured_by_one_thread, name):
     """Breaks if unfair graphs move all layers alike, so that the test above would prove nothing."""
-    measured = measured_by_one_thread
-    back, front = measured["back", name].movement, measured["front", name].movement
-    assert back[-1] > 3 * back[0]
-    assert front[0] > 3 * front[-1]
+    # Medians of three layers, since without an order a single one may see a new m in its step.
+    lower, upper = np.s_[:3], np.s_[-3:]
+    back = measured_by_one_thread["back", name].movement
+    assert np.median(back[upper]) > 2 * np.median(back[lower])
+    front = measured_by_one_thread["front", name].movement
+    assert np.median(front[lower]) > 2 * np.median(front[upper])
 
 
 def scripts_in_the_usual_order(case):
