@@ -1,5 +1,6 @@
 """What several test modules share: small graphs in float64, and how to compare arrays."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,17 @@ def tiny_case(name, **changes):
 def start_weights(case, seed=7):
     """The weights that a case starts from."""
     return initial_weights(scaled(case.width), seed)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """Let Ctrl-C be heard, here and in what is started here.
+
+    A shell that starts the tests in the background has them ignore it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -551,16 +551,12 @@ def test_waiting_process_starts_anew_after_a_failed_one(server, path):
     assert os.listdir(str(path.parent)) == [path.name]
 
 
-# A shell that starts the tests in the background lets all that they start ignore Ctrl-C.
-HEARS_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
-
-
 def test_waiting_can_be_interrupted(server, path):
     """Breaks if Ctrl-C does not end the wait, or removes the part of the other process."""
     write_part(path, CONTENT[:1000])
     with open(str(part_of(path)), "a+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        second = fetching(server.url, path, HEARS_CTRL_C)
+        second = fetching(server.url, path)
         waits(second)
         second.send_signal(signal.SIGINT)
         assert commands.finish(second)[0] in (-signal.SIGINT, 1)
