@@ -86,31 +86,21 @@ pickle.dump(collapse.measure(case, iterations=2, repeats=1), open("results", "wb
 """
 
 
-def measure(place, threads):
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
     """All subjects after two batches, the first of which moves nothing in the scripts' graphs.
 
     A quarter of the width: narrower graphs leave the unordered reads little time before the
     assignments. Only two batches: rounding then is not yet enlarged by Adam. In a process of its
-    own, since this one has one thread, whatever is asked for.
+    own, with all threads as in 2018: this one has one, whatever is asked for.
     """
-    case = replace(tiny_case("a"), width=0.25, threads=threads)
+    place = tmp_path_factory.mktemp("collapse")
+    case = replace(tiny_case("a"), width=0.25, threads=0)
     (place / "case").write_bytes(pickle.dumps(case))
     status, _, stderr = commands.run(["-c", MEASURE], place)
     assert status == 0, stderr
     results = pickle.loads((place / "results").read_bytes())
     return {(result.subject.schedule, result.subject.name): result for result in results}
-
-
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    """What all subjects do with all threads, as in 2018: collapsed graphs need them."""
-    return measure(tmp_path_factory.mktemp("collapse"), threads=0)
-
-
-@pytest.fixture(scope="module")
-def measured_by_one_thread(tmp_path_factory):
-    """What all subjects do by one thread: nothing races, so that no round's update is lost."""
-    return measure(tmp_path_factory.mktemp("collapse"), threads=1)
 
 
 @pytest.mark.slow
@@ -137,74 +127,84 @@ def test_ordered_graphs_execute_all_rounds(measured):
 
 
 @pytest.mark.slow
-def test_collapsed_graphs_move_as_the_fair_one(measured, tmp_path):
+def test_collapsed_graphs_move_as_the_fair_one(measured):
     """Breaks if some round still updates its layers by itself.
 
-    An assignment may overtake the reading of part of a layer's m, so that a single layer moves a
-    little less or more, and rarely more than that happens: then the measurement is made again. A
-    second round would move most layers twice as far every time.
+    On a busy machine an assignment may overtake the reading of part of a layer's m, so that a
+    single layer moves a little less or more; a second round would move most of them twice as far.
     """
-
-    def ratios(measured):
-        fair = np.array(measured["fair", "scripts"].movement)
-        return np.array([measured[name, "scripts"].movement / fair for name in ("back", "front")])
-
-    def alike(ratios):
-        few = np.all(np.sum(np.abs(ratios - 1) > 1e-2, axis=1) <= 2)
-        return few and np.all(np.abs(ratios - 1) < 0.5)
-
-    found = [ratios(measured)]
-    while not alike(found[-1]) and len(found) < 4:
-        place = tmp_path / str(len(found))
-        place.mkdir()
-        found.append(ratios(measure(place, threads=0)))
-    assert alike(found[-1]), found
+    fair = np.array(measured["fair", "scripts"].movement)
+    for schedule in ("back", "front"):
+        ratio = measured[schedule, "scripts"].movement / fair
+        assert np.sum(np.abs(ratio - 1) > 1e-2) <= 2, ratio
+        assert np.all(np.abs(ratio - 1) < 0.5), ratio
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["scripts, optimisations off", "ordered"])
-def test_true_rounds_move_layers_unevenly(measured_by_one_thread, name):
-    """Breaks if unfair graphs move all layers alike, so that the test above would prove nothing."""
-    # Medians of three layers, since without an order a single one may see a new m in its step.
-    lower, upper = np.s_[:3], np.s_[-3:]
-    back = measured_by_one_thread["back", name].movement
-    assert np.median(back[upper]) > 2 * np.median(back[lower])
-    front = measured_by_one_thread["front", name].movement
-    assert np.median(front[lower]) > 2 * np.median(front[upper])
+def in_usual_order(case, in_turn=False):
+    """The scripts' graph with the order that TensorFlow usually finds: every step is made first.
 
-
-def scripts_in_the_usual_order(case):
-    """The scripts' graph with every assignment after all reads.
-
-    Nothing orders them in the graph itself: which come first differs from process to process, even
-    by one thread, and a test must not depend on it.
+    Nothing orders it by itself, and even by one thread some processes assign a layer's m before it
+    is read. With ``in_turn``, the updates of a layer wait for each other, so that each counts.
     """
     built = collapse.scripts_graph(case)
     operations = [op for op in built.train.graph.get_operations() if op.name.startswith("round_")]
-    reads = [op for op in operations if op.type != "Assign"]
-    with built.train.graph.as_default(), tf.control_dependencies(reads):
-        all_read = tf.no_op()
-    for op in operations:
-        if op.type == "Assign":
-            op._add_control_input(all_read)
+    assigns = [op for op in operations if op.type == "Assign"]
+    by_weight = [[op for op in assigns if op.inputs[0].op is w.op] for w in built.weights]
+    late = set(assigns)
+    if in_turn:
+        late.update(op.inputs[1].op for updates in by_weight for op in updates)
+    early = [op for op in operations if op not in late]
+    with built.train.graph.as_default(), tf.control_dependencies(early):
+        steps_made = tf.no_op()
+    for op in assigns:
+        op._add_control_input(steps_made)
+    if in_turn:
+        for updates in by_weight:
+            for before, after in zip(updates, updates[1:]):
+                after.inputs[1].op._add_control_input(before)
     return built
+
+
+def updates_in_turn(case):
+    """The scripts' graph, every update of a layer made and none of them lost."""
+    return in_usual_order(case, in_turn=True)
+
+
+def movement(build, case, batches, optimised=True):
+    """How each weight of every layer has moved after some batches; in the scripts', one less."""
+    data = shapes.load(batches * case.batch_size, 1)
+    bench = collapse.Bench(collapse.Subject("", case.schedule, build, optimised), case)
+    fed = training_batches(data.train_images, data.train_labels, case, epoch=0)
+    for number, batch in enumerate(fed):
+        bench.train(batch, first=number == 0)
+    weights = bench.session.run(list(bench.built.weights))
+    bench.session.close()
+    return [after - before for after, before in zip(weights, start_weights(case, case.seed))]
+
+
+@pytest.mark.slow
+def test_ordered_rounds_move_layers_unevenly(measured):
+    """Breaks if the package's unfair graphs move all layers alike."""
+    back, front = measured["back", "ordered"].movement, measured["front", "ordered"].movement
+    assert back[-1] > 3 * back[0]
+    assert front[0] > 3 * front[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["back", "front"])
+def test_the_scripts_rounds_would_move_layers_unevenly(schedule):
+    """Breaks if a round does nothing even where it is executed: collapse would prove nothing."""
+    case = replace(tiny_case("a", schedule=schedule), width=0.25)
+    moved = movement(updates_in_turn, case, batches=2, optimised=False)
+    steps = [np.mean(np.abs(change)) / case.learning_rate for change in moved]
+    updates = np.arange(1, 10) if schedule == "back" else np.arange(9, 0, -1)
+    np.testing.assert_allclose(steps, updates, rtol=1e-2)
 
 
 @pytest.mark.slow
 def test_as_run_is_what_becomes_of_the_scripts():
     """Breaks if ``--as-run`` is not what TensorFlow makes of a script's graph, or lacks a quirk."""
     case = replace(tiny_case("c"), width=0.25, quirks=quirks.as_run("c"))
-    data = shapes.load(3 * case.batch_size, 1)
-    batches = list(training_batches(data.train_images, data.train_labels, case, epoch=0))
-
-    def movement(build, names):
-        """How each weight of every layer has moved after the batches."""
-        bench = collapse.Bench(collapse.Subject("", "back", build), replace(case, quirks=names))
-        for number, batch in enumerate(batches):
-            bench.train(batch, first=number == 0)
-        weights = bench.session.run(list(bench.built.weights))
-        bench.session.close()
-        return [after - before for after, before in zip(weights, start_weights(case, case.seed))]
 
     def package(case):
         built = build_graph(case)
@@ -213,13 +213,12 @@ def test_as_run_is_what_becomes_of_the_scripts():
             *(built.weights, built.starts, built.initializer, {}),
         )
 
-    def apart(some, others):
-        """Median over the layers of the mean difference, relative to the movement."""
-        pairs = zip(some, others)
+    def apart(names):
+        """Median over the layers of the mean difference, relative to the scripts' movement."""
+        pairs = zip(movement(package, replace(case, quirks=names), batches=3), scripts)
         return np.median([np.mean(np.abs(a - b)) / np.mean(np.abs(b)) for a, b in pairs])
 
-    scripts = movement(scripts_in_the_usual_order, case.quirks)
-    assert apart(movement(package, case.quirks), scripts) < 1e-4
+    scripts = movement(in_usual_order, case, batches=3)
+    assert apart(case.quirks) < 1e-4
     for name in ("elu-slope", "adam-constant", "stale-moments", "collapsed-rounds"):
-        others = tuple(quirk for quirk in case.quirks if quirk != name)
-        assert apart(movement(package, others), scripts) > 0.25, name
+        assert apart(tuple(quirk for quirk in case.quirks if quirk != name)) > 0.25, name
