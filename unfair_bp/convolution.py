@@ -1,18 +1,15 @@
 """The convolution, and three forms of its hand-written derivatives.
 
-All forms compute the same sums. Which is the fastest depends on the layer's shape and on the
-kernels that TensorFlow has for the processor: :func:`fastest` knows. Names are those of
-:mod:`unfair_bp.layers`.
+All forms compute the same sums, and so does that of :mod:`unfair_bp.winograd`; which is the fastest
+for a layer, :mod:`unfair_bp.kernels` knows. Names are those of :mod:`unfair_bp.layers`.
 """
 
-from typing import Optional, Tuple, Type
+from typing import Tuple
 
-from unfair_bp import kernels
 from unfair_bp.architecture import LayerSpec
 from unfair_bp.graph_mode import tf
 
 STRIDE_1 = [1, 1, 1, 1]
-FEW_INPUTS = 8  # channels; with fewer, as in the layer that sees the image, library kernels win
 
 Cache = Tuple[tf.Tensor, tf.Tensor]
 
@@ -20,9 +17,10 @@ Cache = Tuple[tf.Tensor, tf.Tensor]
 class Convolution:
     """Two-dimensional convolution, stride 1, zeros around the image (SAME), no bias.
 
-    z[n, i, j, d] = sum over a, b, c of x[n, i + a - p, j + b - p, c] w[a, b, c, d]
+    z[n, i, j, d] = sum over a, b, c of x[n, i + a - p, j + b - q, c] w[a, b, c, d]
 
-    x [N, H, W, C], w [k, k, C, D] with k odd, z [N, H, W, D]; p = (k - 1) / 2.
+    x [N, H, W, C], w [k, m, C, D] with k and m odd, z [N, H, W, D]; p = (k - 1) / 2,
+    q = (m - 1) / 2.
 
     Both derivatives are written as forward convolutions.
 
@@ -30,24 +28,35 @@ class Convolution:
     """
 
     @staticmethod
+    def fits(layer: LayerSpec) -> bool:
+        """Whether this form can be a layer's."""
+        del layer
+        return True
+
+    @staticmethod
+    def check_shapes(x: tf.Tensor, w: tf.Tensor) -> None:
+        """Raise ValueError if the kernel is not odd, or the channels do not agree."""
+        rows, columns, inputs, _ = w.shape.as_list()
+        if rows % 2 == 0 or columns % 2 == 0:
+            raise ValueError("kernel: expected [k, m, C, D] with k, m odd, got %s" % w.shape)
+        if x.shape.as_list()[3] != inputs:
+            raise ValueError("x: expected [N, H, W, %d], got %s" % (inputs, x.shape))
+
+    @staticmethod
     def forward(x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Cache]:
         """Return z, and (x, w) as cache.
 
         Raises:
-            ValueError: If the kernel is not square and odd, or the channels do not agree.
+            ValueError: If the shapes are wrong, see :meth:`check_shapes`.
         """
-        rows, columns, inputs, _ = w.shape.as_list()
-        if rows != columns or rows % 2 == 0:
-            raise ValueError("kernel: expected [k, k, C, D] with k odd, got %s" % w.shape)
-        if x.shape.as_list()[3] != inputs:
-            raise ValueError("x: expected [N, H, W, %d], got %s" % (inputs, x.shape))
+        Convolution.check_shapes(x, w)
         return tf.nn.conv2d(x, w, strides=STRIDE_1, padding="SAME"), (x, w)
 
     @staticmethod
     def input_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
         """Return dx: the convolution of dz with the flipped kernel, inputs and outputs swapped.
 
-        dx[n, i, j, c] = sum over a, b, d of dz[n, i + a - p, j + b - p, d] w[k-1-a, k-1-b, c, d]
+        dx[n, i, j, c] = sum over a, b, d of dz[n, i + a - p, j + b - q, d] w[k-1-a, m-1-b, c, d]
         """
         _, w = cache
         flipped = tf.reverse(w, axis=[0, 1])
@@ -58,47 +67,47 @@ class Convolution:
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
         """Return dw: x convolved with dz, the channels taking the place of the batch.
 
-        dw[a, b, c, d] = sum over n, i, j of x[n, i + a - p, j + b - p, c] dz[n, i, j, d]
+        dw[a, b, c, d] = sum over n, i, j of x[n, i + a - p, j + b - q, c] dz[n, i, j, d]
 
         This is a convolution whose image is x with c as batch and n as channels, whose kernel is
-        dz with n as its inputs, and whose output has the k x k places that p zeros on each side
-        leave.
+        dz with n as its inputs, and whose output has the k x m places that p zeros above and below
+        and q on each side leave.
         """
         x, w = cache
-        p = (w.shape.as_list()[0] - 1) // 2
+        p, q = (size // 2 for size in w.shape.as_list()[:2])
         image = tf.transpose(x, [3, 1, 2, 0])
         kernel = tf.transpose(dz, [1, 2, 0, 3])
-        padding = [[0, 0], [p, p], [p, p], [0, 0]]
+        padding = [[0, 0], [p, p], [q, q], [0, 0]]
         dw = tf.nn.conv2d(image, kernel, strides=STRIDE_1, padding=padding)
         return tf.transpose(dw, [1, 2, 0, 3])
 
 
 class ProductConvolution(Convolution):
-    """The convolution with its weight gradient as k x k matrix products; one for a 1x1 kernel."""
+    """The convolution with its weight gradient as k x m matrix products; one for a 1x1 kernel."""
 
     @staticmethod
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
         """Return dw: for each place of the kernel, the shifted pixels of x times those of dz.
 
         dw[a, b] = X^T Z,   X [M, C] and Z [M, D] the pixels of x and dz that lie a - p rows and
-                            b - p columns apart
+                            b - q columns apart
 
-        The pixels of all images stand in one long column, with p zeros after each row and p rows
-        of zeros after each image. So p or fewer steps to the side or up or down from a pixel end
-        in zeros where the image ends, and a shift in the plane is a shift along the column.
+        The pixels of all images stand in one long column, with q zeros after each row and p rows
+        of zeros after each image. So q or fewer steps to the side, and p or fewer up or down, from
+        a pixel end in zeros where the image ends, and a shift in the plane is one along the column.
         """
         x, w = cache
-        k, _, inputs, outputs = w.shape.as_list()
-        p = (k - 1) // 2
-        margin = [[0, 0], [0, p], [0, p], [0, 0]]
+        k, m, inputs, outputs = w.shape.as_list()
+        p, q = k // 2, m // 2
+        margin = [[0, 0], [0, p], [0, q], [0, 0]]
         pixels_x = tf.reshape(tf.pad(x, margin), [-1, inputs])
         pixels_dz = tf.reshape(tf.pad(dz, margin), [-1, outputs])
         pixels = tf.shape(pixels_x)[0]
-        row = x.shape.as_list()[2] + p
+        row = x.shape.as_list()[2] + q
         products = []
         for a in range(k):
-            for b in range(k):
-                shift = (a - p) * row + (b - p)
+            for b in range(m):
+                shift = (a - p) * row + (b - q)
                 # From where on, and up to where, both a pixel and the shifted one exist.
                 first, end = max(-shift, 0), pixels - max(shift, 0)
                 shifted_x = pixels_x[first + shift : end + shift]
@@ -120,19 +129,3 @@ class LibraryConvolution(Convolution):
         """Return dw, the sum of :meth:`Convolution.param_grad`."""
         x, w = cache
         return tf.nn.conv2d_backprop_filter(x, w.shape, dz, strides=STRIDE_1, padding="SAME")
-
-
-def fastest(layer: LayerSpec, library: Optional[str] = None) -> Type[Convolution]:
-    """The form whose derivatives are the fastest for a layer; measured, see README, "Speed".
-
-    Args:
-        layer: Its kernel and its channels decide.
-        library: What TensorFlow's convolutions run on, see :mod:`unfair_bp.kernels`; by default
-            what they run on here.
-    """
-    library = library or kernels.library()
-    if library in (kernels.GPU, kernels.ONEDNN_AMD_AVX512) or layer.inputs < FEW_INPUTS:
-        return LibraryConvolution
-    if library == kernels.ONEDNN_AVX2 or layer.kernel == 1:
-        return ProductConvolution
-    return Convolution

@@ -1,6 +1,6 @@
-"""Which kernels TensorFlow's convolutions run on: its version and the machine decide.
+"""Which kernels TensorFlow's convolutions run on, and which form of ours is the fastest there.
 
-On a processor TensorFlow 1.15 has Eigen's; TensorFlow 2 has oneDNN's on newer processors and
+TensorFlow's version and the machine decide. On a processor TensorFlow 1.15 has Eigen's; TensorFlow 2 has oneDNN's on newer processors and
 Eigen's on others. How good oneDNN's gradient kernels are depends on the processor: on AMD's with
 AVX-512 they are as fast as its matrix product, elsewhere they leave something to be gained.
 """
@@ -8,9 +8,12 @@ AVX-512 they are as fast as its matrix product, elsewhere they leave something t
 import functools
 import os
 import platform
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, Mapping, Optional, Tuple, Type
 
+from unfair_bp.architecture import LayerSpec
+from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
 from unfair_bp.graph_mode import tf
+from unfair_bp.winograd import WinogradConvolution, WinogradLibraryConvolution
 
 GPU = "gpu"
 ONEDNN_AMD_AVX512 = "oneDNN, AVX-512 of AMD"
@@ -22,6 +25,11 @@ LIBRARIES = (GPU, ONEDNN_AMD_AVX512, ONEDNN_AVX512, ONEDNN_AVX2, EIGEN)
 ONEDNN_SINCE = (2, 9)  # the first TensorFlow that uses oneDNN without being asked to
 # Any of these, and TensorFlow does so. Source: its function DefaultOneDnnPolicy.
 ONEDNN_FLAGS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+
+# Channels. With fewer inputs, as in the layer that sees the image, the library's derivatives win.
+FEW_INPUTS = 8
+# With fewer inputs or outputs, or smaller images, Winograd's changes of basis cost what they save.
+WINOGRAD_CHANNELS, WINOGRAD_SIZE = 64, 16
 
 
 @functools.lru_cache(maxsize=None)
@@ -73,3 +81,36 @@ def processor_facts() -> Dict[str, str]:
     except OSError:
         pass  # not Linux
     return facts
+
+
+def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution]:
+    """The form of the convolution that is the fastest for a layer; measured, see README, "Speed".
+
+    Args:
+        layer: Its kernel, its channels and the size of its images decide.
+        kernels: What TensorFlow's convolutions run on, one of ``LIBRARIES``; by default what they
+            run on here.
+    """
+    kernels = kernels or library()
+    if kernels == GPU:
+        return LibraryConvolution  # made for it, and has filterings like Winograd's in itself
+    if _is_large(layer):
+        return fastest_winograd(kernels)
+    if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
+        return LibraryConvolution
+    if kernels == ONEDNN_AVX2 or layer.kernel == 1:
+        return ProductConvolution
+    return Convolution
+
+
+def fastest_winograd(kernels: Optional[str] = None) -> Type[Convolution]:
+    """The faster of Winograd's forms on these kernels, by default on those here."""
+    library_is_good = (kernels or library()) in (GPU, ONEDNN_AMD_AVX512)
+    return WinogradLibraryConvolution if library_is_good else WinogradConvolution
+
+
+def _is_large(layer: LayerSpec) -> bool:
+    """Whether halving a layer's multiplications saves more than the changes of basis cost."""
+    channels = min(layer.inputs, layer.outputs)
+    large = channels >= WINOGRAD_CHANNELS and layer.size >= WINOGRAD_SIZE
+    return large and WinogradConvolution.fits(layer)

@@ -5,8 +5,8 @@ from typing import Any, Callable, Collection, List, NamedTuple, Optional, Sequen
 import numpy as np
 
 from unfair_bp.architecture import LayerSpec
-from unfair_bp.convolution import fastest
 from unfair_bp.graph_mode import tf
+from unfair_bp.kernels import fastest
 from unfair_bp.layers import (
     AveragePool2x2,
     AveragePool2x2Undivided,
@@ -109,8 +109,8 @@ class Block:
     @staticmethod
     def input_of(cache: Any) -> tf.Tensor:
         """Return x, which the convolution's derivative needs and therefore keeps."""
-        (x, _), _ = cache
-        return x
+        convolution_cache, _ = cache
+        return convolution_cache[0]
 
     def pre_activation_grad(self, dy: tf.Tensor, cache: Any) -> tf.Tensor:
         """Return dz, which both the weight gradient and the input gradient start from."""

@@ -11,10 +11,11 @@ from unfair_bp import schedules, sessions
 from unfair_bp.architecture import forward_flops, initial_weights, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.cases import Case, schedule_of
-from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution, fastest
+from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
 from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
+from unfair_bp.kernels import fastest, fastest_winograd
 from unfair_bp.timing import Subject
 
 CYCLE_LAPS = 2  # of a cycle on one batch, which has nine rounds in itself
@@ -191,25 +192,39 @@ def iterations_per_lap(case: Case) -> int:
     return max(1, AUGMENTED_TOGETHER // (case.batch_size // 2))
 
 
-FORMS = {
-    "input_grad": (Convolution, LibraryConvolution),
-    "param_grad": (Convolution, ProductConvolution, LibraryConvolution),
-}
 FORM_LAPS = 3
 
 
-class Derivative(NamedTuple):
-    """A derivative of a layer's convolution in one of its forms."""
+class Form(NamedTuple):
+    """A layer's convolution, or a derivative of it, in one of its forms."""
 
     layer: int  # from 1
-    name: str  # input_grad or param_grad
+    name: str  # forward, input_grad or param_grad
     form: Type[Convolution]
     chosen: bool  # is it the form that training uses here?
 
 
+def forms_of(name: str) -> Sequence[Type[Convolution]]:
+    """The forms in which a convolution or derivative differs; one of Winograd's, the better here.
+
+    Args:
+        name: forward, input_grad or param_grad.
+    """
+    return {
+        "forward": (Convolution, fastest_winograd()),
+        "input_grad": (Convolution, LibraryConvolution, fastest_winograd()),
+        "param_grad": (
+            Convolution,
+            LibraryConvolution,
+            ProductConvolution,
+            fastest_winograd(),
+        ),
+    }[name]
+
+
 @contextlib.contextmanager
-def forms(case: Case) -> Iterator[Dict[Derivative, Work]]:
-    """Every derivative of every layer in every form, each alone and on noise."""
+def forms(case: Case) -> Iterator[Dict[Form, Work]]:
+    """Every convolution and derivative of every layer in every form, each alone and on noise."""
     random = np.random.RandomState(case.seed)
     layers = scaled(case.width)
     operations, values = {}, {}
@@ -225,23 +240,24 @@ def forms(case: Case) -> Iterator[Dict[Derivative, Work]]:
         for number, layer in enumerate(layers, start=1):
             images = (case.batch_size, layer.size, layer.size)
             x, dz = noise_of(*images, layer.inputs), noise_of(*images, layer.outputs)
-            cache = (x, noise_of(*layer.weight_shape))
-            for name, candidates in FORMS.items():
-                if number == 1 and name == "input_grad":
-                    continue  # nothing is below
+            w = noise_of(*layer.weight_shape)
+            names = ("forward", "input_grad", "param_grad")
+            for name in names[::2] if number == 1 else names:  # below layer 1 is nothing
                 # A form inherits what it does not do in its own way.
                 used = getattr(fastest(layer), name)
-                for form in candidates:
-                    rule = getattr(form, name)
-                    derivative = Derivative(number, name, form, rule is used)
-                    operations[derivative] = rule(dz, cache).op
+                for form in forms_of(name):
+                    if form.fits(layer):
+                        z, cache = form.forward(x, w)
+                        rule = getattr(form, name)
+                        result = z if name == "forward" else rule(dz, cache)
+                        operations[Form(number, name, form, rule == used)] = result.op
         initializer = tf.global_variables_initializer()
     with contextlib.closing(_session(graph, case)) as session:
         session.run(initializer, values)
         yield {
-            derivative: Work(
-                Subject("%d %s %s" % derivative[:3], [session.make_callable(op)] * FORM_LAPS),
-                [case.batch_size * layers[derivative.layer - 1].flops] * FORM_LAPS,
+            form: Work(
+                Subject("%d %s %s" % form[:3], [session.make_callable(op)] * FORM_LAPS),
+                [case.batch_size * layers[form.layer - 1].flops] * FORM_LAPS,
             )
-            for derivative, op in operations.items()
+            for form, op in operations.items()
         }
