@@ -4,7 +4,7 @@ All forms compute the same sums, and so does that of :mod:`unfair_bp.winograd`; 
 for a layer, :mod:`unfair_bp.kernels` knows. Names are those of :mod:`unfair_bp.layers`.
 """
 
-from typing import Tuple
+from typing import Any, Tuple
 
 from unfair_bp.architecture import LayerSpec
 from unfair_bp.graph_mode import tf
@@ -51,6 +51,12 @@ class Convolution:
         """
         Convolution.check_shapes(x, w)
         return tf.nn.conv2d(x, w, strides=STRIDE_1, padding="SAME"), (x, w)
+
+    @staticmethod
+    def output_grad(dz: tf.Tensor, cache: Cache) -> Any:
+        """Return dz as :meth:`input_grad` and :meth:`param_grad` take it: here as it is."""
+        del cache
+        return dz
 
     @staticmethod
     def input_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:

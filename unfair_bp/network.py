@@ -112,18 +112,21 @@ class Block:
         convolution_cache, _ = cache
         return convolution_cache[0]
 
-    def pre_activation_grad(self, dy: tf.Tensor, cache: Any) -> tf.Tensor:
-        """Return dz, which both the weight gradient and the input gradient start from."""
-        _, step_caches = cache
+    def pre_activation_grad(self, dy: tf.Tensor, cache: Any) -> Any:
+        """Return dz, which both the weight gradient and the input gradient start from.
+
+        It is given as the convolution's derivatives take it, so that neither has to prepare it.
+        """
+        convolution_cache, step_caches = cache
         for step, step_cache in zip(reversed(self.steps), reversed(step_caches)):
             dy = step.input_grad(dy, step_cache)
-        return dy
+        return self.convolution.output_grad(dy, convolution_cache)
 
-    def input_grad(self, dz: tf.Tensor, cache: Any) -> tf.Tensor:
+    def input_grad(self, dz: Any, cache: Any) -> tf.Tensor:
         """Return dx, given dz from :meth:`pre_activation_grad`."""
         return self.convolution.input_grad(dz, cache[0])
 
-    def param_grad(self, dz: tf.Tensor, cache: Any) -> tf.Tensor:
+    def param_grad(self, dz: Any, cache: Any) -> tf.Tensor:
         """Return dw, given dz from :meth:`pre_activation_grad`."""
         return self.convolution.param_grad(dz, cache[0])
 

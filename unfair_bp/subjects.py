@@ -249,7 +249,7 @@ def forms(case: Case) -> Iterator[Dict[Form, Work]]:
                     if form.fits(layer):
                         z, cache = form.forward(x, w)
                         rule = getattr(form, name)
-                        result = z if name == "forward" else rule(dz, cache)
+                        result = z if name == "forward" else rule(form.output_grad(dz, cache), cache)
                         operations[Form(number, name, form, rule == used)] = result.op
         initializer = tf.global_variables_initializer()
     with contextlib.closing(_session(graph, case)) as session:

@@ -112,27 +112,32 @@ class WinogradConvolution(Convolution):
         small = [cls.along_rows.forward(v, u) for v, u in zip(_six(b, x), _six_kernels(w))]
         return _whole(a, [m for m, _ in small]), (x, w, [cache for _, cache in small])
 
+    @staticmethod
+    def output_grad(dz: tf.Tensor, cache: Tuple) -> List[tf.Tensor]:
+        """Return dM = A^T dz, which both derivatives start from."""
+        del cache
+        _, a = column_matrices(dz.shape.as_list()[1])
+        return _six(a.T, dz)
+
     @classmethod
-    def input_grad(cls, dz: tf.Tensor, cache: Tuple) -> tf.Tensor:
+    def input_grad(cls, dm: Sequence[tf.Tensor], cache: Tuple) -> tf.Tensor:
         """Return dx, the sum of :meth:`Convolution.input_grad`.
 
-        dM = A^T dz,   dV_k as of a convolution, given dM_k,   dx = B^T dV
+        dx = B^T dV,   dV_k the input gradient of M_k = V_k * U_k
         """
         x, _, caches = cache
-        b, a = column_matrices(x.shape.as_list()[1])
-        dv = [cls.along_rows.input_grad(dm, small) for dm, small in zip(_six(a.T, dz), caches)]
-        return _whole(b.T, dv)
+        b, _ = column_matrices(x.shape.as_list()[1])
+        return _whole(b.T, [cls.along_rows.input_grad(*small) for small in zip(dm, caches)])
 
     @classmethod
-    def param_grad(cls, dz: tf.Tensor, cache: Tuple) -> tf.Tensor:
+    def param_grad(cls, dm: Sequence[tf.Tensor], cache: Tuple) -> tf.Tensor:
         """Return dw, the sum of :meth:`Convolution.param_grad`.
 
-        dM = A^T dz,   dU_k as of a convolution, given dM_k,   dw = G^T dU
+        dw = G^T dU,   dU_k the weight gradient of M_k = V_k * U_k
         """
-        x, w, caches = cache
-        _, a = column_matrices(x.shape.as_list()[1])
-        du = [cls.along_rows.param_grad(dm, small) for dm, small in zip(_six(a.T, dz), caches)]
-        dw = tf.matmul(_constant(G.T, dz), tf.reshape(tf.stack(du), [WINDOW, -1]))
+        _, w, caches = cache
+        du = tf.stack([cls.along_rows.param_grad(*small) for small in zip(dm, caches)])
+        dw = tf.matmul(_constant(G.T, du), tf.reshape(du, [WINDOW, -1]))
         return tf.reshape(dw, w.shape)
 
 
