@@ -10,9 +10,12 @@ from unfair_bp.architecture import initial_weights, scaled
 from unfair_bp.cases import CASES
 from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
 from unfair_bp.graph_mode import tf
+from unfair_bp.winograd import WinogradConvolution, WinogradLibraryConvolution
 
-# The forms of the convolution's derivatives: whatever machine a test runs on, it tries all.
-FORMS = (Convolution, ProductConvolution, LibraryConvolution)
+# The forms of the convolution: whatever machine a test runs on, it tries all.
+DIRECT_FORMS = (Convolution, ProductConvolution, LibraryConvolution)
+WINOGRAD_FORMS = (WinogradConvolution, WinogradLibraryConvolution)
+FORMS = DIRECT_FORMS + WINOGRAD_FORMS
 
 TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
 
@@ -23,6 +26,11 @@ def relative_error(actual, expected):
     assert actual.shape == expected.shape
     difference = np.max(np.abs(actual - expected))
     return float(difference / np.max(np.abs(expected))) if difference != 0 else 0.0
+
+
+def wherever_it_fits(form):
+    """A rule that gives every layer this form, or the plain one where it cannot be."""
+    return lambda layer: form if form.fits(layer) else Convolution
 
 
 def tiny_case(name, **changes):

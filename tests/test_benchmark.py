@@ -4,17 +4,26 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TINY, relative_error, start_weights, tiny_case
+from conftest import (
+    FORMS,
+    TINY,
+    WINOGRAD_FORMS,
+    relative_error,
+    start_weights,
+    tiny_case,
+    wherever_it_fits,
+)
 
-from unfair_bp import benchmark, convolution, processes, schedules, subjects
+from unfair_bp import benchmark, processes, schedules, subjects
 from unfair_bp.architecture import forward_flops, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.commandline import run
-from unfair_bp.convolution import fastest
+from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
+from unfair_bp.kernels import fastest
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +75,50 @@ def test_steps_and_their_floors(result):
         assert 0 < low <= median <= high < 60
 
 
-def test_every_derivative_in_every_form(result):
+def test_every_pass_in_every_form(result):
     """Breaks if a layer or form is missing, or the form that is marked is not the one in use."""
     layers = scaled(TINY)
     found = {}
-    for row in result["derivatives"]:
+    for row in result["forms"]:
         assert row["flops"] == 4 * layers[row["layer"] - 1].flops
         assert 0 < row["seconds"][1] < 60
         found.setdefault((row["layer"], row["name"]), {})[row["form"]] = row["chosen"]
-    assert len(found) == 9 + 8
+    assert len(found) == 9 + 8 + 9
+    direct = {"forward": ["Plain"], "input_grad": ["Plain", "Library"]}
+    direct["param_grad"] = ["Plain", "Library", "Product"]
     for (number, name), chosen in found.items():
-        assert len(chosen) == (2 if name == "input_grad" else 3)
+        assert list(chosen) == direct[name] + ["Winograd"] * (number < 8)
         (marked,) = [form for form, used in chosen.items() if used]
-        used = fastest(layers[number - 1])
-        assert getattr(getattr(convolution, marked), name) is getattr(used, name)
+        assert marked == expected_form(layers[number - 1], name)
+
+
+def expected_form(layer, name):
+    """What the benchmark calls the form of a layer too small for Winograd's."""
+    if name == "forward":
+        return "Plain"
+    form = {
+        Convolution: "Plain",
+        LibraryConvolution: "Library",
+        ProductConvolution: "Product",
+    }[fastest(layer)]
+    return "Plain" if (form, name) == ("Product", "input_grad") else form
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_in_use_is_marked(form, monkeypatch):
+    """Breaks if a form is called in use because another one has a rule in common with it."""
+    monkeypatch.setattr(subjects, "fastest", wherever_it_fits(form))
+    monkeypatch.setattr(subjects, "fastest_winograd", lambda: form)
+    if form not in WINOGRAD_FORMS:
+        monkeypatch.undo()
+        monkeypatch.setattr(subjects, "fastest", wherever_it_fits(form))
+    with subjects.forms(tiny_case("a", threads=1)) as works:
+        marked = {(row.layer, row.name): row.form for row in works if row.chosen}
+    assert len(marked) == len({(row.layer, row.name) for row in works})
+    assert marked[2, "param_grad"] is form
+    if form in WINOGRAD_FORMS:
+        assert marked[2, "forward"] is marked[2, "input_grad"] is form
+        assert marked[8, "param_grad"] is Convolution
 
 
 def test_subjects_do_what_they_are_called():
@@ -164,10 +203,17 @@ def test_text_and_picture(result):
     assert benchmark.multiply_rate(result) == rate
     assert ("%.3f" % (last["flops"] / last["seconds"][1] / 1e9 / rate)) in line.split()
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
-    table = text[text.index("derivatives of the convolution") :].splitlines()
-    assert [line.split()[0] for line in table[3:12]] == list("123456789")
-    assert table[2].split() == ["layer", "Forward", "Library", "Forward", "Library", "Product"]
-    assert [line.count("*") for line in table[3:12]] == [1] + [2] * 8
+    table = text[text.index("the convolution alone") :].splitlines()
+    for start, title, heads, layers in (
+        (2, "forward", "Plain Winograd", "123456789"),
+        (14, "input gradient", "Plain Library Winograd", "23456789"),
+        (25, "weight gradient", "Plain Library Product Winograd", "123456789"),
+    ):
+        assert table[start] == title
+        assert table[start + 1].split() == ["layer", *heads.split()]
+        rows = table[start + 2 : start + 2 + len(layers)]
+        assert [row.split()[0] for row in rows] == list(layers)
+        assert [row.count("*") for row in rows] == [1] * len(layers)
     figure = benchmark_figure(result)
     back, front, _ = figure.axes
     for axes, name in ((back, "back"), (front, "front")):

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FORMS, relative_error, start_weights, tiny_case
+from conftest import (
+    FORMS,
+    WINOGRAD_FORMS,
+    relative_error,
+    start_weights,
+    tiny_case,
+    wherever_it_fits,
+)
 from numpy_model import NumpyTrainer
 
 from unfair_bp import graph as graph_module
@@ -105,22 +112,37 @@ def convolutions_by_pass(executed, graph):
     counts = Counter()
     for name in executed:
         if kinds.get(name) in CONVOLUTIONS:
-            counts[re.search(r"(forward|param_grad|input_grad)/[^/]+/?[^/]*$", name).group(1)] += 1
+            counts[
+                re.search(
+                    r"(forward|param_grad|input_grad|pre_activation_grad)/[^/]+/?[^/]*$", name
+                ).group(1)
+            ] += 1
     return counts
 
 
 def predicted_convolutions(row, form):
     """What the matrix says: nine forward, dw where updated, dx above the lowest updated layer."""
     lowest = int(np.argmax(row))
-    products = [layer.kernel**2 if form is ProductConvolution else 1 for layer in LAYERS]
-    param_grad = int(row @ products)
+    winograd = form in WINOGRAD_FORMS
+    # Six small convolutions, and a change of basis before or after them, or both.
+    forward = [9 if winograd and form.fits(layer) else 1 for layer in LAYERS]
+    input_grad = [7 if winograd and form.fits(layer) else 1 for layer in LAYERS]
+    param_grad = input_grad
+    if form is ProductConvolution:
+        param_grad = [layer.kernel**2 for layer in LAYERS]
+    counts = Counter(
+        forward=sum(forward),
+        param_grad=int(row @ param_grad),
+        input_grad=sum(input_grad[lowest + 1 :]),
+        pre_activation_grad=sum(winograd and form.fits(layer) for layer in LAYERS[lowest:]),
+    )
     # The plus drops what is not executed at all, as a count of what is executed does.
-    return +Counter(forward=9, param_grad=param_grad, input_grad=8 - lowest)
+    return +counts
 
 
 def executed_and_predicted(case, batch, form=LibraryConvolution):
     """For each row of the case's schedule, what ran and what should have."""
-    graph = build_graph(case, Rules(convolution=lambda layer: form))
+    graph = build_graph(case, Rules(convolution=wherever_it_fits(form)))
     table = schedules.parse(case.schedule).table
     with started_session(graph, start_weights(case)) as session:
         for row in table:
@@ -217,7 +239,7 @@ def test_no_automatic_differentiation_in_the_graph_or_the_package():
     """Breaks if a gradient comes from TensorFlow instead of a hand-written rule."""
     types = set()
     for form in FORMS:
-        graph = build_graph(tiny_case("c"), Rules(convolution=lambda layer, form=form: form))
+        graph = build_graph(tiny_case("c"), Rules(convolution=wherever_it_fits(form)))
         types |= {op.type for op in graph.graph.get_operations()}
     # The rules name three of TensorFlow's kernels for their own formulas.
     assert {t for t in types if "Backprop" in t or t.endswith("Grad")} == {

@@ -1,10 +1,12 @@
 """Which library the convolutions run on, and which form of their derivatives is chosen for it."""
 
+from dataclasses import replace
+
 import pytest
+from conftest import FORMS, WINOGRAD_FORMS
 
 from unfair_bp import kernels
 from unfair_bp.architecture import scaled
-from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution, fastest
 from unfair_bp.kernels import (
     EIGEN,
     GPU,
@@ -12,6 +14,8 @@ from unfair_bp.kernels import (
     ONEDNN_AMD_AVX512,
     ONEDNN_AVX2,
     ONEDNN_AVX512,
+    fastest,
+    fastest_winograd,
     library_of_processor,
 )
 
@@ -64,16 +68,33 @@ def test_library_here(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "library, expected",
+    "library, full, quarter",
     [
-        (GPU, [LibraryConvolution] * 9),
-        (ONEDNN_AMD_AVX512, [LibraryConvolution] * 9),
-        (ONEDNN_AVX512, [LibraryConvolution] + [Convolution] * 6 + [ProductConvolution] * 2),
-        (ONEDNN_AVX2, [LibraryConvolution] + [ProductConvolution] * 8),
-        (EIGEN, [LibraryConvolution] + [Convolution] * 6 + [ProductConvolution] * 2),
+        (GPU, "LLLLLLLLL", "LLLLLLLLL"),
+        (ONEDNN_AMD_AVX512, "LlllllLLL", "LlLLLLLLL"),
+        (ONEDNN_AVX512, "LwwwwCCPP", "LCCCCCCPP"),
+        (ONEDNN_AVX2, "LwwwwPPPP", "LPPPPPPPP"),
+        (EIGEN, "LwwwwwCPP", "LwCCCCCPP"),
     ],
 )
-def test_fastest_form_of_each_layer(library, expected):
+def test_fastest_form_of_each_layer(library, full, quarter):
     """Breaks if a layer gets another form than the one that was measured to be the fastest."""
-    for width in (1.0, 0.25):
-        assert [fastest(layer, library) for layer in scaled(width)] == expected
+    forms = dict(zip("CPLwl", FORMS))
+    for width, expected in ((1.0, full), (0.25, quarter)):
+        found = [fastest(layer, library) for layer in scaled(width)]
+        assert found == [forms[letter] for letter in expected]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_winograd_form_that_is_measured_is_the_one_that_is_used(library):
+    """Breaks if the benchmark shows the rates of the other one of Winograd's forms."""
+    used = {fastest(layer, library) for layer in scaled(1.0)} & set(WINOGRAD_FORMS)
+    assert used <= {fastest_winograd(library)}
+
+
+def test_only_layers_that_it_fits_get_winograds_form():
+    """Breaks if a layer is given a form that refuses it."""
+    (large,) = [layer for layer in scaled(1.0) if layer.inputs == layer.outputs == 256]
+    for other in (replace(large, kernel=1), replace(large, kernel=5), replace(large, size=18)):
+        assert fastest(large, EIGEN) is WINOGRAD_FORMS[0]
+        assert fastest(other, EIGEN) not in WINOGRAD_FORMS

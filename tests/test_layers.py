@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import FORMS, relative_error
+from conftest import DIRECT_FORMS, FORMS, WINOGRAD_FORMS, relative_error
 
 from unfair_bp.architecture import LAYERS
 from unfair_bp.convolution import Convolution
@@ -68,17 +68,46 @@ CONVOLUTIONS = {
     "3x3, one channel": ([2, 3, 6, 1], [3, 3, 1, 1]),
     "5x5": ([2, 6, 7, 2], [5, 5, 2, 3]),
     "1x1": ([3, 2, 4, 5], [1, 1, 5, 2]),
+    "1x3": ([3, 2, 4, 5], [1, 3, 5, 2]),
+    "5x3": ([2, 3, 4, 2], [5, 3, 2, 3]),
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", DIRECT_FORMS)
 @pytest.mark.parametrize("shapes", list(CONVOLUTIONS.values()), ids=list(CONVOLUTIONS))
 def test_convolution(shapes, form):
     """Breaks on a kernel that is not flipped or swapped, a wrong padding, shift or axis."""
+    check_convolution(form, shapes)
+
+
+WHOLE_WINDOWS = {
+    "one window": ([2, 4, 3, 2], [3, 3, 2, 4]),
+    "three windows": ([2, 12, 5, 3], [3, 3, 3, 2]),
+    "one pixel wide, one channel": ([3, 8, 1, 1], [3, 3, 1, 1]),
+    "3x1": ([2, 8, 3, 2], [3, 1, 2, 3]),
+    "3x5": ([2, 4, 6, 2], [3, 5, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("form", WINOGRAD_FORMS)
+@pytest.mark.parametrize("shapes", list(WHOLE_WINDOWS.values()), ids=list(WHOLE_WINDOWS))
+def test_winograd(shapes, form):
+    """Breaks on a wrong number in a matrix, a window in the wrong place, or images mixed up."""
+    check_convolution(form, shapes)
+    x, w = (np.random.RandomState(8).standard_normal(shape) for shape in shapes)
+    with tf.Graph().as_default(), tf.Session() as session:
+        z, expected = (f.forward(tf.constant(x), tf.constant(w))[0] for f in (form, Convolution))
+        z, expected = session.run((z, expected))
+    assert relative_error(z, expected) <= EXACT
+
+
+def check_convolution(form, shapes):
+    """Compare a form's derivatives with those of its forward rule."""
     random = np.random.RandomState(1)
     x, w = (random.standard_normal(shape) for shape in shapes)
 
     def backward(dz, cache):
+        dz = form.output_grad(dz, cache)
         return [form.input_grad(dz, cache), form.param_grad(dz, cache)]
 
     check(form.forward, backward, [x, w])
@@ -93,16 +122,16 @@ def test_forms_agree_on_the_layers_of_the_network(layer):
     dz = random.standard_normal([*shape, layer.outputs]).astype(np.float32)
     w = random.standard_normal(layer.weight_shape).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
-        _, cache = Convolution.forward(tf.constant(x), tf.constant(w))
-        dx, dw = session.run(
-            [
-                [form.input_grad(tf.constant(dz), cache) for form in FORMS],
-                [form.param_grad(tf.constant(dz), cache) for form in FORMS],
-            ]
-        )
-    for other in (1, 2):
-        assert relative_error(dx[other], dx[0]) <= 1e-5
-        assert relative_error(dw[other], dw[0]) <= 1e-5
+        results = []
+        for form in (form for form in FORMS if form.fits(layer)):
+            z, cache = form.forward(tf.constant(x), tf.constant(w))
+            grad = form.output_grad(tf.constant(dz), cache)
+            results.append((z, form.input_grad(grad, cache), form.param_grad(grad, cache)))
+        first, *others = session.run(results)
+    assert len(others) == (len(FORMS) - 1 if layer.kernel == 3 else len(DIRECT_FORMS) - 1)
+    for other in others:
+        for actual, expected in zip(other, first):
+            assert relative_error(actual, expected) <= 1e-5
 
 
 def test_convolution_by_hand():
@@ -194,9 +223,19 @@ def test_errors_give_expected_and_actual_shape():
     """Breaks if a wrong shape gets as far as TensorFlow's own message."""
     with tf.Graph().as_default():
         x = tf.zeros([2, 5, 4, 3])
-        with pytest.raises(ValueError, match=r"expected \[k, k, C, D\] with k odd, got \(2, 2, 3"):
-            Convolution.forward(x, tf.zeros([2, 2, 3, 4]))
+        with pytest.raises(
+            ValueError, match=r"expected \[k, m, C, D\] with k, m odd, got \(2, 1, 3"
+        ):
+            Convolution.forward(x, tf.zeros([2, 1, 3, 4]))
+        with pytest.raises(ValueError, match=r"with k, m odd, got \(1, 2, 3"):
+            Convolution.forward(x, tf.zeros([1, 2, 3, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 5, 4, 3\)"):
             Convolution.forward(x, tf.zeros([3, 3, 7, 4]))
+        with pytest.raises(ValueError, match=r"expected x \[N, 4R, W, C\] .* got \(2, 5, 4, 3\)"):
+            WINOGRAD_FORMS[0].forward(x, tf.zeros([3, 3, 3, 4]))
+        with pytest.raises(ValueError, match=r"w \[3, k, C, D\], .* \(1, 3, 3, 4\)"):
+            WINOGRAD_FORMS[0].forward(tf.zeros([2, 4, 4, 3]), tf.zeros([1, 3, 3, 4]))
+        with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 4, 4, 3\)"):
+            WINOGRAD_FORMS[0].forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 3, 7, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, 2H, 2W, C\], got \(2, 5, 4, 3\)"):
             AveragePool2x2.forward(x)

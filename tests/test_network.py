@@ -3,7 +3,7 @@
 import numpy as np
 import numpy_model
 import pytest
-from conftest import FORMS, relative_error, start_weights, tiny_case
+from conftest import FORMS, relative_error, start_weights, tiny_case, wherever_it_fits
 
 from unfair_bp import schedules
 from unfair_bp.architecture import scaled
@@ -84,7 +84,7 @@ def test_every_case_and_row_matches_autodiff(name, batch, record_property):
 def test_every_form_of_the_convolution_matches_autodiff(form, batch):
     """Breaks if the chain hands a form of the convolution something it does not expect."""
     case = tiny_case("e")
-    rules = Rules(convolution=lambda layer: form)
+    rules = Rules(convolution=wherever_it_fits(form))
     assert worst_error_over_rows(GatedGradients(case, start_weights(case), rules), batch) <= EXACT
 
 

@@ -1,8 +1,8 @@
 """Measure what training costs on this machine, and how near it comes to what it must cost.
 
 Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. What
-is compared takes turns, in a new order each time: the steps, the derivatives, the ways of input.
-Their times are medians, the steps' with quartiles. Nothing else should run meanwhile.
+is compared takes turns, in a new order each time: the steps, the forms of each layer's convolution,
+the ways of input. Their times are medians, the steps' with quartiles. Nothing else should run meanwhile.
 
 For example:
 
@@ -23,6 +23,18 @@ from unfair_bp.errors import UsageError
 from unfair_bp.timing import Quartiles, alternate, quartiles
 
 HELP_STARTS = 5  # how often the help is asked for
+PASSES = {
+    "forward": "forward",
+    "input_grad": "input gradient",
+    "param_grad": "weight gradient",
+}
+FORM_LABELS = {
+    "Convolution": "Plain",  # both derivatives are convolutions, too
+    "LibraryConvolution": "Library",
+    "ProductConvolution": "Product",
+    "WinogradConvolution": "Winograd",
+    "WinogradLibraryConvolution": "Winograd",  # at most one of them is measured
+}
 
 Result = Dict[str, Any]  # of what JSON has
 
@@ -48,10 +60,10 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
         with progress_bar(total=total, unit="run", desc="steps") as bar:
             runs = [work.subject for work in works.values()]
             seconds = alternate(runs, repeats, after_run=bar.update)
-    with subjects.forms(case) as derivatives:
-        total = (1 + repeats) * len(derivatives)
-        with progress_bar(total=total, unit="run", desc="derivatives") as bar:
-            runs = [work.subject for work in derivatives.values()]
+    with subjects.forms(case) as forms:
+        total = (1 + repeats) * len(forms)
+        with progress_bar(total=total, unit="run", desc="forms") as bar:
+            runs = [work.subject for work in forms.values()]
             alone = alternate(runs, repeats, after_run=bar.update)
     with subjects.inputs(case) as runs:
         total = (1 + input_repeats) * len(runs)
@@ -70,7 +82,7 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
             "input_repeats": input_repeats,
         },
         "steps": _steps(works, seconds),
-        "derivatives": _derivatives(derivatives, alone),
+        "forms": _forms(forms, alone),
         "input": {name: quartiles(values) for name, values in per_iteration.items()},
         "start": {"help_seconds": help_seconds, **start._asdict()},
     }
@@ -100,16 +112,16 @@ def _steps(works: Dict[str, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[s
     return rows
 
 
-def _derivatives(works: Dict[Any, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
-    """A row for each derivative of each layer in each form."""
+def _forms(works: Dict[Any, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
+    """A row for each layer's convolution, and for each derivative of it, in each form."""
     return [
         {
-            **derivative._asdict(),
-            "form": derivative.form.__name__,
+            **form._asdict(),
+            "form": FORM_LABELS[form.form.__name__],
             "seconds": quartiles(seconds[work.subject.name].mean(axis=1)),
             "flops": float(work.flops[0]),
         }
-        for derivative, work in works.items()
+        for form, work in works.items()
     ]
 
 
@@ -143,7 +155,7 @@ def as_text(result: Result) -> str:
             relative, floor = time.median / fair["seconds"][1], step["flops"] / fair["flops"]
             text += " %7.3f  %7.3f  %8.0f  %8.3f" % (relative, floor, gflops, gflops / rate)
         lines.append(text)
-    return "\n".join([*lines, "", *_derivative_lines(result), "", *_other_lines(result)])
+    return "\n".join([*lines, "", *_form_lines(result), "", *_other_lines(result)])
 
 
 def multiply_rate(result: Result) -> float:
@@ -157,26 +169,27 @@ def multiply_rate(result: Result) -> float:
     )
 
 
-def _derivative_lines(result: Result) -> List[str]:
-    """The rate of each derivative alone: a line for each layer, a column for each form."""
-    columns: Dict[str, str] = {}
-    lines: Dict[int, Dict[str, str]] = {}
-    for row in result["derivatives"]:
-        key = "%s %s" % (row["name"], row["form"])
-        columns[key] = row["form"].replace("Convolution", "") or "Forward"
-        rate = row["flops"] / row["seconds"][1] / 1e9
-        lines.setdefault(row["layer"], {})[key] = "%.0f%s" % (rate, "*" if row["chosen"] else " ")
-    order = sorted(columns)  # those of the input gradient come first
-    head = "".join("%10s" % columns[key] for key in order)
-    return [
-        "derivatives of the convolution alone, GFLOP/s in each form; * is used",
-        "         input gradient      weight gradient",
-        "layer " + head,
-        *(
-            "%5d " % layer + "".join("%10s" % cells.get(key, "") for key in order)
-            for layer, cells in sorted(lines.items())
-        ),
+def _form_lines(result: Result) -> List[str]:
+    """The rates of each pass, alone: a line for each layer, a column for each form."""
+    lines = [
+        "the convolution alone, GFLOP/s of the sum as it is written, in each form; * is used",
     ]
+    for name, title in PASSES.items():
+        rows = [row for row in result["forms"] if row["name"] == name]
+        columns = list(dict.fromkeys(row["form"] for row in rows))
+        layers: Dict[int, Dict[str, str]] = {}
+        for row in rows:
+            rate = row["flops"] / row["seconds"][1] / 1e9
+            cell = "%.0f%s" % (rate, "*" if row["chosen"] else " ")
+            layers.setdefault(row["layer"], {})[row["form"]] = cell
+        lines += ["", title, "layer " + "".join("%10s" % column for column in columns)]
+        lines += [
+            (
+                "%5d " % layer + "".join("%10s" % cells.get(column, "") for column in columns)
+            ).rstrip()
+            for layer, cells in sorted(layers.items())
+        ]
+    return lines
 
 
 def _other_lines(result: Result) -> List[str]:

@@ -1,8 +1,9 @@
 """Which kernels TensorFlow's convolutions run on, and which form of ours is the fastest there.
 
-TensorFlow's version and the machine decide. On a processor TensorFlow 1.15 has Eigen's; TensorFlow 2 has oneDNN's on newer processors and
-Eigen's on others. How good oneDNN's gradient kernels are depends on the processor: on AMD's with
-AVX-512 they are as fast as its matrix product, elsewhere they leave something to be gained.
+TensorFlow's version and the machine decide. On a processor TensorFlow 1.15 has Eigen's kernels;
+TensorFlow 2 has oneDNN's on newer processors and Eigen's on others. How good oneDNN's derivatives
+are depends on the processor: on AMD's with AVX-512 they are as fast as its matrix product,
+elsewhere they leave something to be gained.
 """
 
 import functools
@@ -28,8 +29,9 @@ ONEDNN_FLAGS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8"
 
 # Channels. With fewer inputs, as in the layer that sees the image, the library's derivatives win.
 FEW_INPUTS = 8
-# With fewer inputs or outputs, or smaller images, Winograd's changes of basis cost what they save.
-WINOGRAD_CHANNELS, WINOGRAD_SIZE = 64, 16
+# In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
+WINOGRAD_SIZE = 16  # pixels
+WINOGRAD_CHANNELS = {EIGEN: 64, ONEDNN_AMD_AVX512: 64, ONEDNN_AVX512: 128, ONEDNN_AVX2: 128}
 
 
 @functools.lru_cache(maxsize=None)
@@ -94,7 +96,11 @@ def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution
     kernels = kernels or library()
     if kernels == GPU:
         return LibraryConvolution  # made for it, and has filterings like Winograd's in itself
-    if _is_large(layer):
+    large = (
+        layer.size >= WINOGRAD_SIZE
+        and min(layer.inputs, layer.outputs) >= WINOGRAD_CHANNELS[kernels]
+    )
+    if large and WinogradConvolution.fits(layer):
         return fastest_winograd(kernels)
     if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
         return LibraryConvolution
@@ -107,10 +113,3 @@ def fastest_winograd(kernels: Optional[str] = None) -> Type[Convolution]:
     """The faster of Winograd's forms on these kernels, by default on those here."""
     library_is_good = (kernels or library()) in (GPU, ONEDNN_AMD_AVX512)
     return WinogradLibraryConvolution if library_is_good else WinogradConvolution
-
-
-def _is_large(layer: LayerSpec) -> bool:
-    """Whether halving a layer's multiplications saves more than the changes of basis cost."""
-    channels = min(layer.inputs, layer.outputs)
-    large = channels >= WINOGRAD_CHANNELS and layer.size >= WINOGRAD_SIZE
-    return large and WinogradConvolution.fits(layer)

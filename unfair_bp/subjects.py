@@ -3,12 +3,12 @@
 import contextlib
 import itertools
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Type
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
 
 import numpy as np
 
 from unfair_bp import schedules, sessions
-from unfair_bp.architecture import forward_flops, initial_weights, scaled
+from unfair_bp.architecture import LayerSpec, forward_flops, initial_weights, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
@@ -225,35 +225,17 @@ def forms_of(name: str) -> Sequence[Type[Convolution]]:
 @contextlib.contextmanager
 def forms(case: Case) -> Iterator[Dict[Form, Work]]:
     """Every convolution and derivative of every layer in every form, each alone and on noise."""
-    random = np.random.RandomState(case.seed)
     layers = scaled(case.width)
-    operations, values = {}, {}
     with tf.Graph().as_default() as graph:
-
-        def noise_of(*shape: int) -> tf.Tensor:
-            value = random.standard_normal(shape).astype(np.float32)
-            start = tf.placeholder(tf.float32, shape)
-            variable = tf.Variable(start, trainable=False, use_resource=True)
-            values[start] = value
-            return variable.read_value()
-
+        noise_of = _NoiseVariables(case.seed)
+        operations: Dict[Form, tf.Operation] = {}
         for number, layer in enumerate(layers, start=1):
-            images = (case.batch_size, layer.size, layer.size)
-            x, dz = noise_of(*images, layer.inputs), noise_of(*images, layer.outputs)
-            w = noise_of(*layer.weight_shape)
-            names = ("forward", "input_grad", "param_grad")
-            for name in names[::2] if number == 1 else names:  # below layer 1 is nothing
-                # A form inherits what it does not do in its own way.
-                used = getattr(fastest(layer), name)
-                for form in forms_of(name):
-                    if form.fits(layer):
-                        z, cache = form.forward(x, w)
-                        rule = getattr(form, name)
-                        result = z if name == "forward" else rule(form.output_grad(dz, cache), cache)
-                        operations[Form(number, name, form, rule == used)] = result.op
+            images = [case.batch_size, layer.size, layer.size]
+            x, dz = noise_of([*images, layer.inputs]), noise_of([*images, layer.outputs])
+            operations.update(_forms_of_layer(number, layer, x, noise_of(layer.weight_shape), dz))
         initializer = tf.global_variables_initializer()
     with contextlib.closing(_session(graph, case)) as session:
-        session.run(initializer, values)
+        session.run(initializer, noise_of.values)
         yield {
             form: Work(
                 Subject("%d %s %s" % form[:3], [session.make_callable(op)] * FORM_LAPS),
@@ -261,3 +243,36 @@ def forms(case: Case) -> Iterator[Dict[Form, Work]]:
             )
             for form, op in operations.items()
         }
+
+
+def _forms_of_layer(
+    number: int, layer: LayerSpec, x: tf.Tensor, w: tf.Tensor, dz: tf.Tensor
+) -> Iterator[Tuple[Form, tf.Operation]]:
+    """A layer's convolution and derivatives in every form, and the operation that ends each."""
+    for name in ("forward", "input_grad", "param_grad"):
+        if number == 1 and name == "input_grad":
+            continue  # nothing is below
+        # A form inherits what it does not do in its own way.
+        used = getattr(fastest(layer), name)
+        for form in forms_of(name):
+            if not form.fits(layer):
+                continue
+            result, cache = form.forward(x, w)
+            rule = getattr(form, name)
+            if name != "forward":
+                result = rule(form.output_grad(dz, cache), cache)
+            yield Form(number, name, form, rule == used), result.op
+
+
+class _NoiseVariables:
+    """Makes variables that start from noise; ``values`` is what to feed to their initializers."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.RandomState(seed)
+        self.values: Dict[tf.Tensor, np.ndarray] = {}
+
+    def __call__(self, shape: Sequence[int]) -> tf.Tensor:
+        """The value of a new variable."""
+        start = tf.placeholder(tf.float32, shape)
+        self.values[start] = self._random.standard_normal(shape).astype(np.float32)
+        return tf.Variable(start, trainable=False, use_resource=True).read_value()

@@ -82,10 +82,10 @@ class WinogradConvolution(Convolution):
 
     V = B x,   U = G w,   M_k = V_k * U_k for k = 1 ... 6,   z = A M
 
-    x [N, H, W, C] with H divisible by 4; V, M of six images V_k [N, H/4, W, C] and
-    M_k [N, H/4, W, D]; U of six kernels U_k [1, 3, C, D]. B, G and A act on columns; * is the
-    convolution along the rows. All of it is linear, and so the derivatives are those of the six
-    small convolutions between the transposed matrices.
+    x [N, H, W, C] with H divisible by 4, z [N, H, W, D]; six images V_k [N H/4, 1, W, C] and
+    M_k [N H/4, 1, W, D], six kernels U_k [1, 3, C, D]. B, G and A act on columns; * is the
+    convolution along the rows. All of it is linear: the derivatives are those of the six small
+    convolutions between the transposed matrices.
     """
 
     along_rows: Type[Convolution] = Convolution  # the form of the six small convolutions
@@ -148,20 +148,22 @@ class WinogradLibraryConvolution(WinogradConvolution):
 
 
 def _six(matrix: np.ndarray, image: tf.Tensor) -> List[tf.Tensor]:
-    """A matrix [6 R/4, R] times the columns of an image: six images of a quarter of its height."""
+    """A matrix [6 R/4, R] times the columns of images [N, R, W, C]: six of a quarter the height.
+
+    Each is [N R/4, 1, W, C], every row an image of its own, and those of equal height together.
+    """
     _, rows, columns, channels = image.shape.as_list()
-    flat = tf.reshape(image, [-1, rows, columns * channels])
-    product = tf.matmul(_constant(matrix[np.newaxis], image), flat)
-    shape = [-1, WINDOW, rows // OUTPUTS, columns, channels]
-    return tf.unstack(tf.reshape(product, shape), axis=1)
+    rows_first = tf.reshape(tf.transpose(image, [1, 0, 2, 3]), [rows, -1])
+    product = tf.matmul(_constant(matrix, image), rows_first)
+    return tf.unstack(tf.reshape(product, [WINDOW, -1, 1, columns, channels]))
 
 
 def _whole(matrix: np.ndarray, images: Sequence[tf.Tensor]) -> tf.Tensor:
-    """A matrix [R, 6 R/4] times the columns of six images: one of four times their height."""
-    _, windows, columns, channels = images[0].shape.as_list()
-    flat = tf.reshape(tf.stack(images, axis=1), [-1, WINDOW * windows, columns * channels])
-    product = tf.matmul(_constant(matrix[np.newaxis], flat), flat)
-    return tf.reshape(product, [-1, OUTPUTS * windows, columns, channels])
+    """A matrix [R, 6 R/4] times the columns of six such images: images [N, R, W, C] again."""
+    _, _, columns, channels = images[0].shape.as_list()
+    rows, six = matrix.shape
+    rows_first = tf.matmul(_constant(matrix, images[0]), tf.reshape(tf.stack(images), [six, -1]))
+    return tf.transpose(tf.reshape(rows_first, [rows, -1, columns, channels]), [1, 0, 2, 3])
 
 
 def _six_kernels(w: tf.Tensor) -> List[tf.Tensor]:
