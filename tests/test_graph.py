@@ -102,21 +102,19 @@ def executed_operations(graph, session, batch):
 
 
 CONVOLUTIONS = ("Conv2D", "MatMul", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+# The innermost pass that an operation's name tells.
+PASS = r".*\b(forward|pre_activation_grad|param_grad|input_grad)/"
 # Every derivative as one operation, so that operations can be counted.
 ONE_OPERATION = Rules(convolution=lambda layer: LibraryConvolution)
 
 
 def convolutions_by_pass(executed, graph):
-    """How many convolutions, or matrix products in their place, ran in each of the three passes."""
+    """How many convolutions, or matrix products in their place, ran in each of the passes."""
     kinds = {op.name: op.type for op in graph.graph.get_operations()}
     counts = Counter()
     for name in executed:
         if kinds.get(name) in CONVOLUTIONS:
-            counts[
-                re.search(
-                    r"(forward|param_grad|input_grad|pre_activation_grad)/[^/]+/?[^/]*$", name
-                ).group(1)
-            ] += 1
+            counts[re.match(PASS, name).group(1)] += 1
     return counts
 
 

@@ -1,8 +1,10 @@
 """Measure what training costs on this machine, and how near it comes to what it must cost.
 
-Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. What
-is compared takes turns, in a new order each time: the steps, the forms of each layer's convolution,
-the ways of input. Their times are medians, the steps' with quartiles. Nothing else should run meanwhile.
+Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. They
+count the convolution's sum as it is written; where a form gets along with fewer multiplications,
+the share of the matrix product's rate may exceed 1. What is compared takes turns, in a new order
+each time: the steps, the forms of each layer's convolution, the ways of input. Their times are
+medians, the steps' with quartiles. Nothing else should run meanwhile.
 
 For example:
 
