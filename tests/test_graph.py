@@ -101,7 +101,7 @@ def executed_operations(graph, session, batch):
     }
 
 
-CONVOLUTIONS = ("Conv2D", "MatMul", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+CONVOLUTIONS = ("Conv2D", "MatMul", "BatchMatMulV2", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 # The innermost pass that an operation's name tells.
 PASS = r".*\b(forward|pre_activation_grad|param_grad|input_grad)/"
 # Every derivative as one operation, so that operations can be counted.

@@ -37,7 +37,8 @@ class LayerSpec:
     def flops(self) -> int:
         """Floating-point operations of the convolution for one image, a multiply-add being two.
 
-        The weight gradient and the input gradient of a convolution cost the same again, each.
+        They are those of the sum as it is written; :mod:`unfair_bp.winograd` needs fewer. The
+        weight gradient and the input gradient of a convolution cost the same again, each.
         """
         return 2 * self.size**2 * self.weight_count
 

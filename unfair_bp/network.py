@@ -24,7 +24,7 @@ class Rules(NamedTuple):
     """The classes of :mod:`unfair_bp.layers` that a network is made of, exact calculus by default.
 
     A deviation from calculus is a subclass of one of these, put in its place. The convolution alone
-    is chosen for each layer: its derivatives have several forms, all of them exact.
+    is chosen for each layer: it has several forms, all of them exact.
     """
 
     convolution: Callable[[LayerSpec], Any] = fastest

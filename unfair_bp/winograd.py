@@ -5,12 +5,13 @@ sum is written that takes 4 * 3 multiplications; after a change of basis it take
 
     z = A ((G w) . (B x))        . element by element;  x [6], w [3], z [4]
 
-The change of basis is cheap, since it knows nothing of the channels: only the product in the middle
+The matrices come from multiplying polynomials by their values at six points, 0, 1, -1, 2, -2 and
+infinity. They are cheap, since they know nothing of the channels: only the product in the middle
 sums over them. Along the rows of the image the kernel stays what it is.
 
 Reference: Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, Fast algorithms
-for convolutional neural networks, 2016, section 4.3: F(4, 3) there, its B transposed here, its A
-as well.
+for convolutional neural networks, 2016, section 4.1 and 4.3: F(4, 3) there, whose B^T and A^T are
+called B and A here.
 """
 
 from typing import List, Sequence, Tuple, Type
@@ -23,6 +24,8 @@ from unfair_bp.graph_mode import tf
 
 OUTPUTS, TAPS, WINDOW = 4, 3, 6  # pixels of z from so many weights and pixels of x
 
+# The columns of A are the powers of the points, and so are the rows of G, divided by the product of
+# the point's distances to the others. B interpolates.
 B = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -82,8 +85,8 @@ class WinogradConvolution(Convolution):
 
     V = B x,   U = G w,   M_k = V_k * U_k for k = 1 ... 6,   z = A M
 
-    x [N, H, W, C] with H divisible by 4, z [N, H, W, D]; six images V_k [N H/4, 1, W, C] and
-    M_k [N H/4, 1, W, D], six kernels U_k [1, 3, C, D]. B, G and A act on columns; * is the
+    x [N, H, W, C] with H divisible by 4, z [N, H, W, D]; six images V_k [N, H/4, W, C] and
+    M_k [N, H/4, W, D], six kernels U_k [1, 3, C, D]. B, G and A act on columns; * is the
     convolution along the rows. All of it is linear: the derivatives are those of the six small
     convolutions between the transposed matrices.
     """
@@ -147,23 +150,21 @@ class WinogradLibraryConvolution(WinogradConvolution):
     along_rows = LibraryConvolution
 
 
-def _six(matrix: np.ndarray, image: tf.Tensor) -> List[tf.Tensor]:
-    """A matrix [6 R/4, R] times the columns of images [N, R, W, C]: six of a quarter the height.
-
-    Each is [N R/4, 1, W, C], every row an image of its own, and those of equal height together.
-    """
-    _, rows, columns, channels = image.shape.as_list()
-    rows_first = tf.reshape(tf.transpose(image, [1, 0, 2, 3]), [rows, -1])
-    product = tf.matmul(_constant(matrix, image), rows_first)
-    return tf.unstack(tf.reshape(product, [WINDOW, -1, 1, columns, channels]))
+def _six(matrix: np.ndarray, images: tf.Tensor) -> List[tf.Tensor]:
+    """A matrix [6 R/4, R] times the columns of images [N, R, W, C]: six of a quarter the height."""
+    _, rows, columns, channels = images.shape.as_list()
+    flat = tf.reshape(images, [-1, rows, columns * channels])
+    product = tf.matmul(_constant(matrix[np.newaxis], images), flat)
+    shape = [-1, WINDOW, rows // OUTPUTS, columns, channels]
+    return tf.unstack(tf.reshape(product, shape), axis=1)
 
 
-def _whole(matrix: np.ndarray, images: Sequence[tf.Tensor]) -> tf.Tensor:
-    """A matrix [R, 6 R/4] times the columns of six such images: images [N, R, W, C] again."""
-    _, _, columns, channels = images[0].shape.as_list()
-    rows, six = matrix.shape
-    rows_first = tf.matmul(_constant(matrix, images[0]), tf.reshape(tf.stack(images), [six, -1]))
-    return tf.transpose(tf.reshape(rows_first, [rows, -1, columns, channels]), [1, 0, 2, 3])
+def _whole(matrix: np.ndarray, six: Sequence[tf.Tensor]) -> tf.Tensor:
+    """A matrix [R, 6 R/4] times the columns of six images each: images [N, R, W, C] again."""
+    _, windows, columns, channels = six[0].shape.as_list()
+    flat = tf.reshape(tf.stack(six, axis=1), [-1, WINDOW * windows, columns * channels])
+    product = tf.matmul(_constant(matrix[np.newaxis], flat), flat)
+    return tf.reshape(product, [-1, OUTPUTS * windows, columns, channels])
 
 
 def _six_kernels(w: tf.Tensor) -> List[tf.Tensor]:
