@@ -101,6 +101,21 @@ def test_winograd(shapes, form):
     assert relative_error(z, expected) <= EXACT
 
 
+@pytest.mark.parametrize("form, library", zip(WINOGRAD_FORMS, (False, True)))
+def test_kernels_of_winograds_small_convolutions(form, library):
+    """Breaks if the two forms are one, whose derivatives run on the slower kernels somewhere."""
+    with tf.Graph().as_default() as graph:
+        z, cache = form.forward(tf.zeros([1, 4, 2, 3]), tf.zeros([3, 3, 3, 5]))
+        dz = form.output_grad(z, cache)
+        form.input_grad(dz, cache)
+        form.param_grad(dz, cache)
+        kernels = [op.type for op in graph.get_operations() if op.type.startswith("Conv2D")]
+    derivatives = ["Conv2DBackpropInput", "Conv2DBackpropFilter"]
+    assert sorted(kernels) == sorted(
+        6 * ["Conv2D"] + 6 * (derivatives if library else 2 * ["Conv2D"])
+    )
+
+
 def check_convolution(form, shapes):
     """Compare a form's derivatives with those of its forward rule."""
     random = np.random.RandomState(1)
