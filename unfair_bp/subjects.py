@@ -210,16 +210,12 @@ def forms_of(name: str) -> Sequence[Type[Convolution]]:
     Args:
         name: forward, input_grad or param_grad.
     """
-    return {
-        "forward": (Convolution, fastest_winograd()),
-        "input_grad": (Convolution, LibraryConvolution, fastest_winograd()),
-        "param_grad": (
-            Convolution,
-            LibraryConvolution,
-            ProductConvolution,
-            fastest_winograd(),
-        ),
-    }[name]
+    direct = {
+        "forward": (Convolution,),
+        "input_grad": (Convolution, LibraryConvolution),
+        "param_grad": (Convolution, LibraryConvolution, ProductConvolution),
+    }
+    return (*direct[name], fastest_winograd())
 
 
 @contextlib.contextmanager

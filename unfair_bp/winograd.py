@@ -24,8 +24,8 @@ from unfair_bp.graph_mode import tf
 
 OUTPUTS, TAPS, WINDOW = 4, 3, 6  # pixels of z from so many weights and pixels of x
 
-# The columns of A are the powers of the points, and so are the rows of G, divided by the product of
-# the point's distances to the others. B interpolates.
+# The columns of A are the powers of the points, and so are the rows of G, each divided by the product
+# of its point's differences from the others but infinity. B interpolates.
 B = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -100,7 +100,7 @@ class WinogradConvolution(Convolution):
 
     @classmethod
     def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
-        """Return z, and x and the caches of the six convolutions as cache.
+        """Return z, and (x, w, the caches of the six convolutions) as cache.
 
         Raises:
             ValueError: If the shapes do not agree, or are not those above.
