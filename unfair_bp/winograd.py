@@ -24,8 +24,8 @@ from unfair_bp.graph_mode import tf
 
 OUTPUTS, TAPS, WINDOW = 4, 3, 6  # pixels of z from so many weights and pixels of x
 
-# The columns of A are the powers of the points, and so are the rows of G, each divided by the product
-# of its point's differences from the others but infinity. B interpolates.
+# The columns of A are the powers of the points, and so are the rows of G, each divided by the
+# product of its point's differences from the other finite ones. B interpolates.
 B = np.array(
     [
         [4, 0, -5, 0, 1, 0],
