@@ -23,6 +23,7 @@ from unfair_bp.convolution import LibraryConvolution, ProductConvolution
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.network import Block, Network, Rules
+from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
 
 
 def started_session(graph, weights):
@@ -118,21 +119,42 @@ def convolutions_by_pass(executed, graph):
     return counts
 
 
+# Changes of basis, and six small convolutions: one operation each, or one in all, or three products
+# each for the places of a 3 x 1 kernel.
+WINOGRAD_COUNTS = {
+    WinogradConvolution: {
+        "forward": 3 + 6,
+        "pre_activation_grad": 1,
+        "input_grad": 1 + 6,
+        "param_grad": 1 + 6,
+    },
+    WinogradGroupedConvolution: {
+        "forward": 3 + 1,
+        "pre_activation_grad": 1,
+        "input_grad": 1 + 1,
+        "param_grad": 1 + 6 * 3,
+    },
+}
+
+
 def predicted_convolutions(row, form):
     """What the matrix says: nine forward, dw where updated, dx above the lowest updated layer."""
     lowest = int(np.argmax(row))
-    winograd = form in WINOGRAD_FORMS
-    # Six small convolutions, and a change of basis before or after them, or both.
-    forward = [9 if winograd and form.fits(layer) else 1 for layer in LAYERS]
-    input_grad = [7 if winograd and form.fits(layer) else 1 for layer in LAYERS]
-    param_grad = input_grad
-    if form is ProductConvolution:
-        param_grad = [layer.kernel**2 for layer in LAYERS]
+    counts = {
+        "forward": [1] * 9,
+        "param_grad": [layer.kernel**2 if form is ProductConvolution else 1 for layer in LAYERS],
+        "input_grad": [1] * 9,
+        "pre_activation_grad": [0] * 9,
+    }
+    for i, layer in enumerate(LAYERS):
+        if form in WINOGRAD_FORMS and form.fits(layer):
+            for name, count in WINOGRAD_COUNTS[form].items():
+                counts[name][i] = count
     counts = Counter(
-        forward=sum(forward),
-        param_grad=int(row @ param_grad),
-        input_grad=sum(input_grad[lowest + 1 :]),
-        pre_activation_grad=sum(winograd and form.fits(layer) for layer in LAYERS[lowest:]),
+        forward=sum(counts["forward"]),
+        param_grad=int(row @ counts["param_grad"]),
+        input_grad=sum(counts["input_grad"][lowest + 1 :]),
+        pre_activation_grad=sum(counts["pre_activation_grad"][lowest:]),
     )
     # The plus drops what is not executed at all, as a count of what is executed does.
     return +counts

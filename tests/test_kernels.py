@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import FORMS, WINOGRAD_FORMS
+from conftest import DIRECT_FORMS
 
 from unfair_bp import kernels
 from unfair_bp.architecture import scaled
@@ -18,6 +18,7 @@ from unfair_bp.kernels import (
     fastest_winograd,
     library_of_processor,
 )
+from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
 
 AVX2 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx_vnni"}
 OLDER = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
@@ -71,15 +72,15 @@ def test_library_here(monkeypatch):
     "library, full, quarter",
     [
         (GPU, "LLLLLLLLL", "LLLLLLLLL"),
-        (ONEDNN_AMD_AVX512, "LlllllLLL", "LlLLLLLLL"),
-        (ONEDNN_AVX512, "LwwwwCCPP", "LCCCCCCPP"),
-        (ONEDNN_AVX2, "LwwwwPPPP", "LPPPPPPPP"),
+        (ONEDNN_AMD_AVX512, "LgggggLLL", "LgLLLLLLL"),
+        (ONEDNN_AVX512, "LgggggCPP", "LgCCCCCPP"),
+        (ONEDNN_AVX2, "LgggggPPP", "LgPPPPPPP"),
         (EIGEN, "LwwwwwCPP", "LwCCCCCPP"),
     ],
 )
 def test_fastest_form_of_each_layer(library, full, quarter):
     """Breaks if a layer gets another form than the one that was measured to be the fastest."""
-    forms = dict(zip("CPLwl", FORMS))
+    forms = dict(zip("CPLwg", (*DIRECT_FORMS, WinogradConvolution, WinogradGroupedConvolution)))
     for width, expected in ((1.0, full), (0.25, quarter)):
         found = [fastest(layer, library) for layer in scaled(width)]
         assert found == [forms[letter] for letter in expected]
@@ -88,7 +89,7 @@ def test_fastest_form_of_each_layer(library, full, quarter):
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_winograd_form_that_is_measured_is_the_one_that_is_used(library):
     """Breaks if the benchmark shows the rates of the other one of Winograd's forms."""
-    used = {fastest(layer, library) for layer in scaled(1.0)} & set(WINOGRAD_FORMS)
+    used = {fastest(layer, library) for layer in scaled(1.0)} - set(DIRECT_FORMS)
     assert used <= {fastest_winograd(library)}
 
 
@@ -96,5 +97,5 @@ def test_only_layers_that_it_fits_get_winograds_form():
     """Breaks if a layer is given a form that refuses it."""
     (large,) = [layer for layer in scaled(1.0) if layer.inputs == layer.outputs == 256]
     for other in (replace(large, kernel=1), replace(large, kernel=5), replace(large, size=18)):
-        assert fastest(large, EIGEN) is WINOGRAD_FORMS[0]
-        assert fastest(other, EIGEN) not in WINOGRAD_FORMS
+        assert fastest(large, EIGEN) is WinogradConvolution
+        assert fastest(other, EIGEN) in DIRECT_FORMS

@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
-from conftest import DIRECT_FORMS, FORMS, WINOGRAD_FORMS, relative_error
+from conftest import DIRECT_FORMS, FORMS, GROUPED_FORMS, WINOGRAD_FORMS, relative_error
 
 from unfair_bp.architecture import LAYERS
 from unfair_bp.convolution import Convolution
 from unfair_bp.graph_mode import tf
+from unfair_bp.grouped import GroupedConvolution
 from unfair_bp.layers import (
     AveragePool2x2,
     Elu,
     GlobalAveragePool,
     SoftmaxCrossEntropy,
 )
+from unfair_bp.winograd import WinogradConvolution
 
 EXACT = 1e-10
 NUMERIC = 1e-6
@@ -81,11 +83,11 @@ def test_convolution(shapes, form):
 
 
 WHOLE_WINDOWS = {
-    "one window": ([2, 4, 3, 2], [3, 3, 2, 4]),
-    "three windows": ([2, 12, 5, 3], [3, 3, 3, 2]),
-    "one pixel wide, one channel": ([3, 8, 1, 1], [3, 3, 1, 1]),
-    "3x1": ([2, 8, 3, 2], [3, 1, 2, 3]),
-    "3x5": ([2, 4, 6, 2], [3, 5, 2, 3]),
+    "one window": ([2, 3, 4, 2], [3, 3, 2, 4]),
+    "three windows": ([2, 5, 12, 3], [3, 3, 3, 2]),
+    "one pixel high, one channel": ([3, 1, 8, 1], [3, 3, 1, 1]),
+    "1x3": ([2, 3, 8, 2], [1, 3, 2, 3]),
+    "5x3": ([2, 6, 4, 2], [5, 3, 2, 3]),
 }
 
 
@@ -101,31 +103,66 @@ def test_winograd(shapes, form):
     assert relative_error(z, expected) <= EXACT
 
 
-@pytest.mark.parametrize("form, library", zip(WINOGRAD_FORMS, (False, True)))
-def test_kernels_of_winograds_small_convolutions(form, library):
-    """Breaks if the two forms are one, whose derivatives run on the slower kernels somewhere."""
+@pytest.mark.parametrize("form", WINOGRAD_FORMS)
+def test_kernels_of_winograds_grouped_convolution(form):
+    """Breaks if the two forms are one, which is the slower one somewhere."""
     with tf.Graph().as_default() as graph:
-        z, cache = form.forward(tf.zeros([1, 4, 2, 3]), tf.zeros([3, 3, 3, 5]))
+        z, cache = form.forward(tf.zeros([1, 2, 4, 3]), tf.zeros([3, 3, 3, 5]))
         dz = form.output_grad(z, cache)
         form.input_grad(dz, cache)
         form.param_grad(dz, cache)
         kernels = [op.type for op in graph.get_operations() if op.type.startswith("Conv2D")]
-    derivatives = ["Conv2DBackpropInput", "Conv2DBackpropFilter"]
-    assert sorted(kernels) == sorted(
-        6 * ["Conv2D"] + 6 * (derivatives if library else 2 * ["Conv2D"])
-    )
+    # Six groups; forward, input gradient and, unless it is made of products, weight gradient.
+    assert kernels == ["Conv2D"] * (3 * 6 if form is WinogradConvolution else 2)
+
+
+@pytest.mark.parametrize("form", GROUPED_FORMS)
+def test_grouped_convolution(form):
+    """Breaks if groups are mixed up, or a group's derivative is not that of its convolution."""
+    random = np.random.RandomState(4)
+    points = [random.standard_normal(shape) for shape in [[2, 4, 3, 6], *[[5, 3, 2, 4]] * 3]]
+
+    def forward(x, *kernels):
+        expected = [
+            Convolution.forward(x[:, :, :, 2 * g : 2 * g + 2], w)[0] for g, w in enumerate(kernels)
+        ]
+        z, cache = form.forward(x, kernels)
+        results.append(z)
+        return tf.concat(expected, axis=3), cache
+
+    def backward(dz, cache):
+        dz = form.output_grad(dz, cache)
+        return [form.input_grad(dz, cache), *form.param_grad(dz, cache)]
+
+    results = []
+    check(forward, backward, points)
+    with tf.Graph().as_default(), tf.Session() as session:
+        expected, _ = forward(*(tf.constant(point) for point in points))
+        actual, expected = session.run((results[-1], expected))
+    assert relative_error(actual, expected) <= EXACT
+
+
+def test_no_groups_on_a_tensorflow_that_cannot(monkeypatch):
+    """Breaks if TensorFlow 1.15 is given groups: it writes where it must not, and says nothing."""
+    monkeypatch.setattr(tf.version, "VERSION", "1.15.5")
+    refused = pytest.raises(NotImplementedError, match=r"1\.15\.5 has no grouped convolution")
+    with tf.Graph().as_default(), refused:
+        GroupedConvolution.forward(tf.zeros([1, 2, 2, 4]), 2 * [tf.zeros([1, 1, 2, 2])])
 
 
 def check_convolution(form, shapes):
-    """Compare a form's derivatives with those of its forward rule."""
+    """Compare a form's derivatives with those that TensorFlow finds of the plain sum."""
     random = np.random.RandomState(1)
     x, w = (random.standard_normal(shape) for shape in shapes)
+
+    def forward(x, w):
+        return Convolution.forward(x, w)[0], form.forward(x, w)[1]
 
     def backward(dz, cache):
         dz = form.output_grad(dz, cache)
         return [form.input_grad(dz, cache), form.param_grad(dz, cache)]
 
-    check(form.forward, backward, [x, w])
+    check(forward, backward, [x, w])
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: "%s" % (layer.weight_shape,))
@@ -244,11 +281,11 @@ def test_errors_give_expected_and_actual_shape():
             Convolution.forward(x, tf.zeros([1, 2, 3, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 5, 4, 3\)"):
             Convolution.forward(x, tf.zeros([3, 3, 7, 4]))
-        with pytest.raises(ValueError, match=r"expected x \[N, 4R, W, C\] .* got \(2, 5, 4, 3\)"):
-            WINOGRAD_FORMS[0].forward(x, tf.zeros([3, 3, 3, 4]))
-        with pytest.raises(ValueError, match=r"w \[3, k, C, D\], .* \(1, 3, 3, 4\)"):
-            WINOGRAD_FORMS[0].forward(tf.zeros([2, 4, 4, 3]), tf.zeros([1, 3, 3, 4]))
+        with pytest.raises(ValueError, match=r"expected x \[N, H, 4R, C\] .* got \(2, 4, 5, 3\)"):
+            WinogradConvolution.forward(tf.zeros([2, 4, 5, 3]), tf.zeros([3, 3, 3, 4]))
+        with pytest.raises(ValueError, match=r"w \[k, 3, C, D\], .* \(3, 1, 3, 4\)"):
+            WinogradConvolution.forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 1, 3, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 4, 4, 3\)"):
-            WINOGRAD_FORMS[0].forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 3, 7, 4]))
+            WinogradConvolution.forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 3, 7, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, 2H, 2W, C\], got \(2, 5, 4, 3\)"):
             AveragePool2x2.forward(x)

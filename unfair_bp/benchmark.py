@@ -35,7 +35,7 @@ FORM_LABELS = {
     "LibraryConvolution": "Library",
     "ProductConvolution": "Product",
     "WinogradConvolution": "Winograd",
-    "WinogradLibraryConvolution": "Winograd",  # at most one of them is measured
+    "WinogradGroupedConvolution": "Winograd",  # at most one of them is measured
 }
 
 Result = Dict[str, Any]  # of what JSON has

@@ -1,6 +1,6 @@
 """The convolution, and three forms of its hand-written derivatives.
 
-All forms compute the same sums, and so does that of :mod:`unfair_bp.winograd`; which is the fastest
+All forms compute the same sums, and so do those of :mod:`unfair_bp.winograd`; which is the fastest
 for a layer, :mod:`unfair_bp.kernels` knows. Names are those of :mod:`unfair_bp.layers`.
 """
 
@@ -12,6 +12,11 @@ from unfair_bp.graph_mode import tf
 STRIDE_1 = [1, 1, 1, 1]
 
 Cache = Tuple[tf.Tensor, tf.Tensor]
+
+
+def flipped_and_swapped(w: tf.Tensor) -> tf.Tensor:
+    """The kernel that leads back from z to x: w'[a, b, d, c] = w[k-1-a, m-1-b, c, d]."""
+    return tf.transpose(tf.reverse(w, axis=[0, 1]), [0, 1, 3, 2])
 
 
 class Convolution:
@@ -65,9 +70,7 @@ class Convolution:
         dx[n, i, j, c] = sum over a, b, d of dz[n, i + a - p, j + b - q, d] w[k-1-a, m-1-b, c, d]
         """
         _, w = cache
-        flipped = tf.reverse(w, axis=[0, 1])
-        swapped = tf.transpose(flipped, [0, 1, 3, 2])
-        return tf.nn.conv2d(dz, swapped, strides=STRIDE_1, padding="SAME")
+        return tf.nn.conv2d(dz, flipped_and_swapped(w), strides=STRIDE_1, padding="SAME")
 
     @staticmethod
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:

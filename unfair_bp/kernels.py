@@ -14,7 +14,7 @@ from typing import Dict, Mapping, Optional, Tuple, Type
 from unfair_bp.architecture import LayerSpec
 from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
 from unfair_bp.graph_mode import tf
-from unfair_bp.winograd import WinogradConvolution, WinogradLibraryConvolution
+from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
 
 GPU = "gpu"
 ONEDNN_AMD_AVX512 = "oneDNN, AVX-512 of AMD"
@@ -31,7 +31,7 @@ ONEDNN_FLAGS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8"
 FEW_INPUTS = 8
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
-WINOGRAD_CHANNELS = {EIGEN: 64, ONEDNN_AMD_AVX512: 64, ONEDNN_AVX512: 128, ONEDNN_AVX2: 128}
+WINOGRAD_CHANNELS = 64
 
 
 @functools.lru_cache(maxsize=None)
@@ -96,10 +96,7 @@ def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution
     kernels = kernels or library()
     if kernels == GPU:
         return LibraryConvolution  # made for it, and has filterings like Winograd's in itself
-    large = (
-        layer.size >= WINOGRAD_SIZE
-        and min(layer.inputs, layer.outputs) >= WINOGRAD_CHANNELS[kernels]
-    )
+    large = layer.size >= WINOGRAD_SIZE and min(layer.inputs, layer.outputs) >= WINOGRAD_CHANNELS
     if large and WinogradConvolution.fits(layer):
         return fastest_winograd(kernels)
     if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
@@ -111,5 +108,5 @@ def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution
 
 def fastest_winograd(kernels: Optional[str] = None) -> Type[Convolution]:
     """The faster of Winograd's forms on these kernels, by default on those here."""
-    library_is_good = (kernels or library()) in (GPU, ONEDNN_AMD_AVX512)
-    return WinogradLibraryConvolution if library_is_good else WinogradConvolution
+    onednn = (kernels or library()) in (ONEDNN_AMD_AVX512, ONEDNN_AVX512, ONEDNN_AVX2)
+    return WinogradGroupedConvolution if onednn else WinogradConvolution
