@@ -8,18 +8,24 @@ import pytest
 
 from unfair_bp.architecture import initial_weights, scaled
 from unfair_bp.cases import CASES
-from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
+from unfair_bp.convolution import (
+    Convolution,
+    LibraryConvolution,
+    PointwiseConvolution,
+    ProductConvolution,
+)
 from unfair_bp.graph_mode import tf
 from unfair_bp.grouped import GroupedConvolution, SplitConvolution
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
 
 # The forms of the convolution: whatever machine a test runs on, it tries all that TensorFlow can.
+# The direct ones fit every layer.
 DIRECT_FORMS = (Convolution, ProductConvolution, LibraryConvolution)
 GROUPED_FORMS = (SplitConvolution, GroupedConvolution)
 WINOGRAD_FORMS = (WinogradConvolution, WinogradGroupedConvolution)
 if not GroupedConvolution.works_here():
     GROUPED_FORMS, WINOGRAD_FORMS = GROUPED_FORMS[:1], WINOGRAD_FORMS[:1]
-FORMS = DIRECT_FORMS + WINOGRAD_FORMS
+FORMS = (*DIRECT_FORMS, PointwiseConvolution, *WINOGRAD_FORMS)
 
 TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
 

@@ -18,7 +18,12 @@ from unfair_bp import benchmark, processes, schedules, subjects
 from unfair_bp.architecture import forward_flops, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.commandline import run
-from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
+from unfair_bp.convolution import (
+    Convolution,
+    LibraryConvolution,
+    PointwiseConvolution,
+    ProductConvolution,
+)
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.graph import build_graph
@@ -87,21 +92,21 @@ def test_every_pass_in_every_form(result):
     direct = {"forward": ["Plain"], "input_grad": ["Plain", "Library"]}
     direct["param_grad"] = ["Plain", "Library", "Product"]
     for (number, name), chosen in found.items():
-        assert list(chosen) == direct[name] + ["Winograd"] * (number < 8)
+        assert list(chosen) == direct[name] + ["Winograd" if number < 8 else "Pointwise"]
         (marked,) = [form for form, used in chosen.items() if used]
         assert marked == expected_form(layers[number - 1], name)
 
 
 def expected_form(layer, name):
     """What the benchmark calls the form of a layer too small for Winograd's."""
-    if name == "forward":
-        return "Plain"
     form = {
         Convolution: "Plain",
         LibraryConvolution: "Library",
         ProductConvolution: "Product",
+        PointwiseConvolution: "Pointwise",
     }[fastest(layer)]
-    return "Plain" if (form, name) == ("Product", "input_grad") else form
+    same = {"forward": ("Library", "Product"), "input_grad": ("Product",), "param_grad": ()}
+    return "Plain" if form in same[name] else form
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -115,7 +120,7 @@ def test_the_form_in_use_is_marked(form, monkeypatch):
         assert len(chosen) == len({(row.layer, row.name) for row in works})
     marked = {(row.layer, row.name): row.form for row in chosen}
     assert len(marked) == len(chosen)
-    assert marked[2, "param_grad"] is form
+    assert marked[8 if form is PointwiseConvolution else 2, "param_grad"] is form
     if form in WINOGRAD_FORMS:
         assert marked[2, "forward"] is marked[2, "input_grad"] is form
         assert marked[8, "param_grad"] is Convolution
@@ -205,9 +210,9 @@ def test_text_and_picture(result):
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
     table = text[text.index("the convolution alone") :].splitlines()
     for start, title, heads, layers in (
-        (2, "forward", "Plain Winograd", "123456789"),
-        (14, "input gradient", "Plain Library Winograd", "23456789"),
-        (25, "weight gradient", "Plain Library Product Winograd", "123456789"),
+        (2, "forward", "Plain Winograd Pointwise", "123456789"),
+        (14, "input gradient", "Plain Library Winograd Pointwise", "23456789"),
+        (25, "weight gradient", "Plain Library Product Winograd Pointwise", "123456789"),
     ):
         assert table[start] == title
         assert table[start + 1].split() == ["layer", *heads.split()]

@@ -125,13 +125,13 @@ WINOGRAD_COUNTS = {
     WinogradConvolution: {
         "forward": 3 + 6,
         "pre_activation_grad": 1,
-        "input_grad": 1 + 6,
+        "input_grad": 2 + 6,
         "param_grad": 1 + 6,
     },
     WinogradGroupedConvolution: {
         "forward": 3 + 1,
         "pre_activation_grad": 1,
-        "input_grad": 1 + 1,
+        "input_grad": 2 + 1,
         "param_grad": 1 + 6 * 3,
     },
 }

@@ -5,7 +5,7 @@ import pytest
 from conftest import DIRECT_FORMS, FORMS, GROUPED_FORMS, WINOGRAD_FORMS, relative_error
 
 from unfair_bp.architecture import LAYERS
-from unfair_bp.convolution import Convolution
+from unfair_bp.convolution import Convolution, PointwiseConvolution
 from unfair_bp.graph_mode import tf
 from unfair_bp.grouped import GroupedConvolution
 from unfair_bp.layers import (
@@ -14,7 +14,7 @@ from unfair_bp.layers import (
     GlobalAveragePool,
     SoftmaxCrossEntropy,
 )
-from unfair_bp.winograd import WinogradConvolution
+from unfair_bp.winograd import A, B, WinogradConvolution, row_matrices
 
 EXACT = 1e-10
 NUMERIC = 1e-6
@@ -82,6 +82,14 @@ def test_convolution(shapes, form):
     check_convolution(form, shapes)
 
 
+@pytest.mark.parametrize("pixels", [[3, 2, 4], [1, 5, 1]])
+def test_pointwise_convolution(pixels):
+    """Breaks on a matrix that is not transposed, or pixels that change places."""
+    shapes = ([*pixels, 5], [1, 1, 5, 2])
+    check_convolution(PointwiseConvolution, shapes)
+    check_forward(PointwiseConvolution, shapes)
+
+
 WHOLE_WINDOWS = {
     "one window": ([2, 3, 4, 2], [3, 3, 2, 4]),
     "three windows": ([2, 5, 12, 3], [3, 3, 3, 2]),
@@ -96,6 +104,11 @@ WHOLE_WINDOWS = {
 def test_winograd(shapes, form):
     """Breaks on a wrong number in a matrix, a window in the wrong place, or images mixed up."""
     check_convolution(form, shapes)
+    check_forward(form, shapes)
+
+
+def check_forward(form, shapes):
+    """Compare a form's forward rule with the plain one."""
     x, w = (np.random.RandomState(8).standard_normal(shape) for shape in shapes)
     with tf.Graph().as_default(), tf.Session() as session:
         z, expected = (f.forward(tf.constant(x), tf.constant(w))[0] for f in (form, Convolution))
@@ -120,26 +133,17 @@ def test_kernels_of_winograds_grouped_convolution(form):
 def test_grouped_convolution(form):
     """Breaks if groups are mixed up, or a group's derivative is not that of its convolution."""
     random = np.random.RandomState(4)
-    points = [random.standard_normal(shape) for shape in [[2, 4, 3, 6], *[[5, 3, 2, 4]] * 3]]
-
-    def forward(x, *kernels):
-        expected = [
-            Convolution.forward(x[:, :, :, 2 * g : 2 * g + 2], w)[0] for g, w in enumerate(kernels)
-        ]
-        z, cache = form.forward(x, kernels)
-        results.append(z)
-        return tf.concat(expected, axis=3), cache
-
-    def backward(dz, cache):
-        dz = form.output_grad(dz, cache)
-        return [form.input_grad(dz, cache), *form.param_grad(dz, cache)]
-
-    results = []
-    check(forward, backward, points)
+    shapes = [[2, 4, 3, 6], [5, 3, 2, 12], [2, 4, 3, 12]]
     with tf.Graph().as_default(), tf.Session() as session:
-        expected, _ = forward(*(tf.constant(point) for point in points))
-        actual, expected = session.run((results[-1], expected))
-    assert relative_error(actual, expected) <= EXACT
+        x, w, dz = (tf.constant(random.standard_normal(shape)) for shape in shapes)
+        groups = list(zip(*(tf.split(t, 3, axis=3) for t in (x, w, dz))))
+        expected = [Convolution.forward(x_g, w_g)[0] for x_g, w_g, _ in groups]
+        expected_dw = [Convolution.param_grad(dz_g, (x_g, w_g)) for x_g, w_g, dz_g in groups]
+        x, dz = form.groups_of(x, 3), form.groups_of(dz, 3)
+        z, expected = session.run((form.forward(x, w), tf.concat(expected, axis=3)))
+        dw, expected_dw = session.run((form.param_grad(dz, x, w), expected_dw))
+    assert relative_error(z, expected) <= EXACT
+    assert relative_error(dw, expected_dw) <= EXACT
 
 
 def test_no_groups_on_a_tensorflow_that_cannot(monkeypatch):
@@ -147,7 +151,27 @@ def test_no_groups_on_a_tensorflow_that_cannot(monkeypatch):
     monkeypatch.setattr(tf.version, "VERSION", "1.15.5")
     refused = pytest.raises(NotImplementedError, match=r"1\.15\.5 has no grouped convolution")
     with tf.Graph().as_default(), refused:
-        GroupedConvolution.forward(tf.zeros([1, 2, 2, 4]), 2 * [tf.zeros([1, 1, 2, 2])])
+        GroupedConvolution.forward(tf.zeros([1, 2, 2, 4]), tf.zeros([1, 1, 2, 4]))
+
+
+@pytest.mark.parametrize(
+    "version, works", [("1.15.5", False), ("2.8.4", False), ("2.9.0", True), ("3.0.0", True)]
+)
+def test_where_groups_work(version, works, monkeypatch):
+    """Breaks if a TensorFlow that cannot is asked, or one that can is not."""
+    monkeypatch.setattr(tf.version, "VERSION", version)
+    assert GroupedConvolution.works_here() == works
+
+
+def test_windows_of_a_row():
+    """Breaks if a window is not where :func:`row_matrices` says, in either matrix."""
+    whole_b, whole_a = row_matrices(8)
+    assert whole_b.shape == (12, 8) and whole_a.shape == (8, 12)
+    first, second = whole_b[:6], whole_b[6:]
+    assert (first[:, :5] == B[:, 1:]).all() and not first[:, 5:].any()
+    assert (second[:, 3:] == B[:, :5]).all() and not second[:, :3].any()
+    assert (whole_a[:4, :6] == A).all() and not whole_a[:4, 6:].any()
+    assert (whole_a[4:, 6:] == A).all() and not whole_a[4:, :6].any()
 
 
 def check_convolution(form, shapes):
@@ -180,7 +204,8 @@ def test_forms_agree_on_the_layers_of_the_network(layer):
             grad = form.output_grad(tf.constant(dz), cache)
             results.append((z, form.input_grad(grad, cache), form.param_grad(grad, cache)))
         first, *others = session.run(results)
-    assert len(others) == (len(FORMS) - 1 if layer.kernel == 3 else len(DIRECT_FORMS) - 1)
+    special = WINOGRAD_FORMS if layer.kernel == 3 else [PointwiseConvolution]
+    assert len(others) == len(DIRECT_FORMS) - 1 + len(special)
     for other in others:
         for actual, expected in zip(other, first):
             assert relative_error(actual, expected) <= 1e-5
@@ -281,6 +306,10 @@ def test_errors_give_expected_and_actual_shape():
             Convolution.forward(x, tf.zeros([1, 2, 3, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 5, 4, 3\)"):
             Convolution.forward(x, tf.zeros([3, 3, 7, 4]))
+        with pytest.raises(ValueError, match=r"expected \[1, 1, C, D\], got \(3, 1, 3, 4\)"):
+            PointwiseConvolution.forward(x, tf.zeros([3, 1, 3, 4]))
+        with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 5, 4, 3\)"):
+            PointwiseConvolution.forward(x, tf.zeros([1, 1, 7, 4]))
         with pytest.raises(ValueError, match=r"expected x \[N, H, 4R, C\] .* got \(2, 4, 5, 3\)"):
             WinogradConvolution.forward(tf.zeros([2, 4, 5, 3]), tf.zeros([3, 3, 3, 4]))
         with pytest.raises(ValueError, match=r"w \[k, 3, C, D\], .* \(3, 1, 3, 4\)"):

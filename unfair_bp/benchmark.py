@@ -34,6 +34,7 @@ FORM_LABELS = {
     "Convolution": "Plain",  # both derivatives are convolutions, too
     "LibraryConvolution": "Library",
     "ProductConvolution": "Product",
+    "PointwiseConvolution": "Pointwise",
     "WinogradConvolution": "Winograd",
     "WinogradGroupedConvolution": "Winograd",  # at most one of them is measured
 }

@@ -1,4 +1,4 @@
-"""The convolution, and three forms of its hand-written derivatives.
+"""The convolution in four forms, which differ in how the sums are carried out.
 
 All forms compute the same sums, and so do those of :mod:`unfair_bp.winograd`; which is the fastest
 for a layer, :mod:`unfair_bp.kernels` knows. Names are those of :mod:`unfair_bp.layers`.
@@ -12,11 +12,6 @@ from unfair_bp.graph_mode import tf
 STRIDE_1 = [1, 1, 1, 1]
 
 Cache = Tuple[tf.Tensor, tf.Tensor]
-
-
-def flipped_and_swapped(w: tf.Tensor) -> tf.Tensor:
-    """The kernel that leads back from z to x: w'[a, b, d, c] = w[k-1-a, m-1-b, c, d]."""
-    return tf.transpose(tf.reverse(w, axis=[0, 1]), [0, 1, 3, 2])
 
 
 class Convolution:
@@ -70,7 +65,8 @@ class Convolution:
         dx[n, i, j, c] = sum over a, b, d of dz[n, i + a - p, j + b - q, d] w[k-1-a, m-1-b, c, d]
         """
         _, w = cache
-        return tf.nn.conv2d(dz, flipped_and_swapped(w), strides=STRIDE_1, padding="SAME")
+        kernel = tf.transpose(tf.reverse(w, axis=[0, 1]), [0, 1, 3, 2])
+        return tf.nn.conv2d(dz, kernel, strides=STRIDE_1, padding="SAME")
 
     @staticmethod
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
@@ -92,7 +88,7 @@ class Convolution:
 
 
 class ProductConvolution(Convolution):
-    """The convolution with its weight gradient as k x m matrix products; one for a 1x1 kernel."""
+    """The convolution with its weight gradient as k x m matrix products."""
 
     @staticmethod
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
@@ -138,3 +134,52 @@ class LibraryConvolution(Convolution):
         """Return dw, the sum of :meth:`Convolution.param_grad`."""
         x, w = cache
         return tf.nn.conv2d_backprop_filter(x, w.shape, dz, strides=STRIDE_1, padding="SAME")
+
+
+class PointwiseConvolution(Convolution):
+    """The convolution with a 1x1 kernel: a matrix product, and so are its derivatives.
+
+    Z = X W,   dX = dZ W^T,   dW = X^T dZ
+
+    X [M, C] and Z [M, D] are the pixels of all images, W [C, D] is the only tap of the kernel.
+    """
+
+    @staticmethod
+    def fits(layer: LayerSpec) -> bool:
+        """Whether the layer has a 1x1 kernel."""
+        return layer.kernel == 1
+
+    @classmethod
+    def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Cache]:
+        """Return z, and (x, w) as cache.
+
+        Raises:
+            ValueError: If the shapes are wrong, see :meth:`check_shapes`, or the kernel not 1x1.
+        """
+        cls.check_shapes(x, w)
+        if w.shape.as_list()[:2] != [1, 1]:
+            raise ValueError("kernel: expected [1, 1, C, D], got %s" % w.shape)
+        return _as_images(tf.matmul(_pixels(x), w[0, 0]), x), (x, w)
+
+    @staticmethod
+    def input_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
+        """Return dx = dz W^T."""
+        x, w = cache
+        return _as_images(tf.matmul(_pixels(dz), w[0, 0], transpose_b=True), x)
+
+    @staticmethod
+    def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
+        """Return dw = X^T dZ."""
+        x, w = cache
+        return tf.reshape(tf.matmul(_pixels(x), _pixels(dz), transpose_a=True), w.shape)
+
+
+def _pixels(images: tf.Tensor) -> tf.Tensor:
+    """The pixels of images [N, H, W, C] as rows of a matrix [N H W, C]."""
+    return tf.reshape(images, [-1, images.shape.as_list()[3]])
+
+
+def _as_images(pixels: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """The rows of a matrix [N H W, C] as pixels of images the size of others."""
+    _, rows, columns, _ = like.shape.as_list()
+    return tf.reshape(pixels, [-1, rows, columns, pixels.shape.as_list()[1]])

@@ -12,7 +12,12 @@ import platform
 from typing import Dict, Mapping, Optional, Tuple, Type
 
 from unfair_bp.architecture import LayerSpec
-from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
+from unfair_bp.convolution import (
+    Convolution,
+    LibraryConvolution,
+    PointwiseConvolution,
+    ProductConvolution,
+)
 from unfair_bp.graph_mode import tf
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
 
@@ -96,12 +101,14 @@ def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution
     kernels = kernels or library()
     if kernels == GPU:
         return LibraryConvolution  # made for it, and has filterings like Winograd's in itself
+    if PointwiseConvolution.fits(layer):
+        return PointwiseConvolution
     large = layer.size >= WINOGRAD_SIZE and min(layer.inputs, layer.outputs) >= WINOGRAD_CHANNELS
     if large and WinogradConvolution.fits(layer):
         return fastest_winograd(kernels)
     if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
         return LibraryConvolution
-    if kernels == ONEDNN_AVX2 or layer.kernel == 1:
+    if kernels == ONEDNN_AVX2:
         return ProductConvolution
     return Convolution
 

@@ -11,7 +11,12 @@ from unfair_bp import schedules, sessions
 from unfair_bp.architecture import LayerSpec, forward_flops, initial_weights, scaled
 from unfair_bp.autodiff import build_autodiff_graph
 from unfair_bp.cases import Case, schedule_of
-from unfair_bp.convolution import Convolution, LibraryConvolution, ProductConvolution
+from unfair_bp.convolution import (
+    Convolution,
+    LibraryConvolution,
+    PointwiseConvolution,
+    ProductConvolution,
+)
 from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
@@ -215,7 +220,7 @@ def forms_of(name: str) -> Sequence[Type[Convolution]]:
         "input_grad": (Convolution, LibraryConvolution),
         "param_grad": (Convolution, LibraryConvolution, ProductConvolution),
     }
-    return (*direct[name], fastest_winograd())
+    return (*direct[name], PointwiseConvolution, fastest_winograd())
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ for convolutional neural networks, 2016, section 4.1 and 4.3: F(4, 3) there, who
 called B and A here.
 """
 
-from typing import Any, List, Tuple, Type
+from typing import Any, Tuple, Type
 
 import numpy as np
 
@@ -87,8 +87,8 @@ class WinogradConvolution(Convolution):
     V = B x,   U = G w,   M_k = V_k * U_k for k = 1 ... 6,   z = A M
 
     x [N, H, W, C] with W divisible by 4, z [N, H, W, D]; six images V_k [N, H, W/4, C] and M_k
-    [N, H, W/4, D], six kernels U_k [3, 1, C, D]. B, G and A act on rows; * is the convolution down
-    the columns. The six images are groups of channels of one, [N, H, W/4, 6 C], and the six
+    [N, H, W/4, D], six kernels U_k [k, 1, C, D]. B, G and A act on rows; * is the convolution down
+    the columns. The six stand side by side as groups of channels, V [N, H, W/4, 6 C], and the six
     convolutions are a grouped one. All of it is linear: the derivatives are those of the grouped
     convolution between the transposed matrices.
     """
@@ -102,7 +102,7 @@ class WinogradConvolution(Convolution):
 
     @classmethod
     def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
-        """Return z, and (x, w, the cache of the grouped convolution) as cache.
+        """Return z, and (x, w, V in groups, U) as cache.
 
         Raises:
             ValueError: If the shapes do not agree, or are not those above.
@@ -114,24 +114,29 @@ class WinogradConvolution(Convolution):
                 "expected x [N, H, 4R, C] and w [k, 3, C, D], got %s and %s" % (x.shape, w.shape)
             )
         b, a = row_matrices(columns)
-        m, grouped_cache = cls.grouped.forward(_to_groups(b, x), _six_kernels(w))
-        return _from_groups(a, m), (x, w, grouped_cache)
+        u = _kernels(tf.transpose(w, [0, 2, 1, 3]))
+        v = cls.grouped.groups_of(_to_groups(b, x), WINDOW)
+        return _from_groups(a, cls.grouped.forward(v, u)), (x, w, v, u)
 
     @classmethod
     def output_grad(cls, dz: tf.Tensor, cache: Tuple) -> Any:
-        """Return dM = A^T dz, which both derivatives start from."""
+        """Return dM = A^T dz, in groups, which both derivatives start from."""
+        del cache
         _, a = row_matrices(dz.shape.as_list()[2])
-        return cls.grouped.output_grad(_to_groups(a.T, dz), cache[2])
+        return cls.grouped.groups_of(_to_groups(a.T, dz), WINDOW)
 
     @classmethod
     def input_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
         """Return dx, the sum of :meth:`Convolution.input_grad`.
 
-        dx = B^T dV,   dV_k the input gradient of M_k = V_k * U_k
+        dx = B^T dV,   dV_k = dM_k * U'_k,   U' = G w',   w'[a, t, d, c] = w[k-1-a, t, c, d]
+
+        Down the columns the kernels are flipped; along the rows B^T leads back.
         """
-        x, _, grouped_cache = cache
+        x, w, _, _ = cache
         b, _ = row_matrices(x.shape.as_list()[2])
-        return _from_groups(b.T, cls.grouped.input_grad(dm, grouped_cache))
+        leading_back = _kernels(tf.transpose(tf.reverse(w, axis=[0]), [0, 3, 1, 2]))
+        return _from_groups(b.T, cls.grouped.forward(dm, leading_back))
 
     @classmethod
     def param_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
@@ -139,9 +144,9 @@ class WinogradConvolution(Convolution):
 
         dw = G^T dU,   dU_k the weight gradient of M_k = V_k * U_k
         """
-        _, w, grouped_cache = cache
+        _, w, v, u = cache
         k, _, inputs, outputs = w.shape.as_list()
-        du = tf.stack(cls.grouped.param_grad(dm, grouped_cache), axis=1)
+        du = tf.stack(cls.grouped.param_grad(dm, v, u), axis=1)
         dw = _times(G.T, tf.reshape(du, [k, WINDOW, inputs * outputs]))
         return tf.reshape(dw, w.shape)
 
@@ -171,8 +176,8 @@ def _from_groups(matrix: np.ndarray, groups: tf.Tensor) -> tf.Tensor:
     return tf.reshape(product, [-1, rows, OUTPUTS * windows, channels // WINDOW])
 
 
-def _six_kernels(w: tf.Tensor) -> List[tf.Tensor]:
-    """G times the rows of a kernel [k, 3, C, D]: six kernels [k, 1, C, D]."""
-    k, _, inputs, outputs = w.shape.as_list()
-    product = _times(G, tf.reshape(w, [k, TAPS, inputs * outputs]))
-    return tf.unstack(tf.reshape(product, [k, WINDOW, 1, inputs, outputs]), axis=1)
+def _kernels(w: tf.Tensor) -> tf.Tensor:
+    """G times the rows of a kernel [k, C, 3, D]: six kernels side by side, [k, 1, C, 6 D]."""
+    k, inputs, _, outputs = w.shape.as_list()
+    product = _times(G, tf.reshape(w, [k * inputs, TAPS, outputs]))
+    return tf.reshape(product, [k, 1, inputs, WINDOW * outputs])
