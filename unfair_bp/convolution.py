@@ -102,11 +102,11 @@ class ProductConvolution(Convolution):
         a pixel end in zeros where the image ends, and a shift in the plane is one along the column.
         """
         x, w = cache
-        k, m, inputs, outputs = w.shape.as_list()
+        k, m, _, _ = w.shape.as_list()
         p, q = k // 2, m // 2
         margin = [[0, 0], [0, p], [0, q], [0, 0]]
-        pixels_x = tf.reshape(tf.pad(x, margin), [-1, inputs])
-        pixels_dz = tf.reshape(tf.pad(dz, margin), [-1, outputs])
+        pixels_x = _pixels(tf.pad(x, margin))
+        pixels_dz = _pixels(tf.pad(dz, margin))
         pixels = tf.shape(pixels_x)[0]
         row = x.shape.as_list()[2] + q
         products = []

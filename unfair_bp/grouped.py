@@ -28,12 +28,16 @@ class SplitConvolution:
 
     @staticmethod
     def groups_of(images: tf.Tensor, count: int) -> Any:
-        """Return x or dz as the other methods take it: here in its groups."""
+        """Return x [N, H, W, G C], or dz, as the other methods take it: here in its G groups."""
         return tf.split(images, count, axis=3)
 
     @staticmethod
     def forward(x: Sequence[tf.Tensor], w: tf.Tensor) -> tf.Tensor:
-        """Return z."""
+        """Return z [N, H, W, G D], given x from :meth:`groups_of` and w [k, m, C, G D].
+
+        Raises:
+            ValueError: If the shapes do not agree.
+        """
         groups = zip(x, tf.split(w, len(x), axis=3))
         return tf.concat([Convolution.forward(*group)[0] for group in groups], axis=3)
 
@@ -41,7 +45,7 @@ class SplitConvolution:
     def param_grad(
         cls, dz: Sequence[tf.Tensor], x: Sequence[tf.Tensor], w: tf.Tensor
     ) -> List[tf.Tensor]:
-        """Return the groups' dw, each [k, m, C, D]."""
+        """Return the groups' dw, each [k, m, C, D]; of w only the shape matters."""
         kernels = tf.split(w, len(x), axis=3)
         return [cls.each.param_grad(dz[g], (x[g], kernels[g])) for g in range(len(x))]
 
