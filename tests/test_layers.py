@@ -141,7 +141,7 @@ def test_grouped_convolution(form):
         expected_dw = [Convolution.param_grad(dz_g, (x_g, w_g)) for x_g, w_g, dz_g in groups]
         x, dz = form.groups_of(x, 3), form.groups_of(dz, 3)
         z, expected = session.run((form.forward(x, w), tf.concat(expected, axis=3)))
-        dw, expected_dw = session.run((form.param_grad(dz, x, w), expected_dw))
+        dw, expected_dw = session.run((form.param_grad(dz, x, w), tf.stack(expected_dw, axis=2)))
     assert relative_error(z, expected) <= EXACT
     assert relative_error(dw, expected_dw) <= EXACT
 

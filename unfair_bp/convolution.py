@@ -4,7 +4,7 @@ All forms compute the same sums, and so do those of :mod:`unfair_bp.winograd`; w
 for a layer, :mod:`unfair_bp.kernels` knows. Names are those of :mod:`unfair_bp.layers`.
 """
 
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 from unfair_bp.architecture import LayerSpec
 from unfair_bp.graph_mode import tf
@@ -92,7 +92,13 @@ class ProductConvolution(Convolution):
 
     @staticmethod
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
-        """Return dw: for each place of the kernel, the shifted pixels of x times those of dz.
+        """Return dw, put together from :meth:`tap_grads`."""
+        _, w = cache
+        return tf.reshape(tf.stack(ProductConvolution.tap_grads(dz, cache)), w.shape)
+
+    @staticmethod
+    def tap_grads(dz: tf.Tensor, cache: Cache) -> List[tf.Tensor]:
+        """Return dw[a, b] [C, D] for each tap of the kernel, row by row: shifted x times dz.
 
         dw[a, b] = X^T Z,   X [M, C] and Z [M, D] the pixels of x and dz that lie a - p rows and
                             b - q columns apart
@@ -117,7 +123,7 @@ class ProductConvolution(Convolution):
                 first, end = max(-shift, 0), pixels - max(shift, 0)
                 shifted_x = pixels_x[first + shift : end + shift]
                 products.append(tf.matmul(shifted_x, pixels_dz[first:end], transpose_a=True))
-        return tf.reshape(tf.stack(products), w.shape)
+        return products
 
 
 class LibraryConvolution(Convolution):

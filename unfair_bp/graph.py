@@ -122,34 +122,61 @@ def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]
 def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
     """The per-batch protocol: every row of the schedule in turn on the same batch.
 
-    Variables are read once, before the first round, and assigned once, after the last; between,
-    each round works on the values that the last one made, so that data dependencies order them
-    and no two rounds can be merged. A round's forward pass starts at the lowest layer that the
-    last one updated: below it nothing has changed. The backward chain of a round uses the weights
-    of its forward pass, which the caches hold, while ``values`` is already being replaced.
+    A round's forward pass starts at the lowest layer that the round before updated: below it
+    nothing has changed.
 
     Returns:
-        The logits of the first round, and the operation that assigns the layers.
+        The logits of the first round, and the operation that runs all updates.
     """
-    values = [optimizers.read(layer) for layer in model.layers]
     first_logits, caches, lowest = None, None, 0
+    updates = [tf.no_op()] * len(model.layers)
     for number, row in enumerate(model.table, start=1):
         with tf.name_scope("round_%d" % number):
-            with tf.name_scope("forward"):
-                weights = [value.w for value in values]
-                logits, caches = model.network.forward(model.images, weights, caches, lowest)
-            if first_logits is None:
-                first_logits = logits
-
-            def update(i: int, dw: tf.Tensor) -> tf.Operation:
-                with tf.name_scope("update"):
-                    values[i] = model.adam.step(values[i], dw)
-                return tf.no_op()  # nothing is assigned before the last round
-
-            _backward(model, logits, caches, gates_of(row[np.newaxis]), update)
+            logits, caches, updates = _round(model, row, updates, caches, lowest)
+        if first_logits is None:
+            first_logits = logits
         lowest = int(np.argmax(row))  # the first True
-    ever = np.flatnonzero(model.table.any(axis=0))
-    return first_logits, tf.group(*(optimizers.assign(model.layers[i], values[i]) for i in ever))
+    return first_logits, tf.group(*updates)
+
+
+def _round(
+    model: _Model,
+    row: np.ndarray,
+    earlier_updates: Sequence[tf.Operation],
+    earlier_caches: Optional[Sequence],
+    lowest: int,
+) -> Tuple[tf.Tensor, List, List[tf.Operation]]:
+    """One round of a cycle: a row of the schedule.
+
+    A graph has no order but that of its edges, and rounds without any are merged into one. So each
+    layer is read, and updated, after its last update in the rounds before. What has been read keeps
+    its value: the backward chain of a round uses the weights of its forward pass.
+
+    Args:
+        model: The model.
+        row: Which layers to update, bool ``[layers]``.
+        earlier_updates: The last update of each layer in the rounds before.
+        earlier_caches: Those of the round before, if there is one.
+        lowest: Index of the first layer that the round before updated.
+
+    Returns:
+        The logits, the caches, and the last update of each layer up to now.
+    """
+    with tf.name_scope("forward"):
+        weights = []
+        for layer, earlier_update in zip(model.layers, earlier_updates):
+            with tf.control_dependencies([earlier_update]):
+                weights.append(layer.w.read_value())
+        logits, caches = model.network.forward(model.images, weights, earlier_caches, lowest)
+    updates = list(earlier_updates)
+
+    def update(i: int, dw: tf.Tensor) -> tf.Operation:
+        with tf.name_scope("update"), tf.control_dependencies([earlier_updates[i]]):
+            updates[i] = model.adam.update(model.layers[i], weights[i], dw)
+        return updates[i]
+
+    _backward(model, logits, caches, gates_of(row[np.newaxis]), update)
+    return logits, caches, updates
 
 
 def _backward(

@@ -11,7 +11,7 @@ Reference: Krizhevsky, Sutskever and Hinton, ImageNet classification with deep c
 networks, 2012, section 3.5.
 """
 
-from typing import Any, List, Sequence, Type
+from typing import Any, Sequence
 
 from unfair_bp.convolution import STRIDE_1, Convolution, ProductConvolution
 from unfair_bp.graph_mode import tf
@@ -23,8 +23,6 @@ GROUPS_SINCE = (2, 9)
 
 class SplitConvolution:
     """The grouped convolution group by group, which every library of kernels can do."""
-
-    each: Type[Convolution] = Convolution  # the form of each group's weight gradient
 
     @staticmethod
     def groups_of(images: tf.Tensor, count: int) -> Any:
@@ -41,19 +39,15 @@ class SplitConvolution:
         groups = zip(x, tf.split(w, len(x), axis=3))
         return tf.concat([Convolution.forward(*group)[0] for group in groups], axis=3)
 
-    @classmethod
-    def param_grad(
-        cls, dz: Sequence[tf.Tensor], x: Sequence[tf.Tensor], w: tf.Tensor
-    ) -> List[tf.Tensor]:
-        """Return the groups' dw, each [k, m, C, D]; of w only the shape matters."""
-        kernels = tf.split(w, len(x), axis=3)
-        return [cls.each.param_grad(dz[g], (x[g], kernels[g])) for g in range(len(x))]
+    @staticmethod
+    def param_grad(dz: Sequence[tf.Tensor], x: Sequence[tf.Tensor], w: tf.Tensor) -> tf.Tensor:
+        """Return the groups' dw [k, m, G, C, D]; of w only the shape matters."""
+        groups = zip(dz, x, tf.split(w, len(x), axis=3))
+        return tf.stack([Convolution.param_grad(dz_g, (x_g, w_g)) for dz_g, x_g, w_g in groups], 2)
 
 
 class GroupedConvolution(SplitConvolution):
     """The same in one operation; only the weight gradient, which would be slower so, is split."""
-
-    each = ProductConvolution
 
     @staticmethod
     def works_here() -> bool:
@@ -82,10 +76,13 @@ class GroupedConvolution(SplitConvolution):
         # A kernel with fewer inputs than x has channels tells TensorFlow that there are groups.
         return tf.nn.conv2d(x, w, strides=STRIDE_1, padding="SAME")
 
-    @classmethod
-    def param_grad(cls, dz: tf.Tensor, x: tf.Tensor, w: tf.Tensor) -> List[tf.Tensor]:
-        """Return the groups' dw, from dz and x split."""
-        count = x.shape.as_list()[3] // w.shape.as_list()[2]
-        return super().param_grad(
-            *(SplitConvolution.groups_of(images, count) for images in (dz, x)), w
-        )
+    @staticmethod
+    def param_grad(dz: tf.Tensor, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+        """Return the groups' dw [k, m, G, C, D], of products of matrices; w gives the shape."""
+        k, m, inputs, _ = w.shape.as_list()
+        count = x.shape.as_list()[3] // inputs
+        groups = zip(*(tf.split(images, count, axis=3) for images in (dz, x, w)))
+        taps = [ProductConvolution.tap_grads(dz_g, (x_g, w_g)) for dz_g, x_g, w_g in groups]
+        # One stack of them all: first by tap, then by group.
+        dw = tf.stack([tap_of_group for tap in zip(*taps) for tap_of_group in tap])
+        return tf.reshape(dw, [k, m, count, inputs, -1])

@@ -32,11 +32,6 @@ def create_variables(start: tf.Tensor) -> LayerState:
     )
 
 
-def read(variables: LayerState) -> LayerState:
-    """Read a layer's variables."""
-    return LayerState(*(variable.read_value() for variable in variables))
-
-
 def assign(variables: LayerState, values: LayerState) -> tf.Operation:
     """Assign a layer's variables."""
     return tf.group(

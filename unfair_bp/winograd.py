@@ -146,7 +146,7 @@ class WinogradConvolution(Convolution):
         """
         _, w, v, u = cache
         k, _, inputs, outputs = w.shape.as_list()
-        du = tf.stack(cls.grouped.param_grad(dm, v, u), axis=1)
+        du = cls.grouped.param_grad(dm, v, u)
         dw = _times(G.T, tf.reshape(du, [k, WINDOW, inputs * outputs]))
         return tf.reshape(dw, w.shape)
 
