@@ -1,6 +1,6 @@
 """From a case to a TensorFlow graph: one iteration of training, and the forward pass alone."""
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class _Model(NamedTuple):
     layers: List[LayerState]  # variables
     images: tf.Tensor
     targets: tf.Tensor
+
+
+# The last update of each layer in the rounds so far: a list of one, or of none.
+Latest = List[List[tf.Operation]]
 
 
 def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.float32) -> Graph:
@@ -101,22 +105,13 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
 def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]:
     """The per-step protocol: the row ``floormod(step, period)`` of the schedule on each batch.
 
-    Every weight is read once. Every update hangs on the logits and so comes after every read.
-
     Returns:
         The logits, and the operation that updates the layers of the row.
     """
-    with tf.name_scope("forward"):
-        weights = [layer.w.read_value() for layer in model.layers]
-        logits, caches = model.network.forward(model.images, weights)
-
-    def update(i: int, dw: tf.Tensor) -> tf.Operation:
-        with tf.name_scope("update"):
-            return model.adam.update(model.layers[i], weights[i], dw)
-
     with tf.name_scope("schedule"):
         gates = gates_of(model.table, tf.floormod(step.read_value(), len(model.table)))
-    return logits, _backward(model, logits, caches, gates, update)
+    logits, _, _, updates = _round(model, gates, [[] for _ in model.layers])
+    return logits, updates
 
 
 def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
@@ -126,69 +121,62 @@ def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
     nothing has changed.
 
     Returns:
-        The logits of the first round, and the operation that runs all updates.
+        The logits of the first round, and the operation that runs the updates of all rounds.
     """
-    first_logits, caches, lowest = None, None, 0
-    updates = [tf.no_op()] * len(model.layers)
+    first_logits, caches, lowest, all_updates = None, None, 0, []
+    latest: Latest = [[] for _ in model.layers]
     for number, row in enumerate(model.table, start=1):
         with tf.name_scope("round_%d" % number):
-            logits, caches, updates = _round(model, row, updates, caches, lowest)
+            gates = gates_of(row[np.newaxis])
+            logits, caches, latest, updates = _round(model, gates, latest, caches, lowest)
+        all_updates.append(updates)
         if first_logits is None:
             first_logits = logits
         lowest = int(np.argmax(row))  # the first True
-    return first_logits, tf.group(*updates)
+    return first_logits, tf.group(*all_updates)
 
 
 def _round(
     model: _Model,
-    row: np.ndarray,
-    earlier_updates: Sequence[tf.Operation],
-    earlier_caches: Optional[Sequence],
-    lowest: int,
-) -> Tuple[tf.Tensor, List, List[tf.Operation]]:
-    """One round of a cycle: a row of the schedule.
+    gates: Gates,
+    latest: Latest,
+    earlier: Optional[Sequence] = None,
+    first: int = 0,
+) -> Tuple[tf.Tensor, List, Latest, tf.Operation]:
+    """A forward pass, the gradient at the logits, and the chain down from there with its updates.
 
     A graph has no order but that of its edges, and rounds without any are merged into one. So each
-    layer is read, and updated, after its last update in the rounds before. What has been read keeps
-    its value: the backward chain of a round uses the weights of its forward pass.
+    layer is read, and updated, after its last update in the rounds before. Within a round every
+    weight is read once, and every update hangs on the logits and so comes after every read. What
+    has been read keeps its value: the chain uses the weights of its forward pass.
 
     Args:
         model: The model.
-        row: Which layers to update, bool ``[layers]``.
-        earlier_updates: The last update of each layer in the rounds before.
-        earlier_caches: Those of the round before, if there is one.
-        lowest: Index of the first layer that the round before updated.
+        gates: Which layers to update.
+        latest: The last update of each layer in the rounds before.
+        earlier: The caches of the round before, if there is one.
+        first: Index of the first layer that the round before updated.
 
     Returns:
-        The logits, the caches, and the last update of each layer up to now.
+        The logits, the caches, the last update of each layer up to now, and the operation that
+        runs the updates of this round.
     """
     with tf.name_scope("forward"):
         weights = []
-        for layer, earlier_update in zip(model.layers, earlier_updates):
-            with tf.control_dependencies([earlier_update]):
+        for layer, before in zip(model.layers, latest):
+            with tf.control_dependencies(before):
                 weights.append(layer.w.read_value())
-        logits, caches = model.network.forward(model.images, weights, earlier_caches, lowest)
-    updates = list(earlier_updates)
+        logits, caches = model.network.forward(model.images, weights, earlier, first)
+    now = list(latest)
 
     def update(i: int, dw: tf.Tensor) -> tf.Operation:
-        with tf.name_scope("update"), tf.control_dependencies([earlier_updates[i]]):
-            updates[i] = model.adam.update(model.layers[i], weights[i], dw)
-        return updates[i]
+        with tf.name_scope("update"), tf.control_dependencies(latest[i]):
+            now[i] = [model.adam.update(model.layers[i], weights[i], dw)]
+        return now[i][0]
 
-    _backward(model, logits, caches, gates_of(row[np.newaxis]), update)
-    return logits, caches, updates
-
-
-def _backward(
-    model: _Model,
-    logits: tf.Tensor,
-    caches: Sequence,
-    gates: Gates,
-    update: Callable[[int, tf.Tensor], tf.Operation],
-) -> tf.Operation:
-    """The gradient at the logits, and the chain down from there."""
     with tf.name_scope("backward"):
         with tf.name_scope("loss"):
             _, cache = model.network.loss.forward(logits, model.targets)
             dlogits = model.network.loss.input_grad(cache)
-        return model.network.gated_backward(dlogits, caches, gates, update)
+        updates = model.network.gated_backward(dlogits, caches, gates, update)
+    return logits, caches, now, updates
