@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import (
     FORMS,
+    ROW_FORMS,
     TINY,
     WINOGRAD_FORMS,
     relative_error,
@@ -28,7 +29,7 @@ from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
-from unfair_bp.kernels import fastest
+from unfair_bp.kernels import chosen_form
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,8 @@ def test_every_pass_in_every_form(result):
     direct = {"forward": ["Plain"], "input_grad": ["Plain", "Library"]}
     direct["param_grad"] = ["Plain", "Library", "Product"]
     for (number, name), chosen in found.items():
-        assert list(chosen) == direct[name] + ["Winograd" if number < 8 else "Pointwise"]
+        special = ["Winograd", "Plane"] if number < 8 else ["Pointwise"]
+        assert list(chosen) == direct[name] + special
         (marked,) = [form for form, used in chosen.items() if used]
         assert marked == expected_form(layers[number - 1], name)
 
@@ -104,7 +106,7 @@ def expected_form(layer, name):
         LibraryConvolution: "Library",
         ProductConvolution: "Product",
         PointwiseConvolution: "Pointwise",
-    }[fastest(layer)]
+    }[chosen_form(layer)]
     same = {"forward": ("Library", "Product"), "input_grad": ("Product",), "param_grad": ()}
     return "Plain" if form in same[name] else form
 
@@ -112,9 +114,9 @@ def expected_form(layer, name):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_form_in_use_is_marked(form, monkeypatch):
     """Breaks if a form is called in use because another one has a rule in common with it."""
-    monkeypatch.setattr(subjects, "fastest", wherever_it_fits(form))
-    if form in WINOGRAD_FORMS:
-        monkeypatch.setattr(subjects, "fastest_winograd", lambda: form)
+    monkeypatch.setattr(subjects, "chosen_form", wherever_it_fits(form))
+    if form in ROW_FORMS:
+        monkeypatch.setattr(subjects, "chosen_row_form", lambda: form)
     with subjects.forms(tiny_case("a", threads=1)) as works:
         chosen = [row for row in works if row.chosen]
         assert len(chosen) == len({(row.layer, row.name) for row in works})
@@ -213,9 +215,9 @@ def test_text_and_picture(result):
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
     table = text[text.index("the convolution alone") :].splitlines()
     for start, title, heads, layers in (
-        (2, "forward", "Plain Winograd Pointwise", "123456789"),
-        (14, "input gradient", "Plain Library Winograd Pointwise", "23456789"),
-        (25, "weight gradient", "Plain Library Product Winograd Pointwise", "123456789"),
+        (2, "forward", "Plain Winograd Plane Pointwise", "123456789"),
+        (14, "input gradient", "Plain Library Winograd Plane Pointwise", "23456789"),
+        (25, "weight gradient", "Plain Library Product Winograd Plane Pointwise", "123456789"),
     ):
         assert table[start] == title
         assert table[start + 1].split() == ["layer", *heads.split()]

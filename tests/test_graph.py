@@ -24,6 +24,7 @@ from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.network import Block, Network, Rules
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
+from unfair_bp.winograd_plane import WinogradPlaneConvolution
 
 
 def started_session(graph, weights):
@@ -119,8 +120,8 @@ def convolutions_by_pass(executed, graph):
     return counts
 
 
-# Changes of basis, and six small convolutions: one operation each, or one in all, or three products
-# each for the places of a 3 x 1 kernel.
+# Changes of basis, and between them six small convolutions: one operation each, or one in all, or
+# three products each for the places of a 3 x 1 kernel. In the plane, 36 products are one operation.
 WINOGRAD_COUNTS = {
     WinogradConvolution: {
         "forward": 3 + 6,
@@ -133,6 +134,12 @@ WINOGRAD_COUNTS = {
         "pre_activation_grad": 1,
         "input_grad": 2 + 1,
         "param_grad": 1 + 6 * 3,
+    },
+    WinogradPlaneConvolution: {
+        "forward": 5 + 1,
+        "pre_activation_grad": 2,
+        "input_grad": 2 + 1,
+        "param_grad": 1 + 1,
     },
 }
 

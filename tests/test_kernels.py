@@ -15,11 +15,12 @@ from unfair_bp.kernels import (
     ONEDNN_AMD_AVX512,
     ONEDNN_AVX2,
     ONEDNN_AVX512,
-    fastest,
-    fastest_winograd,
+    chosen_form,
+    chosen_row_form,
     library_of_processor,
 )
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
+from unfair_bp.winograd_plane import WinogradPlaneConvolution
 
 AVX2 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx_vnni"}
 OLDER = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
@@ -73,32 +74,32 @@ def test_library_here(monkeypatch):
     "library, full, quarter",
     [
         (GPU, "LLLLLLLLL", "LLLLLLLLL"),
-        (ONEDNN_AMD_AVX512, "LgggggLpp", "LgLLLLLpp"),
-        (ONEDNN_AVX512, "LgggggCpp", "LgCCCCCpp"),
-        (ONEDNN_AVX2, "LgggggPpp", "LgPPPPPpp"),
+        (ONEDNN_AMD_AVX512, "Lgg222Lpp", "LgLLLLLpp"),
+        (ONEDNN_AVX512, "Lgg222Cpp", "LgCCCCCpp"),
+        (ONEDNN_AVX2, "Lgg222Ppp", "LgPPPPPpp"),
         (EIGEN, "LwwwwwCpp", "LwCCCCCpp"),
     ],
 )
-def test_fastest_form_of_each_layer(library, full, quarter):
-    """Breaks if a layer gets another form than the one that was measured to be the fastest."""
-    winograd = (WinogradConvolution, WinogradGroupedConvolution)
-    forms = dict(zip("CPLpwg", (*DIRECT_FORMS, PointwiseConvolution, *winograd)))
+def test_chosen_form_of_each_layer(library, full, quarter):
+    """Breaks if a layer gets another form than the one that the measurements speak for."""
+    winograd = (WinogradConvolution, WinogradGroupedConvolution, WinogradPlaneConvolution)
+    forms = dict(zip("CPLpwg2", (*DIRECT_FORMS, PointwiseConvolution, *winograd)))
     for width, expected in ((1.0, full), (0.25, quarter)):
-        found = [fastest(layer, library) for layer in scaled(width)]
+        found = [chosen_form(layer, library) for layer in scaled(width)]
         assert found == [forms[letter] for letter in expected]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_winograd_form_that_is_measured_is_the_one_that_is_used(library):
-    """Breaks if the benchmark shows the rates of the other one of Winograd's forms."""
-    used = {fastest(layer, library) for layer in scaled(1.0)}
+def test_the_row_form_that_is_measured_is_the_one_that_is_used(library):
+    """Breaks if the benchmark shows the rates of the other one of the forms along the rows."""
+    used = {chosen_form(layer, library) for layer in scaled(1.0)}
     winograd = {WinogradConvolution, WinogradGroupedConvolution}
-    assert used & winograd == ({fastest_winograd(library)} if library != GPU else set())
+    assert used & winograd == ({chosen_row_form(library)} if library != GPU else set())
 
 
 def test_only_layers_that_it_fits_get_winograds_form():
     """Breaks if a layer is given a form that refuses it."""
     (large,) = [layer for layer in scaled(1.0) if layer.inputs == layer.outputs == 256]
     for other in (replace(large, kernel=1), replace(large, kernel=5), replace(large, size=18)):
-        assert fastest(large, EIGEN) is WinogradConvolution
-        assert fastest(other, EIGEN) not in WINOGRAD_FORMS
+        assert chosen_form(large, EIGEN) is WinogradConvolution
+        assert chosen_form(other, EIGEN) not in WINOGRAD_FORMS

@@ -37,6 +37,7 @@ FORM_LABELS = {
     "PointwiseConvolution": "Pointwise",
     "WinogradConvolution": "Winograd",
     "WinogradGroupedConvolution": "Winograd",  # at most one of them is measured
+    "WinogradPlaneConvolution": "Plane",
 }
 
 Result = Dict[str, Any]  # of what JSON has

@@ -1,4 +1,4 @@
-"""Which kernels TensorFlow's convolutions run on, and which form of ours is the fastest there.
+"""Which kernels TensorFlow's convolutions run on, and which form of ours a layer gets there.
 
 TensorFlow's version and the machine decide. On a processor TensorFlow 1.15 has Eigen's kernels;
 TensorFlow 2 has oneDNN's on newer processors and Eigen's on others. How good oneDNN's derivatives
@@ -20,13 +20,15 @@ from unfair_bp.convolution import (
 )
 from unfair_bp.graph_mode import tf
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
+from unfair_bp.winograd_plane import WinogradPlaneConvolution
 
 GPU = "gpu"
 ONEDNN_AMD_AVX512 = "oneDNN, AVX-512 of AMD"
 ONEDNN_AVX512 = "oneDNN, AVX-512"
 ONEDNN_AVX2 = "oneDNN, AVX2"  # or less
 EIGEN = "Eigen"
-LIBRARIES = (GPU, ONEDNN_AMD_AVX512, ONEDNN_AVX512, ONEDNN_AVX2, EIGEN)
+ONEDNN = (ONEDNN_AMD_AVX512, ONEDNN_AVX512, ONEDNN_AVX2)
+LIBRARIES = (GPU, *ONEDNN, EIGEN)
 
 ONEDNN_SINCE = (2, 9)  # the first TensorFlow that uses oneDNN without being asked to
 # Any of these, and TensorFlow does so. Source: its function DefaultOneDnnPolicy.
@@ -37,6 +39,8 @@ FEW_INPUTS = 8
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
 WINOGRAD_CHANNELS = 64
+# Filtering in both directions is for images no larger than this, see :func:`chosen_form`.
+PLANE_SIZE = 16  # pixels
 
 
 @functools.lru_cache(maxsize=None)
@@ -90,8 +94,13 @@ def processor_facts() -> Dict[str, str]:
     return facts
 
 
-def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution]:
-    """The form of the convolution that is the fastest for a layer; measured, see README, "Speed".
+def chosen_form(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution]:
+    """The form of the convolution that a layer gets; measured, see README, "Speed".
+
+    It is the fastest one, with an exception: Winograd's filtering in both directions is for small
+    images only. In large ones it would be the fastest, too, but there its forward pass costs more
+    than a third of the three passes, so that skipping the other two would save less than their
+    operations cost. Schedules are compared by what skipping saves.
 
     Args:
         layer: Its kernel, its channels and the size of its images decide.
@@ -104,8 +113,9 @@ def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution
     if PointwiseConvolution.fits(layer):
         return PointwiseConvolution
     large = layer.size >= WINOGRAD_SIZE and min(layer.inputs, layer.outputs) >= WINOGRAD_CHANNELS
-    if large and WinogradConvolution.fits(layer):
-        return fastest_winograd(kernels)
+    if large and WinogradPlaneConvolution.fits(layer):
+        plane = kernels in ONEDNN and layer.size <= PLANE_SIZE
+        return WinogradPlaneConvolution if plane else chosen_row_form(kernels)
     if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
         return LibraryConvolution
     if kernels == ONEDNN_AVX2:
@@ -113,7 +123,7 @@ def fastest(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution
     return Convolution
 
 
-def fastest_winograd(kernels: Optional[str] = None) -> Type[Convolution]:
-    """The faster of Winograd's forms on these kernels, by default on those here."""
-    onednn = (kernels or library()) in (ONEDNN_AMD_AVX512, ONEDNN_AVX512, ONEDNN_AVX2)
+def chosen_row_form(kernels: Optional[str] = None) -> Type[Convolution]:
+    """The faster form of Winograd's filtering along the rows on these kernels, or on those here."""
+    onednn = (kernels or library()) in ONEDNN
     return WinogradGroupedConvolution if onednn else WinogradConvolution

@@ -6,7 +6,7 @@ import numpy as np
 
 from unfair_bp.architecture import LayerSpec
 from unfair_bp.graph_mode import tf
-from unfair_bp.kernels import fastest
+from unfair_bp.kernels import chosen_form
 from unfair_bp.layers import (
     AveragePool2x2,
     AveragePool2x2Undivided,
@@ -27,7 +27,7 @@ class Rules(NamedTuple):
     is chosen for each layer: it has several forms, all of them exact.
     """
 
-    convolution: Callable[[LayerSpec], Any] = fastest
+    convolution: Callable[[LayerSpec], Any] = chosen_form
     activation: Any = Elu
     pool: Any = AveragePool2x2
     global_pool: Any = GlobalAveragePool

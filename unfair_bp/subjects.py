@@ -20,8 +20,9 @@ from unfair_bp.convolution import (
 from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
-from unfair_bp.kernels import fastest, fastest_winograd
+from unfair_bp.kernels import chosen_form, chosen_row_form
 from unfair_bp.timing import Subject
+from unfair_bp.winograd_plane import WinogradPlaneConvolution
 
 LAPS = 9  # as many as an unfair schedule has rows; of cycles on one batch, as many as cost the same
 MATRIX_SIZES = (1024, 2048)  # rows and columns; 2 and 17 GFLOP a product
@@ -210,7 +211,7 @@ class Form(NamedTuple):
 
 
 def forms_of(name: str) -> Sequence[Type[Convolution]]:
-    """The forms in which a convolution or derivative differs; one of Winograd's, the better here.
+    """The forms in which a convolution or derivative differs; of Winograd's along the rows, one.
 
     Args:
         name: forward, input_grad or param_grad.
@@ -220,7 +221,7 @@ def forms_of(name: str) -> Sequence[Type[Convolution]]:
         "input_grad": (Convolution, LibraryConvolution),
         "param_grad": (Convolution, LibraryConvolution, ProductConvolution),
     }
-    return (*direct[name], PointwiseConvolution, fastest_winograd())
+    return (*direct[name], PointwiseConvolution, chosen_row_form(), WinogradPlaneConvolution)
 
 
 @contextlib.contextmanager
@@ -254,7 +255,7 @@ def _forms_of_layer(
         if number == 1 and name == "input_grad":
             continue  # nothing is below
         # A form inherits what it does not do in its own way.
-        used = getattr(fastest(layer), name)
+        used = getattr(chosen_form(layer), name)
         for form in forms_of(name):
             if not form.fits(layer):
                 continue

@@ -147,7 +147,7 @@ class WinogradConvolution(Convolution):
         _, w, v, u = cache
         k, _, inputs, outputs = w.shape.as_list()
         du = cls.grouped.param_grad(dm, v, u)
-        dw = _times(G.T, tf.reshape(du, [k, WINDOW, inputs * outputs]))
+        dw = times(G.T, tf.reshape(du, [k, WINDOW, inputs * outputs]))
         return tf.reshape(dw, w.shape)
 
 
@@ -157,27 +157,27 @@ class WinogradGroupedConvolution(WinogradConvolution):
     grouped = GroupedConvolution
 
 
-def _times(matrix: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
+def times(matrix: np.ndarray, lines: tf.Tensor) -> tf.Tensor:
     """A matrix [S, R] times each of [M, R, C]: [M, S, C]."""
-    return tf.matmul(tf.constant(matrix[np.newaxis], rows.dtype), rows)
+    return tf.matmul(tf.constant(matrix[np.newaxis], lines.dtype), lines)
 
 
 def _to_groups(matrix: np.ndarray, x: tf.Tensor) -> tf.Tensor:
     """A matrix [6 W/4, W] times the rows of x [N, H, W, C], in six groups: [N, H, W/4, 6 C]."""
     _, rows, columns, channels = x.shape.as_list()
-    product = _times(matrix, tf.reshape(x, [-1, columns, channels]))
+    product = times(matrix, tf.reshape(x, [-1, columns, channels]))
     return tf.reshape(product, [-1, rows, columns // OUTPUTS, WINDOW * channels])
 
 
 def _from_groups(matrix: np.ndarray, groups: tf.Tensor) -> tf.Tensor:
     """A matrix [W, 6 W/4] times the rows of six groups, which :func:`_to_groups` makes."""
     _, rows, windows, channels = groups.shape.as_list()
-    product = _times(matrix, tf.reshape(groups, [-1, WINDOW * windows, channels // WINDOW]))
+    product = times(matrix, tf.reshape(groups, [-1, WINDOW * windows, channels // WINDOW]))
     return tf.reshape(product, [-1, rows, OUTPUTS * windows, channels // WINDOW])
 
 
 def _kernels(w: tf.Tensor) -> tf.Tensor:
     """G times the rows of a kernel [k, C, 3, D]: six kernels side by side, [k, 1, C, 6 D]."""
     k, inputs, _, outputs = w.shape.as_list()
-    product = _times(G, tf.reshape(w, [k * inputs, TAPS, outputs]))
+    product = times(G, tf.reshape(w, [k * inputs, TAPS, outputs]))
     return tf.reshape(product, [k, 1, inputs, WINDOW * outputs])
