@@ -131,26 +131,45 @@ def test_the_form_in_use_is_marked(form, monkeypatch):
 def test_subjects_do_what_they_are_called():
     """Breaks if a subject runs another schedule or protocol, or the forward pass trains.
 
-    Or if cycles, which cost about two fair steps and about nine, are not about nine steps' work.
+    Or if each is not about as much work as nine fair steps.
     """
     with subjects.steps(tiny_case("a", threads=1)) as works:
         counts = {}
         for name in ("forward", "fair", "back", "front", "back, per batch", "front, per batch"):
             bench = works[name].subject.laps[0].__self__
             before = bench.session.run([layer.count for layer in bench.graph.layers])
-            for lap in works[name].subject.laps:
+            laps = works[name].subject.laps
+            for lap in laps:
                 lap()
+            assert len(laps) == len(works[name].flops)
+            assert 0.8 < sum(works[name].flops) / sum(works["fair"].flops) < 1.2
             after = bench.session.run([layer.count for layer in bench.graph.layers])
             counts[name] = list(np.subtract(after, before))
     nine = list(range(1, 10))
     assert counts == {
         "forward": [0] * 9,
         "fair": [9] * 9,
-        "back": nine,
+        "back": [2 * n for n in nine],
         "front": nine[::-1],
         "back, per batch": [4 * n for n in nine],
         "front, per batch": nine[::-1],
     }
+
+
+def test_rows_are_told_apart():
+    """Breaks if laps of one row count for another, or only some of the periods count."""
+    laps = [lambda: None] * 4
+    works = {
+        "back": subjects.Work(subjects.Subject("back", laps), [2, 6, 2, 6], period=2),
+        "fair": subjects.Work(subjects.Subject("fair", laps), [6] * 4),
+    }
+    steps = benchmark._steps(works, {name: np.array([[1.0, 10.0, 3.0, 30.0]]) for name in works})
+    assert [(step["name"], step["row"], step["seconds"][1], step["flops"]) for step in steps] == [
+        ("back", 0, 2.0, 2.0),
+        ("back", 1, 20.0, 6.0),
+        ("back, mean", None, 11.0, 4.0),
+        ("fair", None, 11.0, 6.0),
+    ]
 
 
 def test_input_laps_train(monkeypatch):

@@ -104,14 +104,14 @@ def _environment() -> Dict[str, str]:
 
 
 def _steps(works: Dict[str, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
-    """The mean over the laps of each subject, and each lap of those whose laps differ."""
+    """The mean over the laps of each subject, and of each row of a schedule that has several."""
     rows = []
     for name, work in works.items():
-        laps, flops = seconds[name], np.array(work.flops)
-        alike = len(set(work.flops)) == 1
-        if not alike:
-            rows += [_step(name, row, laps[:, row], flops[row]) for row in range(len(flops))]
-        label = name if alike else "%s, mean" % name
+        laps = seconds[name].reshape(len(seconds[name]), -1, work.period).mean(axis=1)
+        flops, several = np.array(work.flops[: work.period]), work.period > 1
+        if several:
+            rows += [_step(name, row, laps[:, row], flops[row]) for row in range(work.period)]
+        label = "%s, mean" % name if several else name
         rows.append(_step(label, None, laps.mean(axis=1), flops.mean()))
     return rows
 

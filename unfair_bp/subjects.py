@@ -24,7 +24,7 @@ from unfair_bp.kernels import chosen_form, chosen_row_form
 from unfair_bp.timing import Subject
 from unfair_bp.winograd_plane import WinogradPlaneConvolution
 
-LAPS = 9  # as many as an unfair schedule has rows; of cycles on one batch, as many as cost the same
+LAPS = 9  # fair steps in a row; of what costs less or more, as many as cost about the same
 MATRIX_SIZES = (1024, 2048)  # rows and columns; 2 and 17 GFLOP a product
 UNFAIR = ("back", "front")
 PRODUCT, FORWARD, FAIR, AUTODIFF = "matrix product", "forward", "fair", "autodiff"
@@ -33,11 +33,12 @@ PRODUCT, FORWARD, FAIR, AUTODIFF = "matrix product", "forward", "fair", "autodif
 class Work(NamedTuple):
     """A subject, and the floating-point operations of each of its laps.
 
-    Laps that do the same are a figure together, laps that do not are figures each.
+    After every ``period`` laps it does the same again; laps that do the same are a figure together.
     """
 
     subject: Subject
     flops: Sequence[int]
+    period: int = 1
 
 
 class Bench:
@@ -91,25 +92,25 @@ def steps(case: Case) -> Iterator[Dict[str, Work]]:
             opened.callback(made.session.close)
             return made
 
-        def laps(name: str, call: Callable[[], object], flops: int, count: int = LAPS) -> Work:
-            return Work(Subject(name, [call] * count), [case.batch_size * flops] * count)
+        def laps(name: str, call: Callable[[], object], *flops: int) -> Work:
+            # The first lap is slower than the rest: it must not weigh more than in fair steps.
+            periods = max(1, round(LAPS * fair_flops / sum(flops)))
+            count = periods * len(flops)
+            batches = [case.batch_size * one for one in flops]
+            return Work(Subject(name, [call] * count), batches * periods, len(flops))
 
+        fair_flops = schedules.fair_step_flops(layers)
         works = _products(fair, opened)
         made = bench()
         works[FORWARD] = laps(FORWARD, made.forward, forward_flops(layers))
-        fair_flops = schedules.fair_step_flops(layers)
         works[FAIR] = laps(FAIR, made.train, fair_flops)
         works[AUTODIFF] = laps(AUTODIFF, _autodiff_step(fair, opened), fair_flops)
         for name in UNFAIR:
             made = bench(schedule=name)
             schedule = schedule_of(made.case)
-            rows = [case.batch_size * flops for flops in schedule.row_flops(layers)]
-            works[name] = Work(Subject(name, [made.train] * schedule.period), rows)
-            cycle = bench(schedule=name, protocol="per-batch")
-            flops = schedule.cycle_flops(layers)
-            # The first lap is slower than the rest: it must not weigh more than in fair steps.
-            count = max(1, round(LAPS * fair_flops / flops))
-            works[cycle_of(name)] = laps(cycle_of(name), cycle.train, flops, count)
+            works[name] = laps(name, made.train, *schedule.row_flops(layers).tolist())
+            cycle = bench(schedule=name, protocol="per-batch").train
+            works[cycle_of(name)] = laps(cycle_of(name), cycle, schedule.cycle_flops(layers))
         yield works
 
 
