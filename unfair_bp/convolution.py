@@ -1,7 +1,8 @@
 """The convolution in four forms, which differ in how the sums are carried out.
 
-All forms compute the same sums, and so do those of :mod:`unfair_bp.winograd`; which is the fastest
-for a layer, :mod:`unfair_bp.kernels` knows. Names are those of :mod:`unfair_bp.layers`.
+All forms compute the same sums, and so do those of :mod:`unfair_bp.winograd` and
+:mod:`unfair_bp.winograd_plane`; :mod:`unfair_bp.kernels` chooses one for each layer. Names are
+those of :mod:`unfair_bp.layers`.
 """
 
 from typing import Any, List, Tuple

@@ -97,10 +97,11 @@ def processor_facts() -> Dict[str, str]:
 def chosen_form(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolution]:
     """The form of the convolution that a layer gets; measured, see README, "Speed".
 
-    It is the fastest one, with an exception: Winograd's filtering in both directions is for small
-    images only. In large ones it would be the fastest, too, but there its forward pass costs more
-    than a third of the three passes, so that skipping the other two would save less than their
-    operations cost. Schedules are compared by what skipping saves.
+    It is the fastest one, with an exception: on oneDNN, Winograd's filtering in both directions is
+    the fastest in large images, too, but gets small ones only. Its forward pass costs more than a
+    third of the three passes, so that skipping the other two saves less than their operations
+    cost; in layers 2 and 3, where most of the time goes, that would change what schedules cost
+    beside each other.
 
     Args:
         layer: Its kernel, its channels and the size of its images decide.
