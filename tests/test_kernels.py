@@ -74,9 +74,9 @@ def test_library_here(monkeypatch):
     "library, full, quarter",
     [
         (GPU, "LLLLLLLLL", "LLLLLLLLL"),
-        (ONEDNN_AMD_AVX512, "Lgg222Lpp", "LgLLLLLpp"),
-        (ONEDNN_AVX512, "Lgg222Cpp", "LgCCCCCpp"),
-        (ONEDNN_AVX2, "Lgg222Ppp", "LgPPPPPpp"),
+        (ONEDNN_AMD_AVX512, "Lgg22gLpp", "LgLLLLLpp"),
+        (ONEDNN_AVX512, "Lgg22gCpp", "LgCCCCCpp"),
+        (ONEDNN_AVX2, "Lgg22gPpp", "LgPPPPPpp"),
         (EIGEN, "LwwwwwCpp", "LwCCCCCpp"),
     ],
 )

@@ -39,7 +39,9 @@ FEW_INPUTS = 8
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
 WINOGRAD_CHANNELS = 64
-# Filtering in both directions is for images no larger than this, see :func:`chosen_form`.
+# Filtering in both directions takes two steps for a change of basis: with fewer channels its forward
+# pass takes longer than along the rows. Of larger images, :func:`chosen_form` tells.
+PLANE_CHANNELS = 128
 PLANE_SIZE = 16  # pixels
 
 
@@ -113,9 +115,10 @@ def chosen_form(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolu
         return LibraryConvolution  # made for it, and has filterings like Winograd's in itself
     if PointwiseConvolution.fits(layer):
         return PointwiseConvolution
-    large = layer.size >= WINOGRAD_SIZE and min(layer.inputs, layer.outputs) >= WINOGRAD_CHANNELS
+    channels = min(layer.inputs, layer.outputs)
+    large = layer.size >= WINOGRAD_SIZE and channels >= WINOGRAD_CHANNELS
     if large and WinogradPlaneConvolution.fits(layer):
-        plane = kernels in ONEDNN and layer.size <= PLANE_SIZE
+        plane = layer.size <= PLANE_SIZE and channels >= PLANE_CHANNELS and kernels in ONEDNN
         return WinogradPlaneConvolution if plane else chosen_row_form(kernels)
     if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
         return LibraryConvolution
