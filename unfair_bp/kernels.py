@@ -39,8 +39,8 @@ FEW_INPUTS = 8
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
 WINOGRAD_CHANNELS = 64
-# Filtering in both directions takes two steps for a change of basis: with fewer channels its forward
-# pass takes longer than along the rows. Of larger images, :func:`chosen_form` tells.
+# Filtering in both directions changes basis in two steps: with fewer channels its forward pass
+# takes longer than along the rows. Of larger images, :func:`chosen_form` tells.
 PLANE_CHANNELS = 128
 PLANE_SIZE = 16  # pixels
 
