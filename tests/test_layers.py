@@ -215,16 +215,17 @@ def test_forms_agree_on_the_layers_of_the_network(layer):
     w = random.standard_normal(layer.weight_shape).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
         results = []
-        for form in (form for form in FORMS if form.fits(layer)):
+        forms = [form for form in FORMS if form.fits(layer)]
+        for form in forms:
             z, cache = form.forward(tf.constant(x), tf.constant(w))
             grad = form.output_grad(tf.constant(dz), cache)
             results.append((z, form.input_grad(grad, cache), form.param_grad(grad, cache)))
         first, *others = session.run(results)
     special = WINOGRAD_FORMS if layer.kernel == 3 else [PointwiseConvolution]
     assert len(others) == len(DIRECT_FORMS) - 1 + len(special)
-    # In the plane the matrices, whose numbers differ in size, come twice; it is the last one.
-    tolerances = [1e-5] * (len(others) - 1) + [3e-5 if layer.kernel == 3 else 1e-5]
-    for other, tolerance in zip(others, tolerances):
+    for form, other in zip(forms[1:], others):
+        # In the plane the matrices, whose numbers differ in size, come twice.
+        tolerance = 3e-5 if form is WinogradPlaneConvolution else 1e-5
         for actual, expected in zip(other, first):
             assert relative_error(actual, expected) <= tolerance
 

@@ -17,10 +17,17 @@ from typing import Tuple
 
 import numpy as np
 
-from unfair_bp.architecture import LayerSpec
 from unfair_bp.convolution import Convolution
 from unfair_bp.graph_mode import tf
-from unfair_bp.winograd import OUTPUTS, TAPS, WINDOW, G, row_matrices, times
+from unfair_bp.winograd import (
+    OUTPUTS,
+    TAPS,
+    WINDOW,
+    G,
+    WinogradConvolution,
+    row_matrices,
+    times,
+)
 
 # G w G^T as one matrix times the taps (a, b) of a kernel: place (k, j) of a window, k along its
 # rows and j down its columns.
@@ -38,10 +45,7 @@ class WinogradPlaneConvolution(Convolution):
     between the transposed matrices.
     """
 
-    @staticmethod
-    def fits(layer: LayerSpec) -> bool:
-        """Whether the layer has 3 x 3 kernels, and images of whole windows."""
-        return layer.kernel == TAPS and layer.size % OUTPUTS == 0
+    fits = staticmethod(WinogradConvolution.fits)  # a layer's kernels and images are square
 
     @classmethod
     def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
@@ -67,7 +71,8 @@ class WinogradPlaneConvolution(Convolution):
         """Return dM = A^T dz A, which both derivatives start from."""
         del cache
         _, height, width, _ = dz.shape.as_list()
-        return _to_places(_line_matrices(height)[1].T, _line_matrices(width)[1].T, dz)
+        (_, a_down), (_, a_along) = _line_matrices(height), _line_matrices(width)
+        return _to_places(a_down.T, a_along.T, dz)
 
     @staticmethod
     def input_grad(dm: tf.Tensor, cache: Tuple) -> tf.Tensor:
@@ -77,8 +82,9 @@ class WinogradPlaneConvolution(Convolution):
         """
         x, _, _, u = cache
         _, height, width, _ = x.shape.as_list()
+        (b_down, _), (b_along, _) = _line_matrices(height), _line_matrices(width)
         dv = tf.matmul(dm, u, transpose_b=True)
-        return _from_places(_line_matrices(height)[0].T, _line_matrices(width)[0].T, dv)
+        return _from_places(b_down.T, b_along.T, dv)
 
     @staticmethod
     def param_grad(dm: tf.Tensor, cache: Tuple) -> tf.Tensor:
