@@ -17,16 +17,22 @@ from unfair_bp.convolution import (
 from unfair_bp.graph_mode import tf
 from unfair_bp.grouped import GroupedConvolution, SplitConvolution
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import WinogradPlaneConvolution
+from unfair_bp.winograd_plane import (
+    WinogradNestedConvolution,
+    WinogradNestedGroupedConvolution,
+    WinogradPlaneConvolution,
+)
 
 # The forms of the convolution: whatever machine a test runs on, it tries all that TensorFlow can.
 # The direct ones fit every layer.
 DIRECT_FORMS = (Convolution, ProductConvolution, LibraryConvolution)
 GROUPED_FORMS = (SplitConvolution, GroupedConvolution)
 ROW_FORMS = (WinogradConvolution, WinogradGroupedConvolution)
+NESTED_FORMS = (WinogradNestedConvolution, WinogradNestedGroupedConvolution)
 if not GroupedConvolution.works_here():
-    GROUPED_FORMS, ROW_FORMS = GROUPED_FORMS[:1], ROW_FORMS[:1]
-WINOGRAD_FORMS = (*ROW_FORMS, WinogradPlaneConvolution)
+    GROUPED_FORMS, ROW_FORMS, NESTED_FORMS = GROUPED_FORMS[:1], ROW_FORMS[:1], NESTED_FORMS[:1]
+PLANE_FORMS = (*NESTED_FORMS, WinogradPlaneConvolution)
+WINOGRAD_FORMS = (*ROW_FORMS, *PLANE_FORMS)
 FORMS = (*DIRECT_FORMS, PointwiseConvolution, *WINOGRAD_FORMS)
 
 TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10

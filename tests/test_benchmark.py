@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import (
     FORMS,
+    NESTED_FORMS,
     ROW_FORMS,
     TINY,
     WINOGRAD_FORMS,
@@ -93,7 +94,7 @@ def test_every_pass_in_every_form(result):
     direct = {"forward": ["Plain"], "input_grad": ["Plain", "Library"]}
     direct["param_grad"] = ["Plain", "Library", "Product"]
     for (number, name), chosen in found.items():
-        special = ["Winograd", "Plane"] if number < 8 else ["Pointwise"]
+        special = ["Winograd", "Nested", "Plane"] if number < 8 else ["Pointwise"]
         assert list(chosen) == direct[name] + special
         (marked,) = [form for form, used in chosen.items() if used]
         assert marked == expected_form(layers[number - 1], name)
@@ -117,6 +118,8 @@ def test_the_form_in_use_is_marked(form, monkeypatch):
     monkeypatch.setattr(subjects, "chosen_form", wherever_it_fits(form))
     if form in ROW_FORMS:
         monkeypatch.setattr(subjects, "chosen_row_form", lambda: form)
+    if form in NESTED_FORMS:
+        monkeypatch.setattr(subjects, "chosen_nested_form", lambda: form)
     with subjects.forms(tiny_case("a", threads=1)) as works:
         chosen = [row for row in works if row.chosen]
         assert len(chosen) == len({(row.layer, row.name) for row in works})
@@ -233,13 +236,14 @@ def test_text_and_picture(result):
     assert ("%.3f" % (last["flops"] / last["seconds"][1] / 1e9 / rate)) in line.split()
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
     table = text[text.index("the convolution alone") :].splitlines()
-    for start, title, heads, layers in (
-        (2, "forward", "Plain Winograd Plane Pointwise", "123456789"),
-        (14, "input gradient", "Plain Library Winograd Plane Pointwise", "23456789"),
-        (25, "weight gradient", "Plain Library Product Winograd Plane Pointwise", "123456789"),
+    special = ["Winograd", "Nested", "Plane", "Pointwise"]
+    for start, title, direct, layers in (
+        (2, "forward", ["Plain"], "123456789"),
+        (14, "input gradient", ["Plain", "Library"], "23456789"),
+        (25, "weight gradient", ["Plain", "Library", "Product"], "123456789"),
     ):
         assert table[start] == title
-        assert table[start + 1].split() == ["layer", *heads.split()]
+        assert table[start + 1].split() == ["layer", *direct, *special]
         rows = table[start + 2 : start + 2 + len(layers)]
         assert [row.split()[0] for row in rows] == list(layers)
         assert [row.count("*") for row in rows] == [1] * len(layers)

@@ -24,7 +24,11 @@ from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.network import Block, Network, Rules
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import WinogradPlaneConvolution
+from unfair_bp.winograd_plane import (
+    WinogradNestedConvolution,
+    WinogradNestedGroupedConvolution,
+    WinogradPlaneConvolution,
+)
 
 
 def started_session(graph, weights):
@@ -121,7 +125,8 @@ def convolutions_by_pass(executed, graph):
 
 
 # Changes of basis, and between them six small convolutions: one operation each, or one in all, or
-# three products each for the places of a 3 x 1 kernel. In the plane, 36 products are one operation.
+# three products each for the places of a 3 x 1 kernel. Nested, the forward pass does so six times,
+# and the weight gradient changes the basis of x itself. In the plane 36 products are one operation.
 WINOGRAD_COUNTS = {
     WinogradConvolution: {
         "forward": 3 + 6,
@@ -134,6 +139,18 @@ WINOGRAD_COUNTS = {
         "pre_activation_grad": 1,
         "input_grad": 2 + 1,
         "param_grad": 1 + 6 * 3,
+    },
+    WinogradNestedConvolution: {
+        "forward": 3 + 6 * (3 + 6),
+        "pre_activation_grad": 1,
+        "input_grad": 2 + 6,
+        "param_grad": 1 + 6 + 1,
+    },
+    WinogradNestedGroupedConvolution: {
+        "forward": 3 + 6 * (3 + 1),
+        "pre_activation_grad": 1,
+        "input_grad": 2 + 1,
+        "param_grad": 1 + 6 * 3 + 1,
     },
     WinogradPlaneConvolution: {
         "forward": 5 + 1,

@@ -16,17 +16,25 @@ from unfair_bp.kernels import (
     ONEDNN_AVX2,
     ONEDNN_AVX512,
     chosen_form,
+    chosen_nested_form,
     chosen_row_form,
     library_of_processor,
 )
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import WinogradPlaneConvolution
+from unfair_bp.winograd_plane import (
+    WinogradNestedConvolution,
+    WinogradNestedGroupedConvolution,
+    WinogradPlaneConvolution,
+)
 
 AVX2 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx_vnni"}
 OLDER = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
 OLDER_AVX512 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f"}
 AMD = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma avx512f avx512_vnni"}
 INTEL = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx512f avx512_vnni"}
+# Whether this TensorFlow has them or not.
+ROWS = (WinogradConvolution, WinogradGroupedConvolution)
+NESTED = (WinogradNestedConvolution, WinogradNestedGroupedConvolution)
 ON, OFF = {"TF_ENABLE_ONEDNN_OPTS": "1"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
@@ -74,32 +82,32 @@ def test_library_here(monkeypatch):
     "library, full, quarter",
     [
         (GPU, "LLLLLLLLL", "LLLLLLLLL"),
-        (ONEDNN_AMD_AVX512, "Lgg22gLpp", "LgLLLLLpp"),
-        (ONEDNN_AVX512, "Lgg22gCpp", "LgCCCCCpp"),
-        (ONEDNN_AVX2, "Lgg22gPpp", "LgPPPPPpp"),
-        (EIGEN, "LwwwwwCpp", "LwCCCCCpp"),
+        (ONEDNN_AMD_AVX512, "LGg22gLpp", "LgLLLLLpp"),
+        (ONEDNN_AVX512, "LGg22gCpp", "LgCCCCCpp"),
+        (ONEDNN_AVX2, "LGg22gPpp", "LgPPPPPpp"),
+        (EIGEN, "LWwwwwCpp", "LwCCCCCpp"),
     ],
 )
 def test_chosen_form_of_each_layer(library, full, quarter):
     """Breaks if a layer gets another form than the one that the measurements speak for."""
-    winograd = (WinogradConvolution, WinogradGroupedConvolution, WinogradPlaneConvolution)
-    forms = dict(zip("CPLpwg2", (*DIRECT_FORMS, PointwiseConvolution, *winograd)))
+    winograd = (*ROWS, *NESTED, WinogradPlaneConvolution)
+    forms = dict(zip("CPLpwgWG2", (*DIRECT_FORMS, PointwiseConvolution, *winograd)))
     for width, expected in ((1.0, full), (0.25, quarter)):
         found = [chosen_form(layer, library) for layer in scaled(width)]
         assert found == [forms[letter] for letter in expected]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_row_form_that_is_measured_is_the_one_that_is_used(library):
-    """Breaks if the benchmark shows the rates of the other one of the forms along the rows."""
+def test_the_forms_that_are_measured_are_those_that_are_used(library):
+    """Breaks if the benchmark shows the rates of other ones of Winograd's forms."""
     used = {chosen_form(layer, library) for layer in scaled(1.0)}
-    winograd = {WinogradConvolution, WinogradGroupedConvolution}
-    assert used & winograd == ({chosen_row_form(library)} if library != GPU else set())
+    for chosen, forms in ((chosen_row_form, ROWS), (chosen_nested_form, NESTED)):
+        assert used.intersection(forms) == ({chosen(library)} if library != GPU else set())
 
 
 def test_only_layers_that_it_fits_get_winograds_form():
     """Breaks if a layer is given a form that refuses it."""
     (large,) = [layer for layer in scaled(1.0) if layer.inputs == layer.outputs == 256]
     for other in (replace(large, kernel=1), replace(large, kernel=5), replace(large, size=18)):
-        assert chosen_form(large, EIGEN) is WinogradConvolution
+        assert chosen_form(large, EIGEN) is WinogradNestedConvolution
         assert chosen_form(other, EIGEN) not in WINOGRAD_FORMS

@@ -6,6 +6,7 @@ from conftest import (
     DIRECT_FORMS,
     FORMS,
     GROUPED_FORMS,
+    PLANE_FORMS,
     ROW_FORMS,
     WINOGRAD_FORMS,
     relative_error,
@@ -21,8 +22,7 @@ from unfair_bp.layers import (
     GlobalAveragePool,
     SoftmaxCrossEntropy,
 )
-from unfair_bp.winograd import A, B, WinogradConvolution, row_matrices
-from unfair_bp.winograd_plane import WinogradPlaneConvolution
+from unfair_bp.winograd import B, WinogradConvolution, by_place, row_matrix
 
 EXACT = 1e-10
 NUMERIC = 1e-6
@@ -115,12 +115,13 @@ def test_winograd_along_the_rows(shapes, form):
     check_forward(form, shapes)
 
 
+@pytest.mark.parametrize("form", PLANE_FORMS)
 @pytest.mark.parametrize("images", [[3, 4, 4, 2], [2, 8, 4, 3], [2, 4, 12, 1], [1, 8, 8, 3]])
-def test_winograd_in_the_plane(images):
+def test_winograd_in_the_plane(images, form):
     """Breaks if rows and columns, windows or images change places on the way there or back."""
     shapes = (images, [3, 3, images[3], 4])
-    check_convolution(WinogradPlaneConvolution, shapes)
-    check_forward(WinogradPlaneConvolution, shapes)
+    check_convolution(form, shapes)
+    check_forward(form, shapes)
 
 
 def check_forward(form, shapes):
@@ -180,14 +181,13 @@ def test_where_groups_work(version, works, monkeypatch):
 
 
 def test_windows_of_a_row():
-    """Breaks if a window is not where :func:`row_matrices` says, in either matrix."""
-    whole_b, whole_a = row_matrices(8)
-    assert whole_b.shape == (12, 8) and whole_a.shape == (8, 12)
-    first, second = whole_b[:6], whole_b[6:]
+    """Breaks if a window is not where :func:`row_matrix` says, or a place not in its order."""
+    whole = row_matrix(8)
+    assert whole.shape == (12, 8)
+    first, second = whole[:6], whole[6:]
     assert (first[:, :5] == B[:, 1:]).all() and not first[:, 5:].any()
     assert (second[:, 3:] == B[:, :5]).all() and not second[:, :3].any()
-    assert (whole_a[:4, :6] == A).all() and not whole_a[:4, 6:].any()
-    assert (whole_a[4:, 6:] == A).all() and not whole_a[4:, :6].any()
+    assert (by_place(whole)[0::2] == first).all() and (by_place(whole)[1::2] == second).all()
 
 
 def check_convolution(form, shapes):
@@ -225,7 +225,7 @@ def test_forms_agree_on_the_layers_of_the_network(layer):
     assert len(others) == len(DIRECT_FORMS) - 1 + len(special)
     for form, other in zip(forms[1:], others):
         # In the plane the matrices, whose numbers differ in size, come twice.
-        tolerance = 3e-5 if form is WinogradPlaneConvolution else 1e-5
+        tolerance = 3e-5 if form in PLANE_FORMS else 1e-5
         for actual, expected in zip(other, first):
             assert relative_error(actual, expected) <= tolerance
 
@@ -333,16 +333,23 @@ def test_errors_give_expected_and_actual_shape():
             WinogradConvolution.forward(tf.zeros([2, 4, 5, 3]), tf.zeros([3, 3, 3, 4]))
         with pytest.raises(ValueError, match=r"w \[k, 3, C, D\], .* \(3, 1, 3, 4\)"):
             WinogradConvolution.forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 1, 3, 4]))
-        with pytest.raises(ValueError, match=r"x \[N, 4R, 4S, C\] .* got \(2, 5, 4, 3\)"):
-            WinogradPlaneConvolution.forward(x, tf.zeros([3, 3, 3, 4]))
-        with pytest.raises(ValueError, match=r"x \[N, 4R, 4S, C\] .* got \(2, 4, 5, 3\)"):
-            WinogradPlaneConvolution.forward(tf.zeros([2, 4, 5, 3]), tf.zeros([3, 3, 3, 4]))
-        for kernel in ([1, 3, 3, 4], [3, 1, 3, 4], [5, 5, 3, 4]):
-            with pytest.raises(ValueError, match=r"and w \[3, 3, C, D\], got"):
-                WinogradPlaneConvolution.forward(tf.zeros([2, 4, 4, 3]), tf.zeros(kernel))
-        with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 4, 4, 3\)"):
-            WinogradPlaneConvolution.forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 3, 7, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 4, 4, 3\)"):
             WinogradConvolution.forward(tf.zeros([2, 4, 4, 3]), tf.zeros([3, 3, 7, 4]))
         with pytest.raises(ValueError, match=r"expected \[N, 2H, 2W, C\], got \(2, 5, 4, 3\)"):
             AveragePool2x2.forward(x)
+
+
+@pytest.mark.parametrize("form", PLANE_FORMS)
+def test_errors_in_the_plane_give_the_shapes(form):
+    """Breaks if images that are not of whole windows, or other kernels, give a wrong result."""
+    with tf.Graph().as_default():
+        x = tf.zeros([2, 4, 4, 3])
+        with pytest.raises(ValueError, match=r"x \[N, 4R, 4S, C\] .* got \(2, 5, 4, 3\)"):
+            form.forward(tf.zeros([2, 5, 4, 3]), tf.zeros([3, 3, 3, 4]))
+        with pytest.raises(ValueError, match=r"x \[N, 4R, 4S, C\] .* got \(2, 4, 5, 3\)"):
+            form.forward(tf.zeros([2, 4, 5, 3]), tf.zeros([3, 3, 3, 4]))
+        for kernel in ([1, 3, 3, 4], [3, 1, 3, 4], [5, 5, 3, 4]):
+            with pytest.raises(ValueError, match=r"and w \[3, 3, C, D\], got"):
+                form.forward(x, tf.zeros(kernel))
+        with pytest.raises(ValueError, match=r"expected \[N, H, W, 7\], got \(2, 4, 4, 3\)"):
+            form.forward(x, tf.zeros([3, 3, 7, 4]))

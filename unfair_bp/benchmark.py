@@ -36,7 +36,9 @@ FORM_LABELS = {
     "ProductConvolution": "Product",
     "PointwiseConvolution": "Pointwise",
     "WinogradConvolution": "Winograd",
-    "WinogradGroupedConvolution": "Winograd",  # at most one of them is measured
+    "WinogradGroupedConvolution": "Winograd",  # one of two is measured
+    "WinogradNestedConvolution": "Nested",
+    "WinogradNestedGroupedConvolution": "Nested",
     "WinogradPlaneConvolution": "Plane",
 }
 

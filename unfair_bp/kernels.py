@@ -20,7 +20,11 @@ from unfair_bp.convolution import (
 )
 from unfair_bp.graph_mode import tf
 from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import WinogradPlaneConvolution
+from unfair_bp.winograd_plane import (
+    WinogradNestedConvolution,
+    WinogradNestedGroupedConvolution,
+    WinogradPlaneConvolution,
+)
 
 GPU = "gpu"
 ONEDNN_AMD_AVX512 = "oneDNN, AVX-512 of AMD"
@@ -39,9 +43,10 @@ FEW_INPUTS = 8
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
 WINOGRAD_CHANNELS = 64
-# Filtering in both directions changes basis in two steps: with fewer channels its forward pass
-# takes longer than along the rows. Of larger images, :func:`chosen_form` tells.
-PLANE_CHANNELS = 128
+# Filtering in both directions changes basis twice: with fewer channels, or nested and with fewer
+# than the second number, its forward pass takes longer than along the rows. Of larger images,
+# :func:`chosen_form` tells.
+PLANE_CHANNELS, NESTED_CHANNELS = 128, 256
 PLANE_SIZE = 16  # pixels
 
 
@@ -100,10 +105,10 @@ def chosen_form(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolu
     """The form of the convolution that a layer gets; measured, see README, "Speed".
 
     It is the fastest one, with an exception: on oneDNN, Winograd's filtering in both directions is
-    the fastest in large images, too, but gets small ones only. Its forward pass costs more than a
-    third of the three passes, so that skipping the other two saves less than their operations
-    cost; in layers 2 and 3, where most of the time goes, that would change what schedules cost
-    beside each other.
+    the fastest for all three passes in large images, too, but there it gets the forward pass at
+    most. Of three passes in that form the first costs more than a third, so that skipping the other
+    two saves less than their operations cost; in layers 2 and 3, where most of the time goes, that
+    would change what schedules cost beside each other.
 
     Args:
         layer: Its kernel, its channels and the size of its images decide.
@@ -118,8 +123,7 @@ def chosen_form(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolu
     channels = min(layer.inputs, layer.outputs)
     large = layer.size >= WINOGRAD_SIZE and channels >= WINOGRAD_CHANNELS
     if large and WinogradPlaneConvolution.fits(layer):
-        plane = layer.size <= PLANE_SIZE and channels >= PLANE_CHANNELS and kernels in ONEDNN
-        return WinogradPlaneConvolution if plane else chosen_row_form(kernels)
+        return _winograd_form(layer.size, channels, kernels)
     if kernels == ONEDNN_AMD_AVX512 or layer.inputs < FEW_INPUTS:
         return LibraryConvolution
     if kernels == ONEDNN_AVX2:
@@ -127,7 +131,20 @@ def chosen_form(layer: LayerSpec, kernels: Optional[str] = None) -> Type[Convolu
     return Convolution
 
 
-def chosen_row_form(kernels: Optional[str] = None) -> Type[Convolution]:
+def _winograd_form(size: int, channels: int, kernels: str) -> Type[Convolution]:
+    """The form of Winograd's filtering for images of a size, and so many channels or more."""
+    if size <= PLANE_SIZE and channels >= PLANE_CHANNELS and kernels in ONEDNN:
+        return WinogradPlaneConvolution
+    return chosen_nested_form(kernels) if channels >= NESTED_CHANNELS else chosen_row_form(kernels)
+
+
+def chosen_row_form(kernels: Optional[str] = None) -> Type[WinogradConvolution]:
     """The faster form of Winograd's filtering along the rows on these kernels, or on those here."""
     onednn = (kernels or library()) in ONEDNN
     return WinogradGroupedConvolution if onednn else WinogradConvolution
+
+
+def chosen_nested_form(kernels: Optional[str] = None) -> Type[WinogradConvolution]:
+    """The same with the forward pass filtered in both directions."""
+    onednn = (kernels or library()) in ONEDNN
+    return WinogradNestedGroupedConvolution if onednn else WinogradNestedConvolution

@@ -20,7 +20,7 @@ from unfair_bp.convolution import (
 from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
-from unfair_bp.kernels import chosen_form, chosen_row_form
+from unfair_bp.kernels import chosen_form, chosen_nested_form, chosen_row_form
 from unfair_bp.timing import Subject
 from unfair_bp.winograd_plane import WinogradPlaneConvolution
 
@@ -212,7 +212,7 @@ class Form(NamedTuple):
 
 
 def forms_of(name: str) -> Sequence[Type[Convolution]]:
-    """The forms in which a convolution or derivative differs; of Winograd's along the rows, one.
+    """The forms in which a convolution or derivative differs; of Winograd's, those for here.
 
     Args:
         name: forward, input_grad or param_grad.
@@ -222,7 +222,8 @@ def forms_of(name: str) -> Sequence[Type[Convolution]]:
         "input_grad": (Convolution, LibraryConvolution),
         "param_grad": (Convolution, LibraryConvolution, ProductConvolution),
     }
-    return (*direct[name], PointwiseConvolution, chosen_row_form(), WinogradPlaneConvolution)
+    winograd = (chosen_row_form(), chosen_nested_form(), WinogradPlaneConvolution)
+    return (*direct[name], PointwiseConvolution, *winograd)
 
 
 @contextlib.contextmanager

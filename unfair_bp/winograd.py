@@ -57,8 +57,8 @@ A = np.array(
 )
 
 
-def row_matrices(columns: int) -> Tuple[np.ndarray, np.ndarray]:
-    """B and A for a whole row of an image, which is cut into windows.
+def row_matrix(columns: int) -> np.ndarray:
+    """B for a whole row of an image, whose windows overlap.
 
     Window i takes pixels 4i - 1 to 4i + 4 of a row of x, of which those beyond the edges are zero,
     and makes pixels 4i to 4i + 3 of the row of z.
@@ -67,18 +67,21 @@ def row_matrices(columns: int) -> Tuple[np.ndarray, np.ndarray]:
         columns: Width of the image, W.
 
     Returns:
-        B ``[6 W/4, W]`` and A ``[W, 6 W/4]``. Of their 6 W/4 places the first six belong to the
-        first window, the next to the second, and so on.
+        ``[6 W/4, W]``. Of the 6 W/4 places the first six belong to the first window, the next to
+        the second, and so on.
     """
     windows = columns // OUTPUTS
-    padded_b = np.zeros([windows, WINDOW, columns + 2])
-    whole_a = np.zeros([columns, windows, WINDOW])
+    padded = np.zeros([windows, WINDOW, columns + 2])
     for i in range(windows):
         first = OUTPUTS * i
-        padded_b[i, :, first : first + WINDOW] = B
-        whole_a[first : first + OUTPUTS, i] = A
-    whole_b = padded_b[:, :, 1:-1]  # what would see the zeros around the image is left out
-    return whole_b.reshape(-1, columns), whole_a.reshape(columns, -1)
+        padded[i, :, first : first + WINDOW] = B
+    whole = padded[:, :, 1:-1]  # what would see the zeros around the image is left out
+    return whole.reshape(-1, columns)
+
+
+def by_place(whole_b: np.ndarray) -> np.ndarray:
+    """The rows of :func:`row_matrix` in another order: the first places of all windows, then ..."""
+    return whole_b.reshape(-1, WINDOW, whole_b.shape[1]).swapaxes(0, 1).reshape(whole_b.shape)
 
 
 class WinogradConvolution(Convolution):
@@ -113,17 +116,21 @@ class WinogradConvolution(Convolution):
             raise ValueError(
                 "expected x [N, H, 4R, C] and w [k, 3, C, D], got %s and %s" % (x.shape, w.shape)
             )
-        b, a = row_matrices(columns)
-        u = _kernels(tf.transpose(w, [0, 2, 1, 3]))
-        v = cls.grouped.groups_of(_to_groups(b, x), WINDOW)
-        return _from_groups(a, cls.grouped.forward(v, u)), (x, w, v, u)
+        z, v, u = cls.filtered(x, tf.transpose(w, [0, 2, 1, 3]))
+        return z, (x, w, v, u)
+
+    @classmethod
+    def filtered(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Any, tf.Tensor]:
+        """Return z, V in groups and U, given a kernel whose axes stand as [k, C, 3, D]."""
+        u = _kernels(w)
+        v = cls.grouped.groups_of(_to_groups(row_matrix(x.shape.as_list()[2]), x), WINDOW)
+        return _from_groups(A, cls.grouped.forward(v, u)), v, u
 
     @classmethod
     def output_grad(cls, dz: tf.Tensor, cache: Tuple) -> Any:
         """Return dM = A^T dz, in groups, which both derivatives start from."""
         del cache
-        _, a = row_matrices(dz.shape.as_list()[2])
-        return cls.grouped.groups_of(_to_groups(a.T, dz), WINDOW)
+        return cls.grouped.groups_of(_to_groups(A.T, dz), WINDOW)
 
     @classmethod
     def input_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
@@ -133,9 +140,9 @@ class WinogradConvolution(Convolution):
 
         Down the columns the kernels are flipped; along the rows B^T leads back.
         """
-        x, w, _, _ = cache
-        b, _ = row_matrices(x.shape.as_list()[2])
+        x, w = cache[:2]
         leading_back = _kernels(tf.transpose(tf.reverse(w, axis=[0]), [0, 3, 1, 2]))
+        b = row_matrix(x.shape.as_list()[2])
         return _from_groups(b.T, cls.grouped.forward(dm, leading_back))
 
     @classmethod
@@ -163,16 +170,16 @@ def times(matrix: np.ndarray, lines: tf.Tensor) -> tf.Tensor:
 
 
 def _to_groups(matrix: np.ndarray, x: tf.Tensor) -> tf.Tensor:
-    """A matrix [6 W/4, W] times the rows of x [N, H, W, C], in six groups: [N, H, W/4, 6 C]."""
+    """A matrix times windows, or whole rows, of x [N, H, W, C]: six groups [N, H, W/4, 6 C]."""
     _, rows, columns, channels = x.shape.as_list()
-    product = times(matrix, tf.reshape(x, [-1, columns, channels]))
+    product = times(matrix, tf.reshape(x, [-1, matrix.shape[1], channels]))
     return tf.reshape(product, [-1, rows, columns // OUTPUTS, WINDOW * channels])
 
 
 def _from_groups(matrix: np.ndarray, groups: tf.Tensor) -> tf.Tensor:
-    """A matrix [W, 6 W/4] times the rows of six groups, which :func:`_to_groups` makes."""
+    """A matrix times windows, or whole rows, of six groups: back to [N, H, W, C]."""
     _, rows, windows, channels = groups.shape.as_list()
-    product = times(matrix, tf.reshape(groups, [-1, WINDOW * windows, channels // WINDOW]))
+    product = times(matrix, tf.reshape(groups, [-1, matrix.shape[1], channels // WINDOW]))
     return tf.reshape(product, [-1, rows, OUTPUTS * windows, channels // WINDOW])
 
 

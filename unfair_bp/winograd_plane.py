@@ -13,19 +13,22 @@ Reference: Lavin and Gray, Fast algorithms for convolutional neural networks, 20
 F(4x4, 3x3), and algorithm 1, whose B^T and A^T are called B and A here.
 """
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
 from unfair_bp.convolution import Convolution
 from unfair_bp.graph_mode import tf
+from unfair_bp.grouped import GroupedConvolution
 from unfair_bp.winograd import (
     OUTPUTS,
     TAPS,
     WINDOW,
+    A,
     G,
     WinogradConvolution,
-    row_matrices,
+    by_place,
+    row_matrix,
     times,
 )
 
@@ -54,12 +57,8 @@ class WinogradPlaneConvolution(Convolution):
         Raises:
             ValueError: If the shapes do not agree, or are not those above.
         """
-        cls.check_shapes(x, w)
+        _check_windows(x, w)
         _, height, width, inputs = x.shape.as_list()
-        if w.shape.as_list()[:2] != [TAPS, TAPS] or height % OUTPUTS or width % OUTPUTS:
-            raise ValueError(
-                "expected x [N, 4R, 4S, C] and w [3, 3, C, D], got %s and %s" % (x.shape, w.shape)
-            )
         (b_down, a_down), (b_along, a_along) = _line_matrices(height), _line_matrices(width)
         v = _to_places(b_down, b_along, x)
         u = times(KERNEL_PLACES, tf.reshape(w, [1, TAPS**2, -1]))
@@ -98,14 +97,62 @@ class WinogradPlaneConvolution(Convolution):
         return tf.reshape(dw, w.shape)
 
 
-def _line_matrices(pixels: int) -> Tuple[np.ndarray, np.ndarray]:
-    """B [6 S/4, S] and A [S, 6 S/4] for a row or column of S pixels, in another order of places.
+class WinogradNestedConvolution(WinogradConvolution):
+    """The forward pass by minimal filtering in both directions, its derivatives along the rows.
 
-    The first places of all windows come first, then all second ones, and so on.
+    z = A M,   M_j = T_j * W_j for j = 1 ... 6,   T = B x,   W = G w
+
+    B, G and A act down the columns here, and make six images T_j [N, H/4, W, C] and six kernels
+    W_j [1, 3, C, D]; each pair is convolved along the rows, as :class:`WinogradConvolution` does.
     """
-    b, a = row_matrices(pixels)
-    order = np.arange(len(b)).reshape(-1, WINDOW).T.ravel()
-    return b[order], a[:, order]
+
+    @classmethod
+    def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
+        """Return z, and (x, w) as cache.
+
+        Raises:
+            ValueError: If the shapes do not agree, or are not those above.
+        """
+        _check_windows(x, w)
+        _, height, width, inputs = x.shape.as_list()
+        outputs = w.shape.as_list()[3]
+        b = by_place(row_matrix(height))
+        t = times(b, tf.reshape(x, [-1, height, width * inputs]))
+        t = tf.reshape(t, [-1, WINDOW, height // OUTPUTS, width, inputs])
+        kernels = times(G, tf.reshape(tf.transpose(w, [0, 2, 1, 3]), [1, TAPS, -1]))
+        kernels = tf.reshape(kernels, [WINDOW, 1, inputs, TAPS, outputs])
+        pairs = zip(tf.unstack(t, axis=1), tf.unstack(kernels))
+        m = tf.stack([cls.filtered(t_j, w_j)[0] for t_j, w_j in pairs], axis=2)
+        z = times(A, tf.reshape(m, [-1, WINDOW, width * outputs]))
+        return tf.reshape(z, [-1, height, width, outputs]), (x, w)
+
+    @classmethod
+    def param_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
+        """Return dw, the sum of :meth:`Convolution.param_grad`, from V of a pass along the rows."""
+        _, cache_along_rows = super().forward(*cache)  # of which TensorFlow runs what is used
+        return super().param_grad(dm, cache_along_rows)
+
+
+class WinogradNestedGroupedConvolution(WinogradNestedConvolution):
+    """The same, the six convolutions along the rows being one operation, for each T_j."""
+
+    grouped = GroupedConvolution
+
+
+def _check_windows(x: tf.Tensor, w: tf.Tensor) -> None:
+    """Raise ValueError if the kernel is not 3 x 3, or x not of whole windows or its channels."""
+    Convolution.check_shapes(x, w)
+    _, height, width, _ = x.shape.as_list()
+    if w.shape.as_list()[:2] != [TAPS, TAPS] or height % OUTPUTS or width % OUTPUTS:
+        raise ValueError(
+            "expected x [N, 4R, 4S, C] and w [3, 3, C, D], got %s and %s" % (x.shape, w.shape)
+        )
+
+
+def _line_matrices(pixels: int) -> Tuple[np.ndarray, np.ndarray]:
+    """B [6 S/4, S] and A [S, 6 S/4] for a row or column of S pixels, see :func:`by_place`."""
+    whole_a = np.kron(np.eye(pixels // OUTPUTS), A)
+    return by_place(row_matrix(pixels)), by_place(whole_a.T).T
 
 
 def _to_places(down: np.ndarray, along: np.ndarray, images: tf.Tensor) -> tf.Tensor:
