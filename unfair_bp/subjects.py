@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple, Type
 
 import numpy as np
 
@@ -17,7 +17,13 @@ from unfair_bp.convolution import (
     PointwiseConvolution,
     ProductConvolution,
 )
-from unfair_bp.data.batches import AUGMENTED_TOGETHER, clean_per_batch, prefetch, training_batches
+from unfair_bp.data.batches import (
+    AUGMENTED_TOGETHER,
+    Batch,
+    clean_per_batch,
+    prefetch,
+    training_batches,
+)
 from unfair_bp.graph import build_graph
 from unfair_bp.graph_mode import tf
 from unfair_bp.kernels import chosen_form, chosen_nested_form, chosen_row_form
@@ -174,24 +180,26 @@ READY, AUGMENTED = "ready-made batches", "augmented batches"
 def inputs(case: Case) -> Iterator[List[Subject]]:
     """Fair iterations on batches that are ready, and on batches that are augmented meanwhile.
 
-    A lap is as many iterations as :func:`iterations_per_lap` says.
+    A lap is as many iterations as :func:`iterations_per_lap` says. Augmentation goes on from lap to
+    lap, as in an epoch, which has thousands of iterations: no lap waits for a first batch.
     """
     case = replace(case, schedule="fair", protocol="per-step", quirks=(), augment=True)
     count = iterations_per_lap(case)
     images, labels = noise(case, count * clean_per_batch(case))
     bench = Bench(case)
     ready = list(training_batches(images, labels, case, epoch=0))
-    epochs = itertools.count()
+    epochs = (training_batches(images, labels, case, epoch) for epoch in itertools.count(1))
+    augmented = prefetch(itertools.chain.from_iterable(epochs))
 
-    def run(batches: Any) -> None:
+    def run(batches: Iterable[Batch]) -> None:
         for batch in batches:
             bench.step(batch.images, batch.labels)
 
-    def augmented() -> None:
-        run(prefetch(training_batches(images, labels, case, next(epochs))))
-
-    with contextlib.closing(bench.session):
-        yield [Subject(READY, [lambda: run(ready)]), Subject(AUGMENTED, [augmented])]
+    with contextlib.closing(bench.session), contextlib.closing(augmented):
+        yield [
+            Subject(READY, [lambda: run(ready)]),
+            Subject(AUGMENTED, [lambda: run(itertools.islice(augmented, count))]),
+        ]
 
 
 def iterations_per_lap(case: Case) -> int:
