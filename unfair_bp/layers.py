@@ -173,8 +173,10 @@ class SoftmaxCrossEntropy:
         """Return the cost of each image, and (p, targets) as cache."""
         # The largest logit is subtracted, which changes no quotient and keeps exp() finite.
         shifted = logits - tf.reduce_max(logits, axis=1, keepdims=True)
-        log_p = shifted - tf.log(tf.reduce_sum(tf.exp(shifted), axis=1, keepdims=True))
-        return -tf.reduce_sum(targets * log_p, axis=1), (tf.exp(log_p), targets)
+        exponentials = tf.exp(shifted)
+        total = tf.reduce_sum(exponentials, axis=1, keepdims=True)
+        cost = -tf.reduce_sum(targets * (shifted - tf.log(total)), axis=1)
+        return cost, (exponentials / total, targets)
 
     @staticmethod
     def input_grad(cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
