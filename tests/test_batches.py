@@ -69,6 +69,17 @@ def test_order_follows_seed_and_epoch(images, labels):
     assert order(1, 0) != order(2, 0)
 
 
+def test_each_batch_is_mixed_in_its_own_way(images):
+    """Breaks if the clean images and their copies take the same places in every batch."""
+    case = replace(CASES["b"], batch_size=10)
+    labels = np.arange(COUNT)  # all different
+    patterns = set()
+    for batch in training_batches(images, labels, case, epoch=0):
+        first_seen = list(dict.fromkeys(batch.labels.tolist()))
+        patterns.add(tuple(first_seen.index(label) for label in batch.labels))
+    assert len(patterns) == iterations_per_epoch(case, COUNT)
+
+
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_a_later_start_sees_the_same_batches(name, images, labels):
     """Breaks if a batch depends on the ones before it, so that a resumed run sees others."""

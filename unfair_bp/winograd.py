@@ -90,10 +90,11 @@ class WinogradConvolution(Convolution):
     V = B x,   U = G w,   M_k = V_k * U_k for k = 1 ... 6,   z = A M
 
     x [N, H, W, C] with W divisible by 4, z [N, H, W, D]; six images V_k [N, H, W/4, C] and M_k
-    [N, H, W/4, D], six kernels U_k [k, 1, C, D]. B, G and A act on rows; * is the convolution down
-    the columns. The six stand side by side as groups of channels, V [N, H, W/4, 6 C], and the six
-    convolutions are a grouped one. All of it is linear: the derivatives are those of the grouped
-    convolution between the transposed matrices.
+    [N, H, W/4, D], six kernels U_k [k, 1, C, D]. B, G and A act on rows: A on each window by itself
+    and B, whose windows overlap, on a whole row. * is the convolution down the columns. The six
+    stand side by side as groups of channels, V [N, H, W/4, 6 C], and the six convolutions are a
+    grouped one. All of it is linear: the derivatives are those of the grouped convolution between
+    the transposed matrices.
     """
 
     grouped: Type[SplitConvolution] = SplitConvolution  # the form of the grouped convolution

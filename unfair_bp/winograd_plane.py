@@ -102,8 +102,9 @@ class WinogradNestedConvolution(WinogradConvolution):
 
     z = A M,   M_j = T_j * W_j for j = 1 ... 6,   T = B x,   W = G w
 
-    B, G and A act down the columns here, and make six images T_j [N, H/4, W, C] and six kernels
-    W_j [1, 3, C, D]; each pair is convolved along the rows, as :class:`WinogradConvolution` does.
+    x [N, H, W, C] with H and W divisible by 4, z [N, H, W, D]. B, G and A act down the columns
+    here, and make six images T_j [N, H/4, W, C] and six kernels W_j [1, 3, C, D]; each pair is
+    convolved along the rows, as :class:`WinogradConvolution` does it.
     """
 
     @classmethod
