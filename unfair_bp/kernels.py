@@ -43,10 +43,10 @@ FEW_INPUTS = 8
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
 WINOGRAD_CHANNELS = 64
-# Filtering in both directions changes basis twice: with fewer channels, or nested and with fewer
-# than the second number, its forward pass takes longer than along the rows. Of larger images,
-# :func:`chosen_form` tells.
-PLANE_CHANNELS, NESTED_CHANNELS = 128, 256
+# Filtering in both directions, as 36 products or nested, changes basis twice: with fewer channels
+# its forward pass takes longer than along the rows. Of larger images, :func:`chosen_form` tells.
+PLANE_CHANNELS = 128
+NESTED_CHANNELS = 256
 PLANE_SIZE = 16  # pixels
 
 

@@ -80,7 +80,7 @@ def row_matrix(columns: int) -> np.ndarray:
 
 
 def by_place(whole_b: np.ndarray) -> np.ndarray:
-    """The rows of :func:`row_matrix` in another order: the first places of all windows, then ..."""
+    """The rows of :func:`row_matrix`, first places of all windows first, then all second ones."""
     return whole_b.reshape(-1, WINDOW, whole_b.shape[1]).swapaxes(0, 1).reshape(whole_b.shape)
 
 
