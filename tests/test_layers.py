@@ -80,6 +80,7 @@ CONVOLUTIONS = {
     "1x1": ([3, 2, 4, 5], [1, 1, 5, 2]),
     "1x3": ([3, 2, 4, 5], [1, 3, 5, 2]),
     "5x3": ([2, 3, 4, 2], [5, 3, 2, 3]),
+    "5x3, fewer outputs": ([2, 3, 4, 3], [5, 3, 3, 2]),
 }
 
 
@@ -88,6 +89,19 @@ CONVOLUTIONS = {
 def test_convolution(shapes, form):
     """Breaks on a kernel that is not flipped or swapped, a wrong padding, shift or axis."""
     check_convolution(form, shapes)
+
+
+@pytest.mark.parametrize("inputs, outputs", [(2, 3), (3, 2)])
+def test_weight_gradient_copies_the_pixels_of_fewer_channels(inputs, outputs):
+    """Breaks if the tensor with more channels is the image, whose pixels are copied k x m times."""
+    with tf.Graph().as_default() as graph:
+        x, dz = (tf.placeholder(tf.float32, [None, 4, 5, count]) for count in (inputs, outputs))
+        w = tf.placeholder(tf.float32, [3, 3, inputs, outputs])
+        Convolution.param_grad(dz, (x, w))
+    (convolution,) = (op for op in graph.get_operations() if op.type == "Conv2D")
+    image, kernel = convolution.inputs
+    assert image.shape.as_list()[0] == min(inputs, outputs)
+    assert kernel.shape.as_list()[3] == max(inputs, outputs)
 
 
 @pytest.mark.parametrize("pixels", [[3, 2, 4], [1, 5, 1]])

@@ -71,21 +71,19 @@ class Convolution:
 
     @staticmethod
     def param_grad(dz: tf.Tensor, cache: Cache) -> tf.Tensor:
-        """Return dw: x convolved with dz, the channels taking the place of the batch.
+        """Return dw: x and dz convolved with each other, see :func:`_correlation`.
 
         dw[a, b, c, d] = sum over n, i, j of x[n, i + a - p, j + b - q, c] dz[n, i, j, d]
 
-        This is a convolution whose image is x with c as batch and n as channels, whose kernel is
-        dz with n as its inputs, and whose output has the k x m places that p zeros above and below
-        and q on each side leave.
+        Seen from dz the steps lead the other way, x[n, i, j, c] dz[n, i - a + p, j - b + q, d], so
+        that x can as well be the kernel and dw comes flipped. TensorFlow copies each pixel of the
+        image k x m times: the one with fewer channels is the image.
         """
         x, w = cache
-        p, q = (size // 2 for size in w.shape.as_list()[:2])
-        image = tf.transpose(x, [3, 1, 2, 0])
-        kernel = tf.transpose(dz, [1, 2, 0, 3])
-        padding = [[0, 0], [p, p], [q, q], [0, 0]]
-        dw = tf.nn.conv2d(image, kernel, strides=STRIDE_1, padding=padding)
-        return tf.transpose(dw, [1, 2, 0, 3])
+        k, m, inputs, outputs = w.shape.as_list()
+        if inputs <= outputs:
+            return tf.transpose(_correlation(x, dz, k, m), [1, 2, 0, 3])
+        return tf.transpose(tf.reverse(_correlation(dz, x, k, m), axis=[1, 2]), [1, 2, 3, 0])
 
 
 class ProductConvolution(Convolution):
@@ -190,3 +188,38 @@ def _as_images(pixels: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """The rows of a matrix [N H W, C] as pixels of images the size of others."""
     _, rows, columns, _ = like.shape.as_list()
     return tf.reshape(pixels, [-1, rows, columns, pixels.shape.as_list()[1]])
+
+
+def _correlation(image: tf.Tensor, kernel: tf.Tensor, k: int, m: int) -> tf.Tensor:
+    """The sums of products of the pixels that lie at most p rows and q columns apart.
+
+    r[c, a, b, d] = sum over n, i, j of image[n, i + a - p, j + b - q, c] kernel[n, i, j, d]
+
+    It is a convolution in which the channels of the image take the place of the batch, and the
+    batch that of the channels. Its output has the k x m places that p zeros above and below and q
+    on each side leave.
+
+    Args:
+        image: ``[N, H, W, C]``.
+        kernel: ``[N, H, W, D]``.
+        k: 2 p + 1.
+        m: 2 q + 1.
+
+    Returns:
+        ``[C, k, m, D]``.
+    """
+    padding = [[0, 0], [k // 2, k // 2], [m // 2, m // 2], [0, 0]]
+    image = tf.transpose(image, [3, 1, 2, 0])
+    return tf.nn.conv2d(image, _batch_inside(kernel), strides=STRIDE_1, padding=padding)
+
+
+def _batch_inside(images: tf.Tensor) -> tf.Tensor:
+    """Images [N, H, W, D] as [H, W, N, D].
+
+    This moves whole pixels, which ``tf.gather`` does faster than ``tf.transpose``, on TensorFlow
+    1.15 three times as fast.
+    """
+    _, rows, columns, channels = images.shape.as_list()
+    count, places = tf.shape(images)[0], rows * columns
+    order = tf.transpose(tf.reshape(tf.range(count * places), [count, places]))
+    return tf.reshape(tf.gather(_pixels(images), order), [rows, columns, -1, channels])
