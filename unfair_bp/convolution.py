@@ -112,16 +112,14 @@ class ProductConvolution(Convolution):
         margin = [[0, 0], [0, p], [0, q], [0, 0]]
         pixels_x = _pixels(tf.pad(x, margin))
         pixels_dz = _pixels(tf.pad(dz, margin))
-        pixels = tf.shape(pixels_x)[0]
         row = x.shape.as_list()[2] + q
         products = []
         for a in range(k):
             for b in range(m):
                 shift = (a - p) * row + (b - q)
-                # From where on, and up to where, both a pixel and the shifted one exist.
-                first, end = max(-shift, 0), pixels - max(shift, 0)
-                shifted_x = pixels_x[first + shift : end + shift]
-                products.append(tf.matmul(shifted_x, pixels_dz[first:end], transpose_a=True))
+                # Only pixels for which the shifted one exists, too.
+                shifted_x, here = _rows_from(pixels_x, shift), _rows_from(pixels_dz, -shift)
+                products.append(tf.matmul(shifted_x, here, transpose_a=True))
         return products
 
 
@@ -182,6 +180,11 @@ class PointwiseConvolution(Convolution):
 def _pixels(images: tf.Tensor) -> tf.Tensor:
     """The pixels of images [N, H, W, C] as rows of a matrix [N H W, C]."""
     return tf.reshape(images, [-1, images.shape.as_list()[3]])
+
+
+def _rows_from(pixels: tf.Tensor, first: int) -> tf.Tensor:
+    """The rows of a matrix from one on, or, if it is negative, all but so many of the last."""
+    return pixels[first:] if first >= 0 else pixels[:first]
 
 
 def _as_images(pixels: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
