@@ -86,6 +86,41 @@ class Convolution:
         return tf.transpose(tf.reverse(_correlation(dz, x, k, m), axis=[1, 2]), [1, 2, 3, 0])
 
 
+def _correlation(image: tf.Tensor, kernel: tf.Tensor, k: int, m: int) -> tf.Tensor:
+    """The sums of products of the pixels that lie at most p rows and q columns apart.
+
+    r[c, a, b, d] = sum over n, i, j of image[n, i + a - p, j + b - q, c] kernel[n, i, j, d]
+
+    It is a convolution in which the channels of the image take the place of the batch, and the
+    batch that of the channels. Its output has the k x m places that p zeros above and below and q
+    on each side leave.
+
+    Args:
+        image: ``[N, H, W, C]``.
+        kernel: ``[N, H, W, D]``.
+        k: 2 p + 1.
+        m: 2 q + 1.
+
+    Returns:
+        ``[C, k, m, D]``.
+    """
+    padding = [[0, 0], [k // 2, k // 2], [m // 2, m // 2], [0, 0]]
+    image = tf.transpose(image, [3, 1, 2, 0])
+    return tf.nn.conv2d(image, _batch_inside(kernel), strides=STRIDE_1, padding=padding)
+
+
+def _batch_inside(images: tf.Tensor) -> tf.Tensor:
+    """Images [N, H, W, D] as [H, W, N, D].
+
+    This moves whole pixels, which ``tf.gather`` does faster than ``tf.transpose``, on TensorFlow
+    1.15 three times as fast.
+    """
+    _, rows, columns, channels = images.shape.as_list()
+    count, places = tf.shape(images)[0], rows * columns
+    order = tf.transpose(tf.reshape(tf.range(count * places), [count, places]))
+    return tf.reshape(tf.gather(_pixels(images), order), [rows, columns, -1, channels])
+
+
 class ProductConvolution(Convolution):
     """The convolution with its weight gradient as k x m matrix products."""
 
@@ -183,7 +218,7 @@ def _pixels(images: tf.Tensor) -> tf.Tensor:
 
 
 def _rows_from(pixels: tf.Tensor, first: int) -> tf.Tensor:
-    """The rows of a matrix from one on, or, if it is negative, all but so many of the last."""
+    """The rows of a matrix from ``first`` on or, below zero, those that so many others follow."""
     return pixels[first:] if first >= 0 else pixels[:first]
 
 
@@ -191,38 +226,3 @@ def _as_images(pixels: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """The rows of a matrix [N H W, C] as pixels of images the size of others."""
     _, rows, columns, _ = like.shape.as_list()
     return tf.reshape(pixels, [-1, rows, columns, pixels.shape.as_list()[1]])
-
-
-def _correlation(image: tf.Tensor, kernel: tf.Tensor, k: int, m: int) -> tf.Tensor:
-    """The sums of products of the pixels that lie at most p rows and q columns apart.
-
-    r[c, a, b, d] = sum over n, i, j of image[n, i + a - p, j + b - q, c] kernel[n, i, j, d]
-
-    It is a convolution in which the channels of the image take the place of the batch, and the
-    batch that of the channels. Its output has the k x m places that p zeros above and below and q
-    on each side leave.
-
-    Args:
-        image: ``[N, H, W, C]``.
-        kernel: ``[N, H, W, D]``.
-        k: 2 p + 1.
-        m: 2 q + 1.
-
-    Returns:
-        ``[C, k, m, D]``.
-    """
-    padding = [[0, 0], [k // 2, k // 2], [m // 2, m // 2], [0, 0]]
-    image = tf.transpose(image, [3, 1, 2, 0])
-    return tf.nn.conv2d(image, _batch_inside(kernel), strides=STRIDE_1, padding=padding)
-
-
-def _batch_inside(images: tf.Tensor) -> tf.Tensor:
-    """Images [N, H, W, D] as [H, W, N, D].
-
-    This moves whole pixels, which ``tf.gather`` does faster than ``tf.transpose``, on TensorFlow
-    1.15 three times as fast.
-    """
-    _, rows, columns, channels = images.shape.as_list()
-    count, places = tf.shape(images)[0], rows * columns
-    order = tf.transpose(tf.reshape(tf.range(count * places), [count, places]))
-    return tf.reshape(tf.gather(_pixels(images), order), [rows, columns, -1, channels])
