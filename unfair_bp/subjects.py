@@ -237,24 +237,25 @@ def forms_of(name: str) -> Sequence[Type[Convolution]]:
 @contextlib.contextmanager
 def forms(case: Case) -> Iterator[Dict[Form, Work]]:
     """Every convolution and derivative of every layer in every form, each alone and on noise."""
-    layers = scaled(case.width)
-    with tf.Graph().as_default() as graph:
-        noise_of = _NoiseVariables(case.seed)
-        operations: Dict[Form, tf.Operation] = {}
-        for number, layer in enumerate(layers, start=1):
-            images = [case.batch_size, layer.size, layer.size]
-            x, dz = noise_of([*images, layer.inputs]), noise_of([*images, layer.outputs])
-            operations.update(_forms_of_layer(number, layer, x, noise_of(layer.weight_shape), dz))
-        initializer = tf.global_variables_initializer()
-    with contextlib.closing(_session(graph, case)) as session:
-        session.run(initializer, noise_of.values)
-        yield {
-            form: Work(
-                Subject("%d %s %s" % form[:3], [session.make_callable(op)] * FORM_LAPS),
-                [case.batch_size * layers[form.layer - 1].flops] * FORM_LAPS,
-            )
-            for form, op in operations.items()
-        }
+    works: Dict[Form, Work] = {}
+    with contextlib.ExitStack() as opened:
+        for number, layer in enumerate(scaled(case.width), start=1):
+            # In a graph of its own, since TensorFlow goes through all of a graph before it first
+            # runs an operation of it.
+            with tf.Graph().as_default() as graph:
+                noise_of = _NoiseVariables(case.seed)
+                images = [case.batch_size, layer.size, layer.size]
+                x, dz = noise_of([*images, layer.inputs]), noise_of([*images, layer.outputs])
+                w = noise_of(layer.weight_shape)
+                operations = dict(_forms_of_layer(number, layer, x, w, dz))
+                initializer = tf.global_variables_initializer()
+            session = opened.enter_context(contextlib.closing(_session(graph, case)))
+            session.run(initializer, noise_of.values)
+            flops = case.batch_size * layer.flops
+            for form, operation in operations.items():
+                laps = [session.make_callable(operation)] * FORM_LAPS
+                works[form] = Work(Subject("%d %s %s" % form[:3], laps), [flops] * FORM_LAPS)
+        yield works
 
 
 def _forms_of_layer(
