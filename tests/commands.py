@@ -13,6 +13,18 @@ from unfair_bp import commandline
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# A command in a process whose files may not grow beyond so many bytes, as on a disk that is full.
+WITH_QUOTA = """
+import importlib, json, resource, sys
+from unfair_bp import commandline
+name, limit, words = json.loads(sys.argv[1])
+command = importlib.import_module("unfair_bp." + name)
+if name == "train":
+    import unfair_bp.training  # TensorFlow, before the limit
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+sys.exit(commandline.run(command.main, words))
+"""
+
 # Few channels and few images; a learning rate at which weights move in a few iterations. Pictures
 # take longer than such a run and have tests of their own.
 SMALL = shlex.split(
@@ -55,6 +67,16 @@ def finish(process):
 def run(words, cwd):
     """Run Python with these words to its end."""
     return finish(start(words, cwd))
+
+
+def with_quota(name, limit, words, cwd):
+    """Run a command with files of at most so many bytes; returns the one line of its error."""
+    code = json.dumps([name, limit, [str(word) for word in words]])
+    status, stdout, stderr = run(["-c", WITH_QUOTA, code], cwd)
+    assert status == 2, stdout + stderr
+    assert stderr.startswith("error: cannot write ") and stderr.count("\n") == 1, stderr
+    assert "File too large" in stderr
+    return stderr
 
 
 def here(main, *arguments):

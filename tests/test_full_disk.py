@@ -1,6 +1,5 @@
 """A disk that is full when a picture, events or the output are written: one line, nothing lost."""
 
-import json
 import os
 import shutil
 
@@ -10,28 +9,7 @@ from run_directories import write_run
 
 from unfair_bp import outputs, plots, train
 
-# A command in a process whose files may not grow beyond so many bytes, as on a disk that is full.
-WITH_QUOTA = """
-import importlib, json, resource, sys
-from unfair_bp import commandline
-name, limit, words = json.loads(sys.argv[1])
-command = importlib.import_module("unfair_bp." + name)
-if name == "train":
-    import unfair_bp.training  # TensorFlow, before the limit
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-sys.exit(commandline.run(command.main, words))
-"""
 WITH_PLOTS = [word for word in commands.SMALL if word != "--no-plots"]
-
-
-def with_quota(name, limit, words, cwd):
-    """Run a command with files of at most so many bytes; returns the one line of its error."""
-    code = json.dumps([name, limit, [str(word) for word in words]])
-    status, stdout, stderr = commands.run(["-c", WITH_QUOTA, code], cwd)
-    assert status == 2, stdout + stderr
-    assert stderr.startswith("error: cannot write ") and stderr.count("\n") == 1, stderr
-    assert "File too large" in stderr
-    return stderr
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +46,7 @@ def test_plots_on_a_full_disk(drawn, tmp_path, kind):
     # Some pictures fit and some do not.
     whole = {path.name: (drawn / "figures" / path.name).read_bytes() for path in pictures}
     limit = len(whole[pictures[2].name]) - 1
-    error = with_quota("plots", limit, ["run", "--format", kind], tmp_path)
+    error = commands.with_quota("plots", limit, ["run", "--format", kind], tmp_path)
     assert "python -m unfair_bp.plots run" in error
     after = commands.snapshot(tmp_path)
     assert set(after) == set(before)
@@ -87,7 +65,7 @@ def test_training_whose_picture_fails_keeps_its_results(drawn, tmp_path):
     limit = largest_but_pictures(drawn) + 1000
     assert limit < largest, "the pictures must be what does not fit"
     words = [*WITH_PLOTS, "--case", "b", "--epochs", "1", "--run-dir", "run"]
-    error = with_quota("train", limit, words, tmp_path)
+    error = commands.with_quota("train", limit, words, tmp_path)
     assert "figures" in error and "python -m unfair_bp.plots run" in error
     left = set(commands.snapshot(tmp_path / "run"))
     figures = {name for name in left if name.startswith("figures/")}
@@ -111,7 +89,7 @@ def test_a_report_on_a_full_disk(tmp_path, output):
     option = {"x.png": "--png", "x.html": "--html", "x.md": "--markdown"}[output]
     (tmp_path / output).write_text("an earlier one")
     before = commands.snapshot(tmp_path)
-    with_quota("report", 100, ["logs", option, output, "--overwrite"], tmp_path)
+    commands.with_quota("report", 100, ["logs", option, output, "--overwrite"], tmp_path)
     assert commands.snapshot(tmp_path) == before
 
 
@@ -119,14 +97,14 @@ def test_a_report_on_a_full_disk(tmp_path, output):
 def test_a_schedule_on_a_full_disk(tmp_path, output):
     """Breaks if half a picture is left."""
     words = ["--schedule", "9", "--" + output[2:], output]
-    with_quota("schedule", 100, words, tmp_path)
+    commands.with_quota("schedule", 100, words, tmp_path)
     assert commands.snapshot(tmp_path) == {}
 
 
 def test_events_on_a_full_disk(drawn, tmp_path):
     """Breaks if a thread of TensorFlow's has tracebacks, or the run cannot go on."""
     words = [*commands.SMALL, "--case", "b", "--epochs", "1", "--run-dir", "run", "--tensorboard"]
-    error = with_quota("train", largest_but_pictures(drawn) + 1000, words, tmp_path)
+    error = commands.with_quota("train", largest_but_pictures(drawn) + 1000, words, tmp_path)
     assert "TensorBoard's events" in error and "--resume" in error
     words[-2] = tmp_path / "run"
     assert commands.here(train.main, *words, "--resume") == 0

@@ -1,6 +1,5 @@
 """What may happen to a run: kills, full disks, a second process, numbers that explode."""
 
-import json
 import os
 import pathlib
 import shutil
@@ -22,16 +21,6 @@ from unfair_bp.runs import RunDirectory
 PLACE = pathlib.Path(__file__).resolve().parent
 # Saves after every iteration.
 WORDS = [*commands.SMALL, "--case", "d", "--batch-size", "4", "--checkpoint-minutes", "1e-9"]
-
-# A process whose files may not grow beyond so many bytes, as on a disk that is full by then.
-WITH_QUOTA = """
-import json, resource, sys
-from unfair_bp import commandline, train
-limit, words = json.loads(sys.argv[1])
-import unfair_bp.training  # TensorFlow, before the limit
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-sys.exit(commandline.run(train.main, words))
-"""
 
 # A process that holds a lock until it is told to end.
 HOLDER = """
@@ -171,10 +160,7 @@ def test_a_full_disk_is_one_line(tmp_path, limit, what):
     """Breaks if a file that cannot be written ends in a traceback, or half of it is left."""
     run = tmp_path / "run"
     words = [*WORDS, "--epochs", "1", "--run-dir", str(run)]
-    status, _, stderr = commands.run(["-c", WITH_QUOTA, json.dumps([limit, words])], tmp_path)
-    assert status == 2, stderr
-    assert stderr.startswith("error: cannot write ") and stderr.count("\n") == 1
-    assert what in stderr
+    assert what in commands.with_quota("train", limit, words, tmp_path)
     left = commands.snapshot(tmp_path)
     assert not any(name.endswith(".part") or "temp" in name for name in left)
     # With room again, the run can be had.
@@ -187,10 +173,9 @@ def test_a_disk_that_fills_up_costs_no_result(run, tmp_path):
     """Breaks if a checkpoint that cannot be written harms an earlier one, or the metrics."""
     before = commands.snapshot(run)
     words = [*WORDS, "--epochs", "2", "--run-dir", str(run), "--resume"]
-    status, _, stderr = commands.run(["-c", WITH_QUOTA, json.dumps([5000, words])], tmp_path)
-    assert status == 2, stderr
-    assert stderr.startswith("error: cannot write the checkpoint ") and stderr.count("\n") == 1
-    assert "(File too large)" in stderr  # not the name of one of TensorFlow's exceptions
+    error = commands.with_quota("train", 5000, words, tmp_path)
+    assert error.startswith("error: cannot write the checkpoint ")
+    assert "(File too large)" in error  # not the name of one of TensorFlow's exceptions
     after = commands.snapshot(run)
     assert {name for name in after if before.get(name) != after[name]} <= {
         "command.txt",
