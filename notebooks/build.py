@@ -3,12 +3,13 @@
 For example, from the root of the repository:
 
     python -m notebooks.build
-    python -m notebooks.build --execute --directory DIR case_a overview
+    python -m notebooks.build --execute case_a overview
 
 The templates are case.md and overview.md; a block of Python in them becomes a cell. Without
 --execute, outputs stay as they are unless a notebook's code has changed. With it, the notebooks are
-run in DIR and stored with their outputs, but without what tells about the machine: standard error,
-timing, the kernel's version.
+run and stored with their outputs, but without what tells about the machine: standard error, timing,
+the kernel's version. Notebooks are always stored here, in the repository's directory notebooks;
+--directory only says from where the paths in them count.
 """
 
 import os
@@ -304,7 +305,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which notebooks (default: all)")
     parser.add_argument("--execute", action="store_true", help="run them and store their outputs")
     parser.add_argument(
-        "--directory", metavar="DIR", default=str(ROOT), help="where (default: repository's root)"
+        "--directory",
+        metavar="DIR",
+        default=str(ROOT),
+        help="where to run them (default: repository's root)",
     )
     options = parser.parse_args(arguments)
     notebooks = all_notebooks()

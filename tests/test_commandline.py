@@ -223,6 +223,22 @@ def test_help_is_answered_at_once(tmp_path, name):
     assert stdout.splitlines()[-1] == "loaded True []"
 
 
+def test_the_commands_are_listed(tmp_path):
+    """Breaks if ``python -m unfair_bp`` lacks a command, or names what is none."""
+    status, stdout, stderr = commands.run(["-m", "unfair_bp"], tmp_path)
+    assert (status, stderr) == (0, "")
+    listed = {}
+    for line in stdout.splitlines():
+        if line.startswith("python -m unfair_bp."):
+            name, meaning = line[len("python -m unfair_bp.") :].split(None, 1)
+            listed[name] = meaning
+    package = commands.ROOT / "unfair_bp"
+    with_help = {path.stem for path in package.glob("*.py") if "Parser(prog=" in path.read_text()}
+    assert set(listed) == with_help - {"__main__"}
+    assert listed["plots"].startswith("Draw a run: ")
+    assert commands.run(["-m", "unfair_bp", "train"], tmp_path)[0] == 2
+
+
 @pytest.mark.parametrize("name", ["train", "evaluate", "schedule"])
 def test_version(tmp_path, name):
     """Breaks if --version is missing from a command or names another version."""

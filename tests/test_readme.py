@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 
@@ -91,6 +92,16 @@ def test_the_epochs_at_full_width():
         assert command in record
         assert (case["name"], case["epochs"], case["width"]) == (name[0], 1, 1.0)
         assert tuple(case["quirks"]) == (quirks.as_run("c") if "as run" in name else ())
+
+
+def test_the_example_in_python(tmp_path):
+    """Breaks if the README's example of the package in Python does not run, or learns nothing."""
+    (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    status, stdout, stderr = commands.run(["-c", code], tmp_path)
+    assert status == 0, stderr
+    costs = [float(line.split()[-1]) for line in stdout.splitlines()]
+    assert len(costs) == 3
+    assert costs[-1] < 0.9 * costs[0]
 
 
 def test_the_benchmark():

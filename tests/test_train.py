@@ -519,6 +519,7 @@ BAD_INPUT = {
     "resume of nothing": ("--resume", "no run to resume"),
     "no data": ("--data cifar10 --data-dir missing", "'missing'"),
     "data that is none": ("--data cifar10 --data-dir .", "'.'"),
+    "a place for embedded data": ("--data-dir file", "'file' is of no use"),
     "run directory below a file": ("--run-dir file/run", "file/run"),
     "run directory is a file": ("--run-dir file", "file"),
     "run directory on no disk": ("--run-dir /proc/x", "/proc/x"),
@@ -545,6 +546,39 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, name):
     assert commands.snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "warnings"),
+    [
+        ("--case a --as-run", ["--as-run changes nothing: the script of case a had no quirk"]),
+        ("--case c --as-run", []),
+        (
+            "--case a --quirk collapsed-rounds --quirk imgaug-uint8 --quirk sum-loss",
+            [
+                "the quirk collapsed-rounds changes nothing in this run",
+                "the quirk imgaug-uint8 changes nothing in this run",
+            ],
+        ),
+        (
+            "--case e --schedule 1-9 --as-run",
+            ["the quirk collapsed-rounds changes nothing in this run"],
+        ),
+        ("--case e --schedule 1-8 --as-run", []),
+        ("--case e --schedule 1-9;1-9 --as-run", []),
+        ("--case b --quirk imgaug-uint8", []),
+        ("--case c --quirk collapsed-rounds", []),
+    ],
+)
+def test_what_changes_nothing_is_said(tmp_path, capfd, words, warnings):
+    """Breaks if a quirk that was asked for has no effect and nobody is told, or if it has one."""
+    letter, *more = words.split()[1:]
+    # Ends before it trains: there is no such data.
+    more += ["--data", "cifar10", "--data-dir", "missing"]
+    assert commands.here(train.main, *small(letter, tmp_path / "run", *more)) == 2
+    *said, error = capfd.readouterr().err.splitlines()
+    assert said == ["warning: " + line for line in warnings]
+    assert error.startswith("error: --data-dir 'missing'")
+
+
 def change_file(name, change):
     """Damage: replace the content of a file by a function of it, or remove it."""
 
@@ -569,7 +603,7 @@ def cut_checkpoints(run):
 # Each damage, more words for the command, and what the message names.
 BAD_RUNS = {
     "another learning rate": (None, "--learning-rate 0.02", "learning-rate"),
-    "another case": (None, "--case a", "name"),
+    "another case": (None, "--case a", "was started with case c, not a"),
     "another size": (None, "--train-size 15", "train-size"),
     "another seed": (None, "--seed 1", "seed"),
     "configuration cut off": (change_file("config.json", lambda b: b[:50]), "", "config.json"),

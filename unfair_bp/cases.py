@@ -100,6 +100,19 @@ def schedule_of(case: Case) -> schedules.Schedule:
     return schedules.parse(case.schedule)
 
 
+def idle_quirks(case: Case) -> Tuple[str, ...]:
+    """Those of a case's quirks that change nothing in it.
+
+    Without augmentation no image is cast, and in a cycle of one fair round nothing can be merged.
+    """
+    schedule = schedules.parse(case.schedule)
+    idle = {
+        "imgaug-uint8": not case.augment,
+        "collapsed-rounds": schedule.period == 1 and schedule.table.all(),
+    }
+    return tuple(name for name in case.quirks if idle.get(name))
+
+
 def _check_types(case: Case) -> None:
     """Refuse what the command line never gives, but an edited configuration may hold."""
     wider = {float: (int, float), Optional[int]: (int, type(None)), Tuple[str, ...]: (tuple, list)}

@@ -148,9 +148,10 @@ class RunDirectory:
                 before = saved[part].get(name)
                 if before == value or (name in GROWS and value > before):
                     continue
+                shown = "case" if name == "name" else name.replace("_", "-")
                 raise UsageError(
                     "%s was started with %s %s, not %s; resume it as it was started, or give "
-                    "another --run-dir" % (self.path, name.replace("_", "-"), before, value)
+                    "another --run-dir" % (self.path, shown, before, value)
                 )
 
     def saved_steps(self) -> List[int]:

@@ -47,6 +47,22 @@ def layer_table(case: cases.Case) -> str:
     return "\n".join(lines)
 
 
+def warn_of_idle_quirks(case: cases.Case, as_run: bool) -> None:
+    """Say on standard error which quirks were asked for and change nothing in this run.
+
+    Args:
+        case: The resolved case.
+        as_run: Whether ``--as-run`` was given.
+    """
+    for name in cases.idle_quirks(case):
+        print("warning: the quirk %s changes nothing in this run" % name, file=sys.stderr)
+    if as_run and not case.quirks:
+        print(
+            "warning: --as-run changes nothing: the script of case %s had no quirk" % case.name,
+            file=sys.stderr,
+        )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.train", description=__doc__)
@@ -92,6 +108,7 @@ def main(arguments: Sequence[str]) -> int:
         run.check_same(case_configuration(case))
         run.check_checkpoint(begun=False)
 
+    warn_of_idle_quirks(case, options.as_run)
     print("case")
     print(cases.as_text(case))
     print("layers")

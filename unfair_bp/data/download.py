@@ -25,7 +25,9 @@ WINDOW = 60.0  # seconds of waiting for the server; what the disk takes does not
 MAX_SIZE = 256 << 20  # bytes; the archive of CIFAR-10 has 170 MB
 _CHUNK = 1 << 12  # bytes; what has arrived of a chunk is lost if the connection ends within it
 _LENGTH = re.compile("[0-9]{1,18}")
-_BY_HAND = "put the archive by hand into a directory and give that with --data-dir"
+_BY_HAND = (
+    "put the archive by hand into a directory and give that with --data-dir or $UNFAIR_BP_DATA"
+)
 
 
 def fetch(url: str, path: str, md5: str) -> None:

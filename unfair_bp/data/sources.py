@@ -5,6 +5,7 @@ from typing import Optional
 from unfair_bp.cases import Case
 from unfair_bp.data import cifar10, shapes
 from unfair_bp.data.dataset import Dataset, check_sizes
+from unfair_bp.errors import UsageError
 
 
 def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
@@ -15,9 +16,15 @@ def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
         data_dir: Where CIFAR-10 is, see :func:`unfair_bp.data.cifar10.load`.
 
     Raises:
-        UsageError: If the data is missing, damaged, or smaller than the case asks for.
+        UsageError: If the data is missing, damaged, or smaller than the case asks for, or a place
+            is given for embedded data.
     """
     if case.data == "shapes":
+        if data_dir is not None:
+            raise UsageError(
+                "--data-dir %r is of no use: the data set of this run is shapes, which is "
+                "embedded; leave it out, or train with --data cifar10" % data_dir
+            )
         sizes = {"train_size": case.train_size, "test_size": case.test_size}
         return shapes.load(**{name: size for name, size in sizes.items() if size is not None})
     # Before the files are read, which takes seconds, or even downloaded.
