@@ -551,6 +551,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, name):
     [
         ("--case a --as-run", ["--as-run changes nothing: the script of case a had no quirk"]),
         ("--case c --as-run", []),
+        ("--case a", []),
         (
             "--case a --quirk collapsed-rounds --quirk imgaug-uint8 --quirk sum-loss",
             [
