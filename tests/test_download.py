@@ -112,7 +112,7 @@ def failure(url, path, md5=MD5):
         download.fetch(url, str(path), md5)
     text = str(caught.value)
     assert text.isprintable()
-    assert url in text and "--data-dir" in text
+    assert url in text and "--data-dir" in text and "$UNFAIR_BP_DATA" in text
     assert not path.exists()
     return text
 

@@ -89,6 +89,12 @@ class Case:
             )
 
 
+def option_of(field_name: str) -> str:
+    """The option that sets a field of the case, ``--learning-rate`` for ``learning_rate``."""
+    special = {"name": "--case", "quirks": "--quirk"}
+    return special.get(field_name, "--" + field_name.replace("_", "-"))
+
+
 def schedule_of(case: Case) -> schedules.Schedule:
     """The schedule that a case really runs: the quirk ``collapsed-rounds`` makes all of them fair.
 
@@ -119,8 +125,7 @@ def _check_types(case: Case) -> None:
     for item in fields(case):
         value = getattr(case, item.name)
         if type(value) not in wider.get(item.type, (item.type,)):
-            option = "--" + item.name.replace("_", "-")
-            raise UsageError("%s %r is of the wrong type" % (option, value))
+            raise UsageError("%s %r is of the wrong type" % (option_of(item.name), value))
 
 
 def _check_count(option: str, value: int, least: int, most: Optional[int] = None) -> None:

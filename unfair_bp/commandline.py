@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
 
 from unfair_bp import __version__, quirks
-from unfair_bp.cases import CASES, QUICK, Case, case_named
+from unfair_bp.cases import CASES, QUICK, Case, case_named, option_of
 from unfair_bp.errors import UsageError
 
 USAGE_STATUS = 2
@@ -101,12 +101,12 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
     """Add an option for each field of the case; one that is not given keeps the case's value."""
     for name in names:
         item = FIELDS[name]
-        option = "--" + name.replace("_", "-")
+        option = option_of(name)
         meaning = item.metadata["meaning"]
         if name == "quirks":
             group = parser.add_mutually_exclusive_group()
             group.add_argument(
-                "--quirk",
+                option,
                 action="append",
                 dest=name,
                 metavar="NAME",

@@ -1,7 +1,9 @@
 """What is measured of an epoch: its sums while it lasts, then a row of metrics.csv."""
 
+import csv
+import io
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -97,6 +99,34 @@ class EpochMetrics(NamedTuple):
             else:
                 values[name] = cls.__annotations__[name](text)
         return cls(**values)
+
+
+def as_csv(epochs: Sequence[EpochMetrics]) -> str:
+    """The content of metrics.csv: a header, then a row for each epoch."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    layers = len(epochs[0].updates) if epochs else 0
+    writer.writerow(EpochMetrics.columns(layers))
+    writer.writerows(epoch.row() for epoch in epochs)
+    return table.getvalue()
+
+
+def from_csv(text: str) -> List[EpochMetrics]:
+    """Read what :func:`as_csv` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError, csv.Error: If it is not that: cut off, edited, or with
+            numbers that no run has.
+    """
+    if not text.endswith("\n"):
+        raise ValueError("its last line is cut off")
+    epochs = [EpochMetrics.from_row(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
+    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+        raise ValueError("its epochs are not 1, 2, 3, ...")
+    for epoch in epochs:
+        if not epoch.possible:
+            raise ValueError("impossible numbers in epoch %d" % epoch.epoch)
+    return epochs
 
 
 def author_summary(epoch: EpochMetrics, learning_rate: float) -> str:

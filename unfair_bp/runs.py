@@ -31,10 +31,10 @@ from typing import Any, Dict, Iterator, List, Sequence
 import numpy as np
 
 from unfair_bp import locks, outputs
-from unfair_bp.cases import Case
+from unfair_bp.cases import Case, option_of
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
-from unfair_bp.metrics import EpochMetrics, author_summary
+from unfair_bp.metrics import EpochMetrics, as_csv, author_summary, from_csv
 
 CONFIG = "config.json"
 COMMAND = "command.txt"
@@ -148,7 +148,7 @@ class RunDirectory:
                 before = saved[part].get(name)
                 if before == value or (name in GROWS and value > before):
                     continue
-                shown = "case" if name == "name" else name.replace("_", "-")
+                shown = option_of(name)[2:] if part == "case" else name.replace("_", "-")
                 raise UsageError(
                     "%s was started with %s %s, not %s; resume it as it was started, or give "
                     "another --run-dir" % (self.path, shown, before, value)
@@ -242,32 +242,17 @@ class RunDirectory:
             return []
         try:
             with open(self.file(METRICS), newline="", encoding="utf-8") as file:
-                text = file.read()
-            if not text.endswith("\n"):
-                raise ValueError("its last line is cut off")
-            rows = csv.DictReader(io.StringIO(text, newline=""))
-            metrics = [EpochMetrics.from_row(row) for row in rows]
-            if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
-                raise ValueError("its epochs are not 1, 2, 3, ...")
-            for row in metrics:
-                if not row.possible:
-                    raise ValueError("impossible numbers in epoch %d" % row.epoch)
+                return from_csv(file.read())
         except (*MALFORMED, OSError, csv.Error) as error:
             raise UsageError(
                 "%s is damaged (%s); give another run directory" % (self.file(METRICS), error)
             ) from error
-        return metrics
 
     def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
         """Write metrics.csv and training.txt, all epochs anew."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        layers = len(metrics[0].updates) if metrics else 0
-        writer.writerow(EpochMetrics.columns(layers))
-        writer.writerows(epoch.row() for epoch in metrics)
         learning_rate = self.read_config()["case"]["learning_rate"]
         summaries = "".join(author_summary(epoch, learning_rate) for epoch in metrics)
-        self._write(METRICS, table.getvalue().encode())
+        self._write(METRICS, as_csv(metrics).encode())
         self._write(TRAINING, summaries.encode())
 
     def write_weights(self, name: str, weights: Sequence[np.ndarray]) -> None:
