@@ -78,6 +78,12 @@ def test_numpys_numbers_are_written_as_numbers(run):
     assert run.read_metrics() == [row]
 
 
+def test_lines_of_the_table_end_as_text_does(run):
+    """Breaks if metrics.csv has the ends of lines that the csv module writes by itself."""
+    content = commands.snapshot(run.path)["metrics.csv"]
+    assert content.count(b"\n") == 3 and b"\r" not in content
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
