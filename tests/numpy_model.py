@@ -192,26 +192,29 @@ class NumpyTrainer:
         self.iteration = 0
 
     def step(self, images, labels):
-        """Do one iteration; return (cost, accuracy) of the weights as they were before it."""
-        row = self.table[self.iteration % len(self.table)]
-        before = cost_and_accuracy(self.weights, images, labels)
-        _, dw = gradients(self.weights, images, labels, self.quirks)
-        for layer in range(LAYERS):
-            if row[layer]:
-                self._update(layer, dw[layer])
+        """Do one iteration; return (cost, accuracy) of its forward pass."""
+        row = np.flatnonzero(self.table[self.iteration % len(self.table)])
+        seen = list(self.weights)
+        if "update-first" in self.quirks:
+            for layer in row:
+                if self.counts[layer] > 0:  # m is zero before, and so is the move
+                    self._move(layer)
+            seen = [seen[0], *self.weights[1:]]
+        before = cost_and_accuracy(seen, images, labels)
+        _, dw = gradients(seen, images, labels, self.quirks)
+        for layer in row:
+            self.counts[layer] += 1
+            g = dw[layer]
+            self.m[layer] = self.beta1 * self.m[layer] + (1.0 - self.beta1) * g
+            self.v[layer] = self.beta2 * self.v[layer] + (1.0 - self.beta2) * g * g
+            if "update-first" not in self.quirks:
+                self._move(layer)
         self.iteration += 1
         return before
 
-    def _update(self, layer, g):
-        self.counts[layer] += 1
+    def _move(self, layer):
         t = 1 if "adam-constant" in self.quirks else self.counts[layer]
-        stale_m, stale_v = self.m[layer], self.v[layer]
-        self.m[layer] = self.beta1 * self.m[layer] + (1.0 - self.beta1) * g
-        self.v[layer] = self.beta2 * self.v[layer] + (1.0 - self.beta2) * g * g
-        m, v = self.m[layer], self.v[layer]
-        if "stale-moments" in self.quirks:
-            m, v = stale_m, stale_v
-        m_hat = m / (1.0 - self.beta1**t)
-        v_hat = v / (1.0 - self.beta2**t)
+        m_hat = self.m[layer] / (1.0 - self.beta1**t)
+        v_hat = self.v[layer] / (1.0 - self.beta2**t)
         move = self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
         self.weights[layer] = self.weights[layer] - move

@@ -19,9 +19,9 @@ TEST_IMAGES = 30
 CONFUSION = np.array([[3, 1, 0], [0, 0, 0], [2, 0, 4]])
 
 
-def larger_weights(layers, seed):
+def larger_weights(case):
     """Initial weights with which signals survive all nine layers of a narrow network."""
-    return [3 * w for w in initial_weights(layers, seed)]
+    return [3 * w for w in initial_weights(scaled(case.width), case.seed)]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def template(tmp_path_factory):
     path = tmp_path_factory.mktemp("template") / "run"
     words = ["--case", "a", *commands.SMALL, "--learning-rate", "1e-5", "--seed", "2"]
     words += ["--epochs", "2", "--test-size", str(TEST_IMAGES), "--run-dir", str(path)]
-    with mock.patch.object(training, "initial_weights", larger_weights):
+    with mock.patch.object(training, "starting_weights", larger_weights):
         assert commands.here(train.main, *words) == 0
     return path
 

@@ -1,5 +1,8 @@
 """Each entry of the ledger: the rule, its effect on a whole step, and that it is off by default."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import numpy_model
 import pytest
@@ -7,16 +10,18 @@ from conftest import relative_error, start_weights, tiny_case
 from test_graph import read_state, started_session
 from test_network import GatedGradients
 
-from unfair_bp import optimizers, quirks
+from unfair_bp import quirks, scripts
+from unfair_bp.architecture import LAYERS
 from unfair_bp.cases import CASES, schedule_of
 from unfair_bp.errors import UsageError
-from unfair_bp.graph import build_graph
+from unfair_bp.graph import build_graph, starting_weights
 from unfair_bp.graph_mode import tf
 from unfair_bp.network import rules_with
 
 EXACT = 1e-10
+SCRIPTS_WEIGHTS = "a9d174537cb4b5969b15259f1e1c4fc3ef4fe193a726bfa0c39f7135b8d9e6d1"  # SHA-256
 IN_GRADIENTS = ("elu-slope", "pool-repeat", "sum-loss")
-IN_UPDATES = ("adam-constant", "stale-moments")
+IN_UPDATES = ("adam-constant", "update-first")
 COMBINATIONS = [(name,) for name in IN_GRADIENTS] + [IN_GRADIENTS]
 
 
@@ -27,7 +32,7 @@ def test_the_ledger_is_that_of_the_reference():
         "pool-repeat": "cdef",
         "sum-loss": "cdef",
         "adam-constant": "cdef",
-        "stale-moments": "cdef",
+        "update-first": "cdef",
         "double-softmax-cost": "cdef",
         "imgaug-uint8": "bdf",
         "collapsed-rounds": "cdef",
@@ -99,7 +104,7 @@ def test_gradients_against_a_surrogate_and_the_numpy_model(names, batch):
 
 
 @pytest.mark.parametrize(
-    "names", [("adam-constant",), ("stale-moments",), IN_UPDATES, IN_GRADIENTS + IN_UPDATES]
+    "names", [("adam-constant",), ("update-first",), IN_UPDATES, IN_GRADIENTS + IN_UPDATES]
 )
 @pytest.mark.parametrize("schedule", ["back", "fair"])
 def test_training_with_quirks_matches_the_numpy_model(names, schedule, batch):
@@ -126,15 +131,15 @@ def test_adam_constant_by_hand():
     with tf.Graph().as_default(), tf.Session() as session:
         for t in (1.0, 7.0):
             tensor = tf.constant(t, tf.float64)
-            pair = session.run(optimizers.constant_corrections(0.9, 0.7, tensor))
-            assert pair == pytest.approx((0.1, 0.3))
-            pair = session.run(optimizers.bias_corrections(0.9, 0.7, tensor))
-            assert pair == pytest.approx((1 - 0.9**t, 1 - 0.7**t))
+            constant = scripts.adam_with(["adam-constant"])(1.0, 0.9, 0.7).powers(tensor)
+            assert session.run(constant) == pytest.approx((0.9, 0.7))
+            powers = scripts.adam_with([])(1.0, 0.9, 0.7).powers(tensor)
+            assert session.run(powers) == pytest.approx((0.9**t, 0.7**t))
 
 
-def test_stale_moments_move_nothing_at_first(batch):
+def test_update_first_moves_nothing_at_first(batch):
     """Breaks if the first update already uses its own gradient."""
-    case = tiny_case("a", quirks=("stale-moments",))
+    case = tiny_case("a", quirks=("update-first",))
     graph = build_graph(case)
     weights = start_weights(case)
     with started_session(graph, weights) as session:
@@ -145,6 +150,81 @@ def test_stale_moments_move_nothing_at_first(batch):
         np.testing.assert_array_equal(after["weights"][i], before["weights"][i])
         assert np.abs(after["m"][i]).max() > 0
         assert after["counts"][i] == 1
+
+
+def test_update_first_is_adam_half_an_iteration_early(batch):
+    """Breaks if the gradient is taken before the move, or layer 1 is seen after it.
+
+    With layer 1 left alone, the weights of n + 1 iterations are those of Adam after n; and layer 1
+    is seen as it was before the move, the others after it.
+    """
+    images, labels = batch
+    states = {}
+    for names, count in (((), 3), (("update-first",), 4)):
+        case = tiny_case("a", quirks=names, schedule="2-9", learning_rate=1e-2)
+        graph = build_graph(case, dtype=tf.float64)
+        with started_session(graph, start_weights(case)) as session:
+            for _ in range(count):
+                session.run(graph.train, {graph.images: images, graph.labels: labels})
+            states[names] = read_state(session, graph)["weights"]
+    for a, b in zip(states[()], states["update-first",]):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+    case = tiny_case("a", quirks=("update-first",), learning_rate=1e-2)
+    graph = build_graph(case, dtype=tf.float64)
+    feed = {graph.images: images, graph.labels: labels}
+    with started_session(graph, start_weights(case)) as session:
+        session.run(graph.train, feed)
+        before = session.run(graph.weights)
+        _, logits = session.run((graph.train, graph.logits), feed)
+        after = session.run(graph.weights)
+        stored = session.run(graph.evaluation.logits, feed)
+    seen, _ = numpy_model.forward([before[0], *after[1:]], images)
+    np.testing.assert_allclose(logits, seen, rtol=1e-9)
+    # An evaluation sees what is stored, as a checkpoint would have it.
+    np.testing.assert_allclose(stored, numpy_model.forward(after, images)[0], rtol=1e-9)
+    for wrong in (before, after):
+        assert relative_error(logits, numpy_model.forward(wrong, images)[0]) > 1e-6
+
+
+def test_update_first_has_one_round_for_a_batch():
+    """Breaks if rounds that the scripts never had are run with moves that make no sense in them."""
+    with pytest.raises(UsageError, match="--quirk update-first cannot be run on the 9 rounds"):
+        tiny_case("c", quirks=("update-first",), protocol="per-batch")
+    tiny_case("c", quirks=("update-first", "collapsed-rounds"), protocol="per-batch")
+    tiny_case("a", quirks=("update-first",), protocol="per-batch")
+
+
+def test_a_retired_quirk_is_read_but_not_run():
+    """Breaks if a run of an earlier version is lost, or passes for what the scripts computed."""
+    names = quirks.as_read(["elu-slope", "stale-moments"])
+    assert names == ("elu-slope", "delayed-gradient")
+    case = tiny_case("c", quirks=names)
+    with pytest.raises(UsageError, match="--quirk delayed-gradient cannot be run any more"):
+        quirks.check_runnable(case.quirks)
+    with pytest.raises(UsageError, match="--quirk 'stale-moments' is not known"):
+        tiny_case("c", quirks=("stale-moments",))
+    assert not {"stale-moments", "delayed-gradient"} & set(quirks.LEDGER)
+
+
+def test_the_scripts_initial_weights():
+    """Breaks if TensorFlow draws others than the scripts had, or the seed has a say in them.
+
+    The checksum was taken on TensorFlow 1.15.5; the scripts' own calls gave the same there and on
+    1.8.0.
+    """
+    digest = hashlib.sha256()
+    for layer, w in zip(LAYERS, scripts.initial_weights_2018(LAYERS)):
+        assert w.shape == layer.weight_shape
+        assert w.dtype == np.float32
+        digest.update(w.tobytes())
+    assert digest.hexdigest() == SCRIPTS_WEIGHTS
+    case = tiny_case("c", initial_weights="2018")
+    for a, b in zip(starting_weights(case), starting_weights(replace(case, seed=1))):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(starting_weights(case)[0], starting_weights(tiny_case("c"))[0])
+    with pytest.raises(UsageError, match="--initial-weights '2019' is not known"):
+        tiny_case("c", initial_weights="2019")
 
 
 def test_double_softmax_cost(batch):

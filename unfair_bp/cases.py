@@ -10,6 +10,7 @@ from unfair_bp.errors import UsageError
 
 DATASETS = ("cifar10", "shapes")
 PROTOCOLS = ("per-step", "per-batch")
+INITIAL_WEIGHTS = ("numpy", "2018")
 LONGEST_CYCLE = 36  # rounds of a per-batch cycle, each of which is built into the graph
 
 
@@ -45,6 +46,10 @@ class Case:
     beta2: float = _option(0.9, "Adam's decay of the mean of its square (0.9 in the post)")
     epsilon: float = _option(1e-8, "Adam's guard against division by zero")
     seed: int = _option(678, "initial weights, order of the images and augmentation follow it")
+    initial_weights: str = _option(
+        "numpy",
+        "numpy: drawn from the seed; 2018: those of the scripts of c to f, whatever the seed",
+    )
     width: float = _option(1.0, "scale of every channel count but the image's 3 and the 10 outputs")
     data: str = _option("cifar10", "data set: %s (shapes is embedded)" % " or ".join(DATASETS))
     train_size: Optional[int] = _option(None, "use the first N training images only")
@@ -77,16 +82,15 @@ class Case:
         scaled(self.width)
         object.__setattr__(self, "quirks", tuple(self.quirks))  # JSON has lists only
         quirks.check(self.quirks)
-        if self.protocol not in PROTOCOLS:
-            raise UsageError(
-                "--protocol %r is not known; give %s" % (self.protocol, " or ".join(PROTOCOLS))
-            )
-        period = schedules.parse(self.schedule).period
-        if self.protocol == "per-batch" and period > LONGEST_CYCLE:
-            raise UsageError(
-                "--schedule %r has %d rows, too many for --protocol per-batch, which takes at "
-                "most %d" % (self.schedule, period, LONGEST_CYCLE)
-            )
+        for option, value, known in (
+            ("--protocol", self.protocol, PROTOCOLS),
+            ("--initial-weights", self.initial_weights, INITIAL_WEIGHTS),
+        ):
+            if value not in known:
+                raise UsageError(
+                    "%s %r is not known; give %s" % (option, value, " or ".join(known))
+                )
+        _check_rounds(self)
 
 
 def option_of(field_name: str) -> str:
@@ -126,6 +130,23 @@ def _check_types(case: Case) -> None:
         value = getattr(case, item.name)
         if type(value) not in wider.get(item.type, (item.type,)):
             raise UsageError("%s %r is of the wrong type" % (option_of(item.name), value))
+
+
+def _check_rounds(case: Case) -> None:
+    """Refuse a schedule that is none, or whose cycle cannot be run on one batch."""
+    period, rounds = schedules.parse(case.schedule).period, schedule_of(case).period
+    if case.protocol != "per-batch":
+        return
+    if period > LONGEST_CYCLE:
+        raise UsageError(
+            "--schedule %r has %d rows, too many for --protocol per-batch, which takes at "
+            "most %d" % (case.schedule, period, LONGEST_CYCLE)
+        )
+    if rounds > 1 and "update-first" in case.quirks:
+        raise UsageError(
+            "--quirk update-first cannot be run on the %d rounds of a batch, which the scripts "
+            "never had; add --quirk collapsed-rounds, or give --protocol per-step" % rounds
+        )
 
 
 def _check_count(option: str, value: int, least: int, most: Optional[int] = None) -> None:

@@ -172,7 +172,7 @@ def read_run(path: str) -> Run:
     if not metrics:
         raise UsageError("%s has no finished epoch; let it train for one" % path)
     common = replace(case, **{name: getattr(CASES["a"], name) for name in NOT_SETTING})
-    ordered = tuple(name for name in quirks.LEDGER if name in case.quirks)
+    ordered = tuple(name for name in quirks.ORDER if name in case.quirks)
     return Run(
         path=path,
         setting=Setting(

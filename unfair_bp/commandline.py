@@ -116,7 +116,8 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
                 "--as-run",
                 action="store_true",
                 default=None,
-                help="the quirks that the case's script had, all of them",
+                help="the quirks that the case's script had, all of them, and for c to f the "
+                "weights that it started from",
             )
         elif item.type is bool:
             group = parser.add_mutually_exclusive_group()
@@ -162,7 +163,11 @@ def resolve_case(options: argparse.Namespace) -> Case:
     overrides.update({name: value for name, value in given.items() if value is not None})
     if getattr(options, "as_run", False):
         overrides["quirks"] = quirks.as_run(options.case)
-    return replace(case_named(options.case), **overrides)
+        if "update-first" in overrides["quirks"]:  # the scripts of c to f; a and b have no record
+            overrides.setdefault("initial_weights", "2018")
+    case = replace(case_named(options.case), **overrides)
+    quirks.check_runnable(case.quirks)
+    return case
 
 
 def _case_help() -> str:

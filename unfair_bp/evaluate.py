@@ -69,7 +69,7 @@ def evaluate(
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
         costs, predictions = session.run(
-            (graph.costs, graph.predictions),
+            (graph.evaluation.costs, graph.evaluation.predictions),
             {graph.images: scale(images[part]), graph.labels: labels[part]},
         )
         total += float(np.sum(costs, dtype=np.float64))

@@ -5,15 +5,35 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from unfair_bp import optimizers
-from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE, scaled
+from unfair_bp.architecture import (
+    CLASSES,
+    IMAGE_CHANNELS,
+    IMAGE_SIZE,
+    initial_weights,
+    scaled,
+)
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.graph_mode import tf
 from unfair_bp.network import Gates, Network, Rules, gates_of, rules_with
 from unfair_bp.optimizers import Adam, LayerState
+from unfair_bp.scripts import adam_with, initial_weights_2018
+
+
+class Outputs(NamedTuple):
+    """What a forward pass says of a batch."""
+
+    logits: tf.Tensor  # [N, 10]
+    predictions: tf.Tensor  # int64 [N], the class with the largest logit
+    costs: tf.Tensor  # [N], cross entropy of each image
 
 
 class Graph(NamedTuple):
-    """Tensors and operations of a case; run them in a session on ``graph``."""
+    """Tensors and operations of a case; run them in a session on ``graph``.
+
+    ``logits``, ``predictions`` and ``costs`` are those of an iteration: fetched beside ``train``,
+    they come from the forward pass before its updates. ``evaluation`` is the forward pass through
+    the weights as they are stored: the same tensors, unless an iteration moves the weights first.
+    """
 
     graph: tf.Graph
     images: tf.Tensor  # placeholder, [N, 32, 32, 3], values 0..1
@@ -21,7 +41,8 @@ class Graph(NamedTuple):
     logits: tf.Tensor  # [N, 10]
     predictions: tf.Tensor  # int64 [N], the class with the largest logit
     costs: tf.Tensor  # [N], cross entropy of each image
-    train: tf.Operation  # one iteration; logits and costs fetched beside it precede its updates
+    evaluation: Outputs
+    train: tf.Operation  # one iteration
     step: tf.Variable  # int64, iterations so far
     layers: Tuple[LayerState, ...]  # variables
     starts: Tuple[tf.Tensor, ...]  # placeholders of the initial weights
@@ -46,6 +67,13 @@ class _Model(NamedTuple):
     layers: List[LayerState]  # variables
     images: tf.Tensor
     targets: tf.Tensor
+
+
+def starting_weights(case: Case) -> Sequence[np.ndarray]:
+    """The weights that a case starts from, one array ``[k, k, inputs, outputs]`` for each layer."""
+    if case.initial_weights == "2018":
+        return initial_weights_2018(scaled(case.width))
+    return initial_weights(scaled(case.width), case.seed)
 
 
 # The last update of each layer in the rounds so far: a list of one, or of none.
@@ -74,7 +102,7 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
                 starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
                 layers.append(optimizers.create_variables(starts[-1]))
         network = Network(specs, rules or rules_with(case.quirks))
-        adam = Adam(case.learning_rate, case.beta1, case.beta2, case.epsilon, case.quirks)
+        adam = adam_with(case.quirks)(case.learning_rate, case.beta1, case.beta2, case.epsilon)
         targets = tf.one_hot(labels, CLASSES, dtype=dtype, name="targets")
         model = _Model(network, adam, schedule_of(case).table, layers, images, targets)
         if case.protocol == "per-batch":
@@ -84,22 +112,32 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
         with tf.control_dependencies([updates]):
             train = step.assign_add(1, read_value=False, name="count_iteration")
         with tf.name_scope("report"):
-            costs, _ = network.reported_cost.forward(logits, targets)
-            predictions = tf.argmax(logits, axis=1)
+            outputs = evaluation = _outputs(network, logits, targets)
+        if adam.moves_first:
+            with tf.name_scope("evaluation"):
+                stored = [layer.w.read_value() for layer in layers]
+                evaluation = _outputs(network, network.forward(images, stored)[0], targets)
 
         return Graph(
             graph=graph,
             images=images,
             labels=labels,
             logits=logits,
-            predictions=predictions,
-            costs=costs,
+            predictions=outputs.predictions,
+            costs=outputs.costs,
+            evaluation=evaluation,
             train=train,
             step=step,
             layers=tuple(layers),
             starts=tuple(starts),
             initializer=tf.global_variables_initializer(),
         )
+
+
+def _outputs(network: Network, logits: tf.Tensor, targets: tf.Tensor) -> Outputs:
+    """What is reported of a forward pass."""
+    costs, _ = network.reported_cost.forward(logits, targets)
+    return Outputs(logits, tf.argmax(logits, axis=1), costs)
 
 
 def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]:
@@ -166,7 +204,8 @@ def _round(
         for layer, before in zip(model.layers, latest):
             with tf.control_dependencies(before):
                 weights.append(layer.w.read_value())
-        logits, caches = model.network.forward(model.images, weights, earlier, first)
+        seen, weights = model.adam.begin(model.layers, weights, gates.updated)
+        logits, caches = model.network.forward(model.images, seen, earlier, first)
     now = list(latest)
 
     def update(i: int, dw: tf.Tensor) -> tf.Operation:

@@ -45,13 +45,14 @@ LEDGER: Dict[str, Quirk] = {
         "sqrt(10) = 3.16 times as large",
         truth="by 1 - beta^t",
         cases="cdef",
-        where="optimizers.constant_corrections",
+        where="scripts.ConstantlyCorrectedAdam",
     ),
-    "stale-moments": Quirk(
-        scripts="the weights move by m and v of the iteration before, so not at all on the first",
-        truth="by this iteration's",
+    "update-first": Quirk(
+        scripts="an iteration first moves the weights by m and v of the one before; its gradient "
+        "is taken at the moved weights, but layer 1's forward pass reads the old ones",
+        truth="forward, backward, then the move by this iteration's m and v",
         cases="cdef",
-        where="optimizers.stale_moments",
+        where="scripts.moving_first",
     ),
     "double-softmax-cost": Quirk(
         scripts="the logged cost is the cross entropy of softmax(softmax(logits)), at least 1.461; "
@@ -75,6 +76,33 @@ LEDGER: Dict[str, Quirk] = {
     ),
 }
 
+# Quirks of runs that earlier versions made, by their old name: how they are shown, and what they
+# computed. Such runs can be read, but not be run again.
+RETIRED = {
+    "stale-moments": (
+        "delayed-gradient",
+        "weights moved by m and v of the iteration before, and the gradient was taken before the "
+        "move: a delay by one step, which the scripts did not have (theirs is update-first)",
+    ),
+}
+ORDER = (*LEDGER, *(shown for shown, _ in RETIRED.values()))
+
+
+def as_read(names: Sequence[str]) -> Tuple[str, ...]:
+    """The quirks of a stored run, in which a retired one has a name that says what it computed."""
+    return tuple(RETIRED[name][0] if name in RETIRED else name for name in names)
+
+
+def check_runnable(names: Sequence[str]) -> None:
+    """Make sure that a run with these quirks can be trained.
+
+    Raises:
+        UsageError: If one is retired.
+    """
+    for shown, meaning in RETIRED.values():
+        if shown in names:
+            raise UsageError("--quirk %s cannot be run any more: %s" % (shown, meaning))
+
 
 def as_run(case: str) -> Tuple[str, ...]:
     """Names of the quirks that a case's script had.
@@ -91,7 +119,7 @@ def check(names: Sequence[str]) -> None:
         UsageError: If one is not in the ledger, or stands there twice.
     """
     for name in names:
-        if name not in LEDGER:
+        if name not in ORDER:
             raise UsageError("--quirk %r is not known; give one of %s" % (name, ", ".join(LEDGER)))
         if list(names).count(name) > 1:
             raise UsageError("--quirk %s is given twice; give each once" % name)

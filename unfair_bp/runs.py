@@ -30,7 +30,7 @@ from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 
-from unfair_bp import locks, outputs
+from unfair_bp import locks, outputs, quirks
 from unfair_bp.cases import Case, option_of
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
@@ -143,9 +143,12 @@ class RunDirectory:
             UsageError: If it differs in more than a larger number of epochs.
         """
         saved = self.read_config()
+        saved["case"] = asdict(Case(**saved["case"]))  # with fields that are younger than the run
         for part, values in config.items():
             for name, value in values.items():
                 before = saved[part].get(name)
+                if isinstance(before, tuple):
+                    before = list(before)
                 if before == value or (name in GROWS and value > before):
                     continue
                 shown = option_of(name)[2:] if part == "case" else name.replace("_", "-")
@@ -213,6 +216,7 @@ class RunDirectory:
         try:
             with open(self.file(CONFIG), encoding="utf-8") as file:
                 config = json.load(file)
+            config["case"]["quirks"] = list(quirks.as_read(config["case"].get("quirks", ())))
             Case(**config["case"])
             for name, kind in DATA_FACTS.items():
                 if not isinstance(config["data"][name], kind):

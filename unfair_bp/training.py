@@ -8,15 +8,15 @@ from typing import Callable, Iterator, List, Optional
 
 import numpy as np
 
-from unfair_bp import provenance, runs, sessions
-from unfair_bp.architecture import initial_weights, scaled
+from unfair_bp import provenance, quirks, runs, sessions
+from unfair_bp.architecture import scaled
 from unfair_bp.cases import Case, schedule_of
 from unfair_bp.checkpoints import Checkpoints
 from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.evaluate import batch_size, evaluate
-from unfair_bp.graph import build_graph
+from unfair_bp.graph import build_graph, starting_weights
 from unfair_bp.graph_mode import tf
 from unfair_bp.metrics import EpochMetrics, Progress
 from unfair_bp.progress import progress_bar
@@ -49,6 +49,7 @@ class Trainer:
         checkpoint_minutes: float = 10.0,
         tensorboard: bool = False,
     ) -> None:
+        quirks.check_runnable(case.quirks)
         self.case = case
         self.dataset = dataset
         self.run = run
@@ -93,8 +94,7 @@ class Trainer:
                 self.run.reopen(settings, record)
             else:
                 self.run.create(settings, record)
-                weights = initial_weights(self.layers, self.case.seed)
-                session.run(self._initialize, self.graph.start(weights))
+                session.run(self._initialize, self.graph.start(starting_weights(self.case)))
                 self.run.write_weights(runs.WEIGHTS_BEFORE, session.run(list(self.graph.weights)))
                 self.run.write_arrays(runs.EXAMPLES, examples(self.dataset, self.case))
                 self._save(session)
