@@ -27,6 +27,7 @@ VALUES = {
     "protocol": ("per-batch", "per-batch"),
     "quirks": ("sum-loss", ("sum-loss",)),
     "seed": ("0", 0),
+    "initial_weights": ("2018", "2018"),
     "width": ("0.5", 0.5),
     "data": ("shapes", "shapes"),
     "train_size": ("123", 123),
