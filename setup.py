@@ -21,7 +21,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["unfair_bp", "unfair_bp.*"]),
-    package_data={"unfair_bp": ["published_2018.csv"]},
+    package_data={"unfair_bp.experiment": ["published_2018.csv"]},
     python_requires=">=3.7",
     install_requires=[
         "tensorflow>=1.15.5",

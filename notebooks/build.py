@@ -22,9 +22,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 import nbformat
 from nbformat import NotebookNode, v4
 
-from unfair_bp import commandline, quirks
-from unfair_bp.cases import CASES, Case
+from unfair_bp import commandline
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment.cases import CASES, Case
 
 # The one place that says where this repository is published, such as
 # "https://github.com/somebody/unfair_bp". Empty: not published yet, and the notebooks say so on
@@ -159,7 +160,7 @@ def from_template(file_name: str, **values: object) -> NotebookNode:
 
 def as_run_text(letter: str) -> str:
     """How to run a case with its script's quirks."""
-    names = quirks.as_run(letter)
+    names = ledger.as_run(letter)
     if not names:
         return (
             "The script of case %s used TensorFlow's own gradients and Adam and had no quirk of "

@@ -35,7 +35,7 @@ import test_train
 from cifar10_files import write_archive, write_binary, write_pickled
 
 from unfair_bp import collapse, evaluate, plots, published, quirks, report, schedule, train
-from unfair_bp.data import cifar10, download
+from unfair_bp.data.cifar import cifar10, download
 
 WORDS = {
     "an option that a schedule has not": (schedule.main, ["--epochs", "3"]),

@@ -9,7 +9,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from unfair_bp.data import cifar10
+from unfair_bp.data.cifar import cifar10
 from unfair_bp.errors import UsageError
 
 N = 20  # images per batch, in place of 10,000

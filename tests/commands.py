@@ -20,7 +20,7 @@ from unfair_bp import commandline
 name, limit, words = json.loads(sys.argv[1])
 command = importlib.import_module("unfair_bp." + name)
 if name == "train":
-    import unfair_bp.training  # TensorFlow, before the limit
+    import unfair_bp.running.training  # TensorFlow, before the limit
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 sys.exit(commandline.run(command.main, words))
 """

@@ -6,22 +6,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unfair_bp.architecture import initial_weights, scaled
-from unfair_bp.cases import CASES
-from unfair_bp.convolution import (
+from unfair_bp.backprop.convolution import (
     Convolution,
     LibraryConvolution,
     PointwiseConvolution,
     ProductConvolution,
 )
-from unfair_bp.graph_mode import tf
-from unfair_bp.grouped import GroupedConvolution, SplitConvolution
-from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import (
+from unfair_bp.backprop.fast.grouped import GroupedConvolution, SplitConvolution
+from unfair_bp.backprop.fast.winograd import WinogradConvolution, WinogradGroupedConvolution
+from unfair_bp.backprop.fast.winograd_plane import (
     WinogradNestedConvolution,
     WinogradNestedGroupedConvolution,
     WinogradPlaneConvolution,
 )
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.cases import CASES
 
 # The forms of the convolution: whatever machine a test runs on, it tries all that TensorFlow can.
 # The direct ones fit every layer.

@@ -26,10 +26,13 @@ import traceback
 import commands
 import numpy as np
 
+from unfair_bp import commandline, train
+from unfair_bp.backprop.graph_mode import tf
+
 # With all that training imports only when it needs it.
-from unfair_bp import augment, commandline, train, training  # noqa: F401
-from unfair_bp.graph_mode import tf
-from unfair_bp.runs import RunDirectory
+from unfair_bp.data import augment  # noqa: F401
+from unfair_bp.running import training  # noqa: F401
+from unfair_bp.running.directory import RunDirectory
 
 WORDS = shlex.split(
     "--case d --data shapes --width 0.05 --learning-rate 0.003 --batch-size 8 --test-size 40 "

@@ -35,7 +35,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import numpy as np
 from cifar10_files import NAMES, Call, binary, python2, python3
 
-from unfair_bp.data import archive, cifar10
+from unfair_bp.data.cifar import archive, cifar10
 from unfair_bp.errors import UsageError
 
 IMAGES = 2  # in a batch, in place of 10,000: the checks are the same

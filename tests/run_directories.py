@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, replace
 
-from unfair_bp.cases import CASES
-from unfair_bp.metrics import EpochMetrics
-from unfair_bp.runs import RunDirectory
+from unfair_bp.experiment.cases import CASES
+from unfair_bp.running.directory import RunDirectory
+from unfair_bp.running.metrics import EpochMetrics
 
 DATA = {
     "name": "CIFAR-10, drawn",

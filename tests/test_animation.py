@@ -10,12 +10,12 @@ from matplotlib.colors import to_rgb
 from PIL import Image, ImageSequence
 
 from unfair_bp import schedule as command
-from unfair_bp import schedules
-from unfair_bp.architecture import LAYERS
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import LAYERS
+from unfair_bp.experiment.schedules import Schedule
 from unfair_bp.figures import animation
 from unfair_bp.figures.animation import Frame, NetworkDrawing, frames, save_animation
-from unfair_bp.schedules import Schedule
 
 SHORT = "9;8-9"
 TEXTS = ["fair", "back", "front", "single", "random:3:90", "9;8-9;7-9", "2,5;1,9;4"]

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from unfair_bp.architecture import LAYERS, initial_weights, scaled
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment.architecture import LAYERS, initial_weights, scaled
 
 
 def test_layers_are_those_of_the_post():

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from unfair_bp.augment import Augmenter, through_uint8
+from unfair_bp.data.augment import Augmenter, through_uint8
 
 TRIES = 400
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unfair_bp.cases import CASES
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import (
     AUGMENTED_TOGETHER,
@@ -16,6 +15,7 @@ from unfair_bp.data.batches import (
     scale,
     training_batches,
 )
+from unfair_bp.experiment.cases import CASES
 
 COUNT = 23
 

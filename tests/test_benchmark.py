@@ -16,21 +16,24 @@ from conftest import (
     wherever_it_fits,
 )
 
-from unfair_bp import benchmark, processes, schedules, subjects
-from unfair_bp.architecture import forward_flops, scaled
-from unfair_bp.autodiff import build_autodiff_graph
-from unfair_bp.commandline import run
-from unfair_bp.convolution import (
+from unfair_bp import benchmark
+from unfair_bp.backprop.convolution import (
     Convolution,
     LibraryConvolution,
     PointwiseConvolution,
     ProductConvolution,
 )
+from unfair_bp.backprop.fast.choice import chosen_form
+from unfair_bp.backprop.graph import build_graph
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.commandline import run
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import forward_flops, scaled
 from unfair_bp.figures.benchmark import benchmark_figure
-from unfair_bp.graph import build_graph
-from unfair_bp.graph_mode import tf
-from unfair_bp.kernels import chosen_form
+from unfair_bp.measuring import benchmark as benchmarking
+from unfair_bp.measuring import processes, subjects
+from unfair_bp.measuring.autodiff import build_autodiff_graph
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def result():
     """A benchmark of a tiny network, and of matrices that take no seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subjects, "MATRIX_SIZES", (128, 256))
-        return benchmark.measure(tiny_case("a", threads=1), repeats=2, input_repeats=1)
+        return benchmarking.measure(tiny_case("a", threads=1), repeats=2, input_repeats=1)
 
 
 def test_autodiff_trains_the_same_network(batch):
@@ -171,7 +174,7 @@ def test_rows_are_told_apart():
         "back": subjects.Work(subjects.Subject("back", laps), [2, 6, 2, 6], period=2),
         "fair": subjects.Work(subjects.Subject("fair", laps), [6] * 4),
     }
-    steps = benchmark._steps(works, {name: np.array([[1.0, 10.0, 3.0, 30.0]]) for name in works})
+    steps = benchmarking._steps(works, {name: np.array([[1.0, 10.0, 3.0, 30.0]]) for name in works})
     assert [(step["name"], step["row"], step["seconds"][1], step["flops"]) for step in steps] == [
         ("back", 0, 2.0, 2.0),
         ("back", 1, 20.0, 6.0),
@@ -225,7 +228,7 @@ def test_peak_memory_grows_with_what_is_held():
 
 def test_text_and_picture(result):
     """Breaks if the table lacks a step or a ratio is not of medians, or nothing is drawn."""
-    text = benchmark.as_text(result)
+    text = benchmarking.as_text(result)
     steps = {(step["name"], step["row"]): step for step in result["steps"]}
     fair, last = steps["fair", None], steps["back", 8]
     (line,) = [line for line in text.splitlines() if line.startswith("back, row 8")]
@@ -237,7 +240,7 @@ def test_text_and_picture(result):
         for step in steps.values()
         if "product" in step["name"]
     )
-    assert benchmark.multiply_rate(result) == rate
+    assert benchmarking.multiply_rate(result) == rate
     assert ("%.3f" % (last["flops"] / last["seconds"][1] / 1e9 / rate)) in line.split()
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
     table = text[text.index("the convolution alone") :].splitlines()

@@ -4,8 +4,8 @@ from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 
-from unfair_bp.cases import CASES, Case, as_text, case_named
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment.cases import CASES, Case, as_text, case_named
 
 
 def test_cases_are_those_of_the_post():

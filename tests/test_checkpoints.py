@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from unfair_bp.checkpoints import Checkpoints
+from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.errors import UsageError
-from unfair_bp.graph_mode import tf
-from unfair_bp.runs import RunDirectory
+from unfair_bp.running.checkpoints import Checkpoints
+from unfair_bp.running.directory import RunDirectory
 
 OLD, NEW = "model-1", "model-10"  # the newest is not the last in the order of letters
 VALUES = ".data-00000-of-00001"

@@ -32,7 +32,7 @@ from cifar10_files import (
     write_pickled,
 )
 
-from unfair_bp.data import archive, cifar10, pickled
+from unfair_bp.data.cifar import archive, cifar10, pickled
 from unfair_bp.errors import UsageError
 
 

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from conftest import start_weights, tiny_case
 
-from unfair_bp import collapse, collapse_measures, quirks
+from unfair_bp import collapse
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import training_batches
+from unfair_bp.experiment import ledger
+from unfair_bp.measuring import collapse as measures
+from unfair_bp.measuring.scripts_graph import package_graph, scripts_graph
 
 FAIR = 9 + 8 + 9  # convolutions: forward, input gradients but layer 1's, weight gradients
 # Rounds of nine; input gradients go down to the lowest updated layer.
@@ -21,7 +24,7 @@ FRONT = 9 * 9 + 9 * 8 + 45
 @pytest.mark.parametrize(("schedule", "updates"), [("fair", 9), ("back", 45), ("front", 45)])
 def test_every_round_updates_its_layers(schedule, updates):
     """Breaks if a round, or an update of a layer in it, is missing from the graph."""
-    built = collapse_measures.scripts_graph(tiny_case("a", schedule=schedule))
+    built = scripts_graph(tiny_case("a", schedule=schedule))
     operations = built.train.graph.get_operations()
     assigns = [op for op in operations if op.type == "Assign" and op.name.startswith("round_")]
     assert len(assigns) == 3 * updates  # m, v and the weights
@@ -35,7 +38,7 @@ def test_every_round_updates_its_layers(schedule, updates):
 @pytest.mark.parametrize("schedule", ["back", "front"])
 def test_nothing_orders_the_rounds(schedule):
     """Breaks if a round waits for another: it would no longer be the scripts' graph."""
-    built = collapse_measures.scripts_graph(tiny_case("a", schedule=schedule))
+    built = scripts_graph(tiny_case("a", schedule=schedule))
     for op in built.train.graph.get_operations():
         if op.name.startswith("round_") and op.type != "NoOp":  # groups, which nothing runs
             assert not op.control_inputs
@@ -46,9 +49,9 @@ def test_nothing_orders_the_rounds(schedule):
 
 def test_the_table(capsys):
     """Breaks if a number lands on another graph's line or in another column."""
-    subject = collapse_measures.SUBJECTS[6]
-    result = collapse_measures.Measurement(subject, 0.1234, 162, tuple(range(1, 10)), 2.5)
-    line = collapse_measures.as_text([result]).splitlines()[2]
+    subject = measures.SUBJECTS[6]
+    result = measures.Measurement(subject, 0.1234, 162, tuple(range(1, 10)), 2.5)
+    line = measures.as_text([result]).splitlines()[2]
     expected = "back ordered 123 162 1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 9.0 2.5e+00"
     assert line.split() == expected.split()
 
@@ -78,9 +81,9 @@ def test_a_picture_is_not_overwritten(tmp_path, capsys):
 
 MEASURE = """
 import pickle, sys
-from unfair_bp import collapse_measures
+from unfair_bp.measuring import collapse
 case = pickle.load(open("case", "rb"))
-pickle.dump(collapse_measures.measure(case, iterations=2, repeats=1), open("results", "wb"))
+pickle.dump(collapse.measure(case, iterations=2, repeats=1), open("results", "wb"))
 """
 
 
@@ -156,7 +159,7 @@ def in_observed_order(case):
     move. Here all new values of a layer are computed before any is stored; layers 2 to 9 wait for
     their moved weights, layer 1's weights for its convolutions, and m and v for the steps.
     """
-    built = collapse_measures.scripts_graph(case)
+    built = scripts_graph(case)
     operations = [op for op in built.train.graph.get_operations() if op.name.startswith("round_")]
     assigns = [op for op in operations if op.type == "Assign"]
     moves = []
@@ -181,7 +184,7 @@ def updates_in_turn(case):
 
     Every gradient is taken at the weights that the last batch left, and m and v are stored last.
     """
-    built = collapse_measures.scripts_graph(case)
+    built = scripts_graph(case)
     operations = [op for op in built.train.graph.get_operations() if op.name.startswith("round_")]
     assigns = [op for op in operations if op.type == "Assign"]
     by_weight = [updates for updates, _ in rounds_of(built)]
@@ -198,9 +201,7 @@ def updates_in_turn(case):
 def movement(build, case, batches, optimised=True):
     """How each weight of every layer has moved after some batches; in the scripts', one less."""
     data = shapes.load(batches * case.batch_size, 1)
-    bench = collapse_measures.Bench(
-        collapse_measures.Subject("", case.schedule, build, optimised), case
-    )
+    bench = measures.Bench(measures.Subject("", case.schedule, build, optimised), case)
     fed = training_batches(data.train_images, data.train_labels, case, epoch=0)
     for number, batch in enumerate(fed):
         bench.train(batch, first=number == 0)
@@ -231,11 +232,11 @@ def test_the_scripts_rounds_would_move_layers_unevenly(schedule):
 @pytest.mark.slow
 def test_as_run_is_what_becomes_of_the_scripts(record_property):
     """Breaks if ``--as-run`` is not what TensorFlow makes of a script's graph, or lacks a quirk."""
-    case = replace(tiny_case("c"), width=0.25, quirks=quirks.as_run("c"))
+    case = replace(tiny_case("c"), width=0.25, quirks=ledger.as_run("c"))
 
     def apart(names, batches):
         """Worst layer's mean difference, relative to the scripts' movement."""
-        ours = movement(collapse_measures.package_graph, replace(case, quirks=names), batches)
+        ours = movement(package_graph, replace(case, quirks=names), batches)
         scripts = movement(in_observed_order, case, batches)
         pairs = zip(ours, scripts)
         return max(np.mean(np.abs(a - b)) / np.mean(np.abs(b)) for a, b in pairs)
@@ -253,8 +254,9 @@ def test_as_run_is_what_becomes_of_the_scripts(record_property):
 
 READINGS = """
 import pickle, sys
-from unfair_bp import collapse_measures, cases
-found = collapse_measures.readings(cases.CASES["a"], 6)
+from unfair_bp.experiment import cases
+from unfair_bp.measuring import collapse
+found = collapse.readings(cases.CASES["a"], 6)
 pickle.dump([(reading.schedule, reading.apart) for reading in found], open("results", "wb"))
 """
 

@@ -9,10 +9,11 @@ from dataclasses import asdict, fields, replace
 import commands
 import pytest
 
-from unfair_bp import commandline, quirks, schedule, train
-from unfair_bp.cases import CASES, QUICK, Case
+from unfair_bp import commandline, schedule, train
+from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
-from unfair_bp.shell import shell_line
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment.cases import CASES, QUICK, Case
 
 # For each option a value that is not the default of any case.
 VALUES = {
@@ -125,7 +126,7 @@ def test_quirks():
     assert both.quirks == ("sum-loss", "elu-slope")
     assert resolve("--case", "b", "--as-run").quirks == ("imgaug-uint8",)
     assert resolve("--case", "a", "--as-run") == CASES["a"]
-    assert len(resolve("--case", "f", "--as-run").quirks) == len(quirks.LEDGER)
+    assert len(resolve("--case", "f", "--as-run").quirks) == len(ledger.LEDGER)
     with pytest.raises(UsageError, match="not allowed with"):
         resolve("--as-run", "--quirk", "sum-loss")
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from run_directories import DATA, FLOPS_PER_EPOCH, SECONDS_PER_EPOCH, epochs_of, write_run
 
-from unfair_bp import comparison, published, quirks
-from unfair_bp.cases import CASES
-from unfair_bp.collection import collect, read_run
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment import published as published_log
+from unfair_bp.experiment.cases import CASES
+from unfair_bp.results import statistics
+from unfair_bp.results.collection import collect, read_run
 
 
 def only_groups(root):
@@ -34,7 +36,7 @@ def test_the_interval_is_the_bootstraps():
     Of three values all 27 samples can be written down: the bootstrap converges to their means.
     """
     values = [0.1, 0.2, 0.6]
-    found = comparison.statistic(values)
+    found = statistics.statistic(values)
     means = sorted(np.mean(sample) for sample in product(values, repeat=3))
     assert found.mean == pytest.approx(0.3)
     assert (found.low, found.high) == pytest.approx((means[0], means[-1]))  # 1/27 > 2.5 %
@@ -44,7 +46,7 @@ def test_the_interval_is_the_bootstraps():
 def test_the_interval_of_many_values_is_that_of_the_normal_distribution():
     """Breaks if the interval is that of the values and not of their mean, or of another width."""
     values = np.random.RandomState(1).normal(0.5, 0.1, 400)
-    found = comparison.statistic(values)
+    found = statistics.statistic(values)
     error = values.std() / np.sqrt(len(values))
     assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
     assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
@@ -61,13 +63,13 @@ def test_the_interval_is_repeatable():
     expected = (np.percentile(means, 2.5), np.percentile(means, 97.5))
     for seed in (1, 2):
         np.random.seed(seed)
-        found = comparison.statistic(values)
+        found = statistics.statistic(values)
         assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_single_value_has_no_interval():
     """Breaks if one seed pretends to certainty."""
-    assert comparison.statistic([0.25]) == (0.25, None, None, 1)
+    assert statistics.statistic([0.25]) == (0.25, None, None, 1)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,14 @@ def test_a_single_value_has_no_interval():
 )
 def test_few_seeds_are_said_to_be_few(seeds, said):
     """Breaks if the limit moves, or too few seeds pass in silence."""
-    assert comparison.trust(seeds) == said
+    assert statistics.trust(seeds) == said
 
 
 def test_the_quantities_of_a_run(tmp_path):
     """Breaks if best and last, first and last layer, or the sign of the gap are mixed up."""
     write_run(tmp_path, "c", test=[0.2, 0.5, 0.4], train=[0.3, 0.6, 0.7])
     (group,) = only_groups(tmp_path)
-    found = {name: value.mean for name, value in comparison.summary(group).items()}
+    found = {name: value.mean for name, value in statistics.summary(group).items()}
     assert found == pytest.approx(
         {
             "test_final": 0.4,
@@ -109,7 +111,7 @@ def test_a_groups_statistics_are_over_its_seeds(tmp_path):
     write_run(tmp_path / "1", "a", [0.9, 0.2], seed=1)
     write_run(tmp_path / "2", "a", [0.1, 0.4], seed=2)
     (group,) = only_groups(tmp_path)
-    found = comparison.summary(group)
+    found = statistics.summary(group)
     assert found["test_final"] == pytest.approx((0.3, 0.2, 0.4, 2))
     assert found["test_best"] == pytest.approx((0.65, 0.4, 0.9, 2))
 
@@ -206,7 +208,7 @@ def test_a_seed_is_counted_once(tmp_path):
     write_run(tmp_path / "a", "a", [0.1], seed=1)
     write_run(tmp_path / "c", "a", [0.3], seed=2)
     (group,) = only_groups(tmp_path)
-    assert comparison.summary(group)["test_final"].mean == pytest.approx(0.2)
+    assert statistics.summary(group)["test_final"].mean == pytest.approx(0.2)
     (line,) = collect(str(tmp_path)).left_out
     assert line.startswith("%s: case a with seed 1 again" % (tmp_path / "b"))
     assert str(tmp_path / "a") in line
@@ -322,7 +324,7 @@ def test_differences_are_over_common_seeds_only(tmp_path):
         write_run(tmp_path / ("a%d" % seed), "a", [accuracy], seed=seed)
     for seed, accuracy in ((2, 0.55), (3, 0.7), (4, 0.1)):
         write_run(tmp_path / ("c%d" % seed), "c", [accuracy], seed=seed)
-    (found,) = comparison.differences(only_groups(tmp_path))
+    (found,) = statistics.differences(only_groups(tmp_path))
     assert (found.first.name, found.second.name) == ("c", "a")
     assert found.seeds == (2, 3)
     assert found.statistic == pytest.approx((-0.125, -0.2, -0.05, 2))
@@ -333,7 +335,7 @@ def test_differences_pair_seed_with_seed(tmp_path):
     for seed, accuracy in ((1, 0.2), (2, 0.5), (3, 0.8)):
         write_run(tmp_path / ("b%d" % seed), "b", [accuracy], seed=seed)
         write_run(tmp_path / ("d%d" % seed), "d", [accuracy + 0.1], seed=seed)
-    (found,) = comparison.differences(only_groups(tmp_path))
+    (found,) = statistics.differences(only_groups(tmp_path))
     assert found.statistic == pytest.approx((0.1, 0.1, 0.1, 3))
 
 
@@ -342,7 +344,7 @@ def test_the_differences_are_those_that_the_post_is_about(tmp_path):
     finals = {"a": 0.10, "b": 0.21, "c": 0.33, "d": 0.46, "e": 0.60, "f": 0.75}
     for name, accuracy in finals.items():
         write_run(tmp_path / name, name, [accuracy])
-    found = by_letters(comparison.differences(only_groups(tmp_path)))
+    found = by_letters(statistics.differences(only_groups(tmp_path)))
     pairs = ["ca", "ea", "ce", "db", "fb", "df", "ba"]
     assert ["".join(letters) for letters in found] == pairs
     for (first, second), item in found.items():
@@ -368,14 +370,14 @@ def test_what_is_not_alike_is_not_paired(tmp_path, changes):
     write_run(tmp_path / "a", "a", [0.1])
     write_run(tmp_path / "c", "c", [0.2], **changes)
     for groups in collect(str(tmp_path)).settings.values():
-        assert comparison.differences(groups) == []
+        assert statistics.differences(groups) == []
 
 
 def test_other_numbers_of_epochs_are_not_paired(tmp_path):
     """Breaks if 50 epochs of one case are compared with 10 of another."""
     write_run(tmp_path / "a", "a", [0.1, 0.2])
     write_run(tmp_path / "c", "c", [0.1])
-    assert comparison.differences(only_groups(tmp_path)) == []
+    assert statistics.differences(only_groups(tmp_path)) == []
 
 
 def test_each_protocol_has_its_own_difference(tmp_path):
@@ -383,7 +385,7 @@ def test_each_protocol_has_its_own_difference(tmp_path):
     for protocol, shift in (("per-step", 0.1), ("per-batch", 0.3)):
         write_run(tmp_path / protocol / "a", "a", [0.2], protocol=protocol)
         write_run(tmp_path / protocol / "c", "c", [0.2 + shift], protocol=protocol)
-    found = comparison.differences(only_groups(tmp_path))
+    found = statistics.differences(only_groups(tmp_path))
     assert {item.first.protocol: round(item.statistic.mean, 6) for item in found} == {
         "per-batch": 0.3,
         "per-step": 0.1,
@@ -396,7 +398,7 @@ def test_each_protocol_has_its_own_difference(tmp_path):
 def test_how_a_variant_is_named(tmp_path):
     """Breaks if runs with the scripts' quirks pass for runs without, or the other way round."""
     for name in "ac":
-        write_run(tmp_path / name, name, [0.1], quirks=quirks.as_run(name), seed=1)
+        write_run(tmp_path / name, name, [0.1], quirks=ledger.as_run(name), seed=1)
     write_run(tmp_path / "x", "c", [0.1], quirks=("elu-slope", "sum-loss"), seed=2)
     write_run(tmp_path / "y", "c", [0.1], schedule="front", augment=True, seed=3)
     found = {group.seeds + (group.variant.name,): group.variant for group in only_groups(tmp_path)}
@@ -409,7 +411,7 @@ def test_how_a_variant_is_named(tmp_path):
 
 def test_the_curve_of_a_run():
     """Breaks if updates are summed over layers, or an axis is off by an epoch."""
-    found = comparison.curve(epochs_of([0.2, 0.5]))
+    found = statistics.curve(epochs_of([0.2, 0.5]))
     np.testing.assert_allclose(found.epochs, [1, 2])
     np.testing.assert_allclose(found.updates, [5, 10])  # layers 1 to 9: 1, 2, ..., 9 an epoch
     np.testing.assert_allclose(found.tflop, [3, 6])
@@ -418,8 +420,8 @@ def test_the_curve_of_a_run():
 
 def test_the_mean_curve_is_that_over_seeds():
     """Breaks if the mean is taken over epochs."""
-    curves = [comparison.curve(epochs_of(test)) for test in ([0.1, 0.3], [0.3, 0.7])]
-    found = comparison.mean_curve(curves)
+    curves = [statistics.curve(epochs_of(test)) for test in ([0.1, 0.3], [0.3, 0.7])]
+    found = statistics.mean_curve(curves)
     np.testing.assert_allclose(found.accuracy, [0.2, 0.5])
     np.testing.assert_allclose(found.epochs, [1, 2])
 
@@ -427,8 +429,8 @@ def test_the_mean_curve_is_that_over_seeds():
 @pytest.mark.parametrize(("name", "iterations"), list(zip("abcdef", 3 * (5000, 10000))))
 def test_published_runs_updated_every_layer_on_every_iteration(name, iterations):
     """Breaks if the published c to f count as unfair, or an augmented epoch as 5,000 iterations."""
-    log = published.load()[name]
-    found = comparison.published_curve(name, log)
+    log = published_log.load()[name]
+    found = statistics.published_curve(name, log)
     np.testing.assert_array_equal(found.epochs, np.arange(1, len(log) + 1))
     np.testing.assert_allclose(found.updates, iterations * found.epochs)
     mflop_per_image = 6046

@@ -17,7 +17,7 @@ import time
 import commands
 import pytest
 
-from unfair_bp.data import download
+from unfair_bp.data.cifar import download
 from unfair_bp.errors import UsageError
 
 CONTENT = bytes(range(256)) * 2500  # more than one chunk

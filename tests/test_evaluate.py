@@ -10,10 +10,11 @@ import numpy as np
 import numpy_model
 import pytest
 
-from unfair_bp import evaluate, train, training
-from unfair_bp.architecture import LAYERS, initial_weights, scaled
+from unfair_bp import evaluate, train
 from unfair_bp.data import shapes
-from unfair_bp.evaluate import Evaluation
+from unfair_bp.experiment.architecture import LAYERS, initial_weights, scaled
+from unfair_bp.running import evaluation, training
+from unfair_bp.running.evaluation import Evaluation
 
 TEST_IMAGES = 30
 CONFUSION = np.array([[3, 1, 0], [0, 0, 0], [2, 0, 4]])
@@ -202,7 +203,7 @@ def fake_evaluate(batch, after_batch=lambda done: None):
     images[:, 0, 0, 0] = random.randint(0, 10, 23)
     labels = random.randint(0, 10, 23).astype(np.uint8)
     session = FakeSession()
-    result = evaluate.evaluate(
+    result = evaluation.evaluate(
         session, FakeGraph, images, labels, batch=batch, after_batch=after_batch
     )
     return result, session.batches, images[:, 0, 0, 0], labels
@@ -240,10 +241,10 @@ def test_evaluation_can_be_stopped_between_batches():
 def test_batches_fit_the_memory():
     """Breaks if one activation of a batch is larger than meant, or a wide network gets none."""
     # 32 x 32 pixels of 256 channels of 4 bytes: a megabyte an image.
-    assert evaluate.batch_size(LAYERS) == 64
-    assert evaluate.batch_size(scaled(0.25)) == 256
-    assert evaluate.batch_size(scaled(16.0)) == 4
-    assert evaluate.batch_size([LAYERS[0].__class__(3, 1, 10**6, 0.1, 32)]) == 1
+    assert evaluation.batch_size(LAYERS) == 64
+    assert evaluation.batch_size(scaled(0.25)) == 256
+    assert evaluation.batch_size(scaled(16.0)) == 4
+    assert evaluation.batch_size([LAYERS[0].__class__(3, 1, 10**6, 0.1, 32)]) == 1
 
 
 # --- the numbers
@@ -260,7 +261,7 @@ def test_accuracies_of_a_confusion_by_hand():
 
 def test_text_of_a_confusion_by_hand(recwarn):
     """Breaks if a row is under another name, a number in another column, or a warning appears."""
-    assert evaluate.as_text(Evaluation(0.5, CONFUSION), ("cat", "aeroplane", "dog")) == (
+    assert evaluation.as_text(Evaluation(0.5, CONFUSION), ("cat", "aeroplane", "dog")) == (
         "images    10\n"
         "cost      0.50000\n"
         "accuracy  0.7000\n"

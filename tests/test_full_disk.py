@@ -7,7 +7,8 @@ import commands
 import pytest
 from run_directories import write_run
 
-from unfair_bp import outputs, plots, train
+from unfair_bp import files, plots, train
+from unfair_bp.reporting import pictures
 
 WITH_PLOTS = [word for word in commands.SMALL if word != "--no-plots"]
 
@@ -32,7 +33,7 @@ def largest_but_pictures(run):
     )
 
 
-@pytest.mark.parametrize("kind", plots.FORMATS)
+@pytest.mark.parametrize("kind", pictures.FORMATS)
 def test_plots_on_a_full_disk(drawn, tmp_path, kind):
     """Breaks if half a picture is left, an earlier one is lost, or the line says no way on."""
     shutil.copytree(str(drawn), str(tmp_path / "run"))
@@ -127,5 +128,5 @@ def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     steps = []
     for name in ("fsync", "replace"):
         monkeypatch.setattr(os, name, lambda *paths, name=name: steps.append(name))
-    outputs.write(str(tmp_path / "x"), b"content")
+    files.write(str(tmp_path / "x"), b"content")
     assert steps == ["fsync", "replace"]

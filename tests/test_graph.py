@@ -16,19 +16,19 @@ from conftest import (
 )
 from numpy_model import NumpyTrainer
 
-from unfair_bp import graph as graph_module
-from unfair_bp import schedules
-from unfair_bp.architecture import LAYERS
-from unfair_bp.convolution import LibraryConvolution, ProductConvolution
-from unfair_bp.graph import build_graph
-from unfair_bp.graph_mode import tf
-from unfair_bp.network import Block, Network, Rules
-from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import (
+from unfair_bp.backprop import graph as graph_module
+from unfair_bp.backprop.convolution import LibraryConvolution, ProductConvolution
+from unfair_bp.backprop.fast.winograd import WinogradConvolution, WinogradGroupedConvolution
+from unfair_bp.backprop.fast.winograd_plane import (
     WinogradNestedConvolution,
     WinogradNestedGroupedConvolution,
     WinogradPlaneConvolution,
 )
+from unfair_bp.backprop.graph import build_graph
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.network import Block, Network, Rules
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import LAYERS
 
 
 def started_session(graph, weights):

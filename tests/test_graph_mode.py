@@ -4,7 +4,7 @@ import mmap
 
 import pytest
 
-from unfair_bp.graph_mode import tf
+from unfair_bp.backprop.graph_mode import tf
 
 resource = pytest.importorskip("resource", reason="page faults are counted on Unix only")
 

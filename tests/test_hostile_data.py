@@ -29,7 +29,7 @@ from cifar10_files import (
     write_pickled,
 )
 
-from unfair_bp.data import archive, cifar10, unpickle
+from unfair_bp.data.cifar import archive, cifar10, unpickle
 
 ROWS, LABELS = batches()["test_batch"]
 SOUND = python2(ROWS, LABELS)

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 from conftest import DIRECT_FORMS, WINOGRAD_FORMS
 
-from unfair_bp import kernels
-from unfair_bp.architecture import scaled
-from unfair_bp.convolution import PointwiseConvolution
-from unfair_bp.kernels import (
+from unfair_bp.backprop.convolution import PointwiseConvolution
+from unfair_bp.backprop.fast import choice
+from unfair_bp.backprop.fast.choice import (
     EIGEN,
     GPU,
     LIBRARIES,
@@ -20,12 +19,13 @@ from unfair_bp.kernels import (
     chosen_row_form,
     library_of_processor,
 )
-from unfair_bp.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.winograd_plane import (
+from unfair_bp.backprop.fast.winograd import WinogradConvolution, WinogradGroupedConvolution
+from unfair_bp.backprop.fast.winograd_plane import (
     WinogradNestedConvolution,
     WinogradNestedGroupedConvolution,
     WinogradPlaneConvolution,
 )
+from unfair_bp.experiment.architecture import scaled
 
 AVX2 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx_vnni"}
 OLDER = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
@@ -69,13 +69,13 @@ def test_library_of_processor(version, facts, environment, expected):
 
 def test_library_here(monkeypatch):
     """Breaks if what the machine is asked gives no library, or a graphics card is not seen."""
-    kernels.library.cache_clear()
-    assert kernels.library() in LIBRARIES
-    devices = kernels.tf.config.experimental
+    choice.library.cache_clear()
+    assert choice.library() in LIBRARIES
+    devices = choice.tf.config.experimental
     monkeypatch.setattr(devices, "list_physical_devices", lambda kind: [kind])
-    kernels.library.cache_clear()
-    assert kernels.library() == GPU
-    kernels.library.cache_clear()
+    choice.library.cache_clear()
+    assert choice.library() == GPU
+    choice.library.cache_clear()
 
 
 @pytest.mark.parametrize(

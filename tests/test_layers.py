@@ -12,17 +12,12 @@ from conftest import (
     relative_error,
 )
 
-from unfair_bp.architecture import LAYERS
-from unfair_bp.convolution import Convolution, PointwiseConvolution
-from unfair_bp.graph_mode import tf
-from unfair_bp.grouped import GroupedConvolution
-from unfair_bp.layers import (
-    AveragePool2x2,
-    Elu,
-    GlobalAveragePool,
-    SoftmaxCrossEntropy,
-)
-from unfair_bp.winograd import B, WinogradConvolution, by_place, row_matrix
+from unfair_bp.backprop.convolution import Convolution, PointwiseConvolution
+from unfair_bp.backprop.fast.grouped import GroupedConvolution
+from unfair_bp.backprop.fast.winograd import B, WinogradConvolution, by_place, row_matrix
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.layers import AveragePool2x2, Elu, GlobalAveragePool, SoftmaxCrossEntropy
+from unfair_bp.experiment.architecture import LAYERS
 
 EXACT = 1e-10
 NUMERIC = 1e-6

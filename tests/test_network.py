@@ -5,13 +5,13 @@ import numpy_model
 import pytest
 from conftest import FORMS, relative_error, start_weights, tiny_case, wherever_it_fits
 
-from unfair_bp import schedules
-from unfair_bp.architecture import scaled
-from unfair_bp.cases import CASES
-from unfair_bp.convolution import Convolution
-from unfair_bp.graph_mode import tf
-from unfair_bp.layers import Elu
-from unfair_bp.network import Network, Rules, gates_of
+from unfair_bp.backprop.convolution import Convolution
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.layers import Elu
+from unfair_bp.backprop.network import Network, Rules, gates_of
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import scaled
+from unfair_bp.experiment.cases import CASES
 
 EXACT = 1e-10
 OTHER_SCHEDULES = ["single", "random:3:5:1", "9;8-9;7-9", "1,4-5,9;2"]

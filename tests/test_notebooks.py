@@ -12,8 +12,8 @@ from commands import ROOT, here
 from nbclient.exceptions import CellExecutionError
 from nbformat import v4
 
-from unfair_bp import published
-from unfair_bp.cases import CASES
+from unfair_bp.experiment import published as published_log
+from unfair_bp.experiment.cases import CASES
 
 NOTEBOOKS = ROOT / "notebooks"
 NAMES = [*("case_" + name for name in CASES), "overview"]
@@ -125,7 +125,7 @@ def test_links_and_settings_of_a_case(letter):
     """Breaks if a notebook links another case's log, or runs another case or schedule."""
     notebook = build.all_notebooks()["case_" + letter]
     title = notebook.cells[0].source
-    log = re.search(r"%s   (\S+_case\(.*?\)/\S+\.txt)" % letter, published.__doc__).group(1)
+    log = re.search(r"%s   (\S+_case\(.*?\)/\S+\.txt)" % letter, published_log.__doc__).group(1)
     address = log.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
     assert "/NeuralNetwork/Unfair/%s)" % address in title
     assert "](../logs/small/case_%s/)" % letter in title

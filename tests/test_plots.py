@@ -1,20 +1,23 @@
 """Pictures of a run: drawn from its directory alone, and right."""
 
 import shutil
+from dataclasses import replace
 
 import commands
 import numpy as np
 import pytest
 
-from unfair_bp import plots, runs, schedules, train
-from unfair_bp.cases import CASES
+from unfair_bp import plots, train
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.cases import CASES
 from unfair_bp.figures.curves import learning_curves
 from unfair_bp.figures.images import example_images
 from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import skewness, weight_histograms
-from unfair_bp.metrics import EpochMetrics
-from unfair_bp.runs import RunDirectory
+from unfair_bp.reporting import pictures
+from unfair_bp.running.directory import RunDirectory
+from unfair_bp.running.metrics import EpochMetrics
 
 NAMES = {"curves", "updates", "weights", "images"}
 METRICS = [
@@ -145,12 +148,12 @@ def test_expected_updates():
     """Breaks if the protocol, a quirk, or a part of a cycle is forgotten."""
     schedule = schedules.parse("back")
     case = CASES["c"]
-    expected = plots.expected_updates(case, 11)
+    expected = pictures.expected_updates(case, 11)
     assert expected.tolist() == schedule.updates(11).tolist() != schedule.updates(9).tolist()
-    per_batch = plots.expected_updates(runs.Case(**dict(vars(case), protocol="per-batch")), 11)
+    per_batch = pictures.expected_updates(replace(case, protocol="per-batch"), 11)
     assert per_batch.tolist() == [11 * n for n in range(1, 10)]
-    collapsed = runs.Case(**dict(vars(case), quirks=("collapsed-rounds",)))
-    assert plots.expected_updates(collapsed, 11).tolist() == 9 * [11]
+    collapsed = replace(case, quirks=("collapsed-rounds",))
+    assert pictures.expected_updates(collapsed, 11).tolist() == 9 * [11]
 
 
 def test_pictures_that_cannot_be_drawn_are_named(run, capfd):

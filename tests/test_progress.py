@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from unfair_bp.progress import progress_bar
+from unfair_bp.console import progress_bar
 
 
 class Stream(io.StringIO):

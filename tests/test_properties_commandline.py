@@ -21,7 +21,9 @@ from unfair_bp import (
     schedule,
     train,
 )
-from unfair_bp.data import cifar10, sources
+from unfair_bp.data import sources
+from unfair_bp.data.cifar import cifar10
+from unfair_bp.experiment import ledger
 from unfair_bp.figures import animation, style
 from unfair_bp.figures import schedule as schedule_figure
 
@@ -71,7 +73,7 @@ WORDS = ["a", "c", "g", "A", "fair", "9;8-9", "random:3", "shapes", "cifar10", "
 VALUES = st.one_of(
     st.sampled_from(NUMBERS),
     st.sampled_from(NAMES),
-    st.sampled_from([*WORDS, *quirks.LEDGER]),
+    st.sampled_from([*WORDS, *ledger.LEDGER]),
     st.text(max_size=12),
 )
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from unfair_bp.data import archive, cifar10, pickled
+from unfair_bp.data.cifar import archive, cifar10, pickled
 from unfair_bp.errors import UsageError
 
 # The same examples in every run, on a machine of any speed.

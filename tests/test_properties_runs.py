@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from run_directories import write_run
 
-from unfair_bp import plots
-from unfair_bp.cases import Case
-from unfair_bp.collection import read_run
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment.cases import Case
 from unfair_bp.figures import style
 from unfair_bp.figures.curves import learning_curves
-from unfair_bp.runs import RunDirectory
+from unfair_bp.reporting import pictures
+from unfair_bp.results.collection import read_run
+from unfair_bp.running.directory import RunDirectory
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(
@@ -58,8 +58,8 @@ def outcome(run):
     for read in (
         lambda: read_run(run.path),
         lambda: run.read_metrics() and run.read_config(),
-        lambda: plots._weights(run, "weights_before.npz"),
-        lambda: plots._examples(run),
+        lambda: pictures._weights(run, "weights_before.npz"),
+        lambda: pictures._examples(run),
     ):
         try:
             said.append(read() is not None)
@@ -185,7 +185,7 @@ def test_arrays_that_are_no_weights_or_examples_are_refused(tmp_path, name, arra
     run = RunDirectory(str(tmp_path))
     run.write_arrays(name, arrays)
     with pytest.raises(UsageError, match="%s is damaged" % name):
-        plots._weights(run, name) if name.startswith("weights") else plots._examples(run)
+        pictures._weights(run, name) if name.startswith("weights") else pictures._examples(run)
 
 
 @pytest.mark.parametrize("cost", ["inf", "nan", "1e38"])

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from unfair_bp import schedules
-from unfair_bp.architecture import LAYERS
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import LAYERS
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(

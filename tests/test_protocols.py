@@ -12,10 +12,10 @@ from test_graph import (
     started_session,
 )
 
-from unfair_bp.cases import schedule_of
+from unfair_bp.backprop.graph import build_graph
+from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.errors import UsageError
-from unfair_bp.graph import build_graph
-from unfair_bp.graph_mode import tf
+from unfair_bp.experiment.cases import schedule_of
 
 SCHEDULES = ["fair", "back", "front", "single", "9;1,4-5;2"]
 

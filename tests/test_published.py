@@ -4,6 +4,7 @@ import commands
 import pytest
 
 from unfair_bp import published
+from unfair_bp.experiment import published as published_log
 
 # Test accuracies after the first three epochs and after the last, from the author's logs.
 TEST_ACCURACY = {
@@ -18,7 +19,7 @@ TEST_ACCURACY = {
 
 def test_every_case_has_its_epochs():
     """Breaks if a case or an epoch is lost, doubled or out of order, or counted from 0."""
-    epochs = published.load()
+    epochs = published_log.load()
     assert list(epochs) == list("abcdef")
     for name, rows in epochs.items():
         assert [row.epoch for row in rows] == list(range(1, 51 if name == "a" else 11))
@@ -27,14 +28,14 @@ def test_every_case_has_its_epochs():
 @pytest.mark.parametrize("name", sorted(TEST_ACCURACY))
 def test_accuracies_are_the_published_ones(name):
     """Breaks if columns are swapped, epochs shifted, or one case's log taken for another's."""
-    rows = published.load()[name]
+    rows = published_log.load()[name]
     found = tuple(rows[i].test_accuracy for i in (0, 1, 2, -1))
     assert found == TEST_ACCURACY[name]
 
 
 def test_all_columns_of_an_epoch():
     """Breaks if train and test, or cost and accuracy, change places."""
-    rows = published.load()
+    rows = published_log.load()
     assert rows["a"][9] == (10, 0.542259, 0.81304, 0.643758, 0.7765)
     assert rows["c"][0] == (1, 2.1255, 0.39712, 1.98217, 0.568)
     for epochs in rows.values():
@@ -45,7 +46,7 @@ def test_all_columns_of_an_epoch():
 
 def test_costs_of_the_unfair_cases_are_of_a_double_softmax():
     """Breaks if the costs of c to f are mistaken for, or turned into, plain cross entropies."""
-    rows = published.load()
+    rows = published_log.load()
     for name in "cdef":
         assert min(min(row.train_cost, row.test_cost) for row in rows[name]) > 1.461
     assert min(row.train_cost for row in rows["a"]) < 0.1

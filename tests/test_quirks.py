@@ -10,13 +10,15 @@ from conftest import relative_error, start_weights, tiny_case
 from test_graph import read_state, started_session
 from test_network import GatedGradients
 
-from unfair_bp import quirks, scripts
-from unfair_bp.architecture import LAYERS
-from unfair_bp.cases import CASES, schedule_of
+from unfair_bp import quirks
+from unfair_bp.backprop import scripts
+from unfair_bp.backprop.graph import build_graph, starting_weights
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.network import rules_with
 from unfair_bp.errors import UsageError
-from unfair_bp.graph import build_graph, starting_weights
-from unfair_bp.graph_mode import tf
-from unfair_bp.network import rules_with
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment.architecture import LAYERS
+from unfair_bp.experiment.cases import CASES, schedule_of
 
 EXACT = 1e-10
 SCRIPTS_WEIGHTS = "a9d174537cb4b5969b15259f1e1c4fc3ef4fe193a726bfa0c39f7135b8d9e6d1"  # SHA-256
@@ -27,7 +29,7 @@ COMBINATIONS = [(name,) for name in IN_GRADIENTS] + [IN_GRADIENTS]
 
 def test_the_ledger_is_that_of_the_reference():
     """Breaks if an entry is missing, or charged to a case whose script did not have it."""
-    assert {name: quirk.cases for name, quirk in quirks.LEDGER.items()} == {
+    assert {name: quirk.cases for name, quirk in ledger.LEDGER.items()} == {
         "elu-slope": "cdef",
         "pool-repeat": "cdef",
         "sum-loss": "cdef",
@@ -37,10 +39,10 @@ def test_the_ledger_is_that_of_the_reference():
         "imgaug-uint8": "bdf",
         "collapsed-rounds": "cdef",
     }
-    assert quirks.as_run("a") == ()
-    assert quirks.as_run("b") == ("imgaug-uint8",)
-    assert set(quirks.as_run("c")) == set(quirks.LEDGER) - {"imgaug-uint8"}
-    assert set(quirks.as_run("f")) == set(quirks.LEDGER)
+    assert ledger.as_run("a") == ()
+    assert ledger.as_run("b") == ("imgaug-uint8",)
+    assert set(ledger.as_run("c")) == set(ledger.LEDGER) - {"imgaug-uint8"}
+    assert set(ledger.as_run("f")) == set(ledger.LEDGER)
 
 
 def test_every_case_is_as_described_by_default():
@@ -197,14 +199,14 @@ def test_update_first_has_one_round_for_a_batch():
 
 def test_a_retired_quirk_is_read_but_not_run():
     """Breaks if a run of an earlier version is lost, or passes for what the scripts computed."""
-    names = quirks.as_read(["elu-slope", "stale-moments"])
+    names = ledger.as_read(["elu-slope", "stale-moments"])
     assert names == ("elu-slope", "delayed-gradient")
     case = tiny_case("c", quirks=names)
     with pytest.raises(UsageError, match="--quirk delayed-gradient cannot be run any more"):
-        quirks.check_runnable(case.quirks)
+        ledger.check_runnable(case.quirks)
     with pytest.raises(UsageError, match="--quirk 'stale-moments' is not known"):
         tiny_case("c", quirks=("stale-moments",))
-    assert not {"stale-moments", "delayed-gradient"} & set(quirks.LEDGER)
+    assert not {"stale-moments", "delayed-gradient"} & set(ledger.LEDGER)
 
 
 def test_the_scripts_initial_weights():
@@ -277,10 +279,10 @@ def test_collapsed_rounds_update_every_layer_once(protocol, batch):
 
 def test_the_table_names_rules_that_exist():
     """Breaks if the ledger points to a rule that was renamed or removed."""
-    for quirk in quirks.LEDGER.values():
+    for quirk in ledger.LEDGER.values():
         for path in quirk.where.split(", "):
             module, name = path.split(".")
             assert hasattr(__import__("unfair_bp." + module, fromlist=[name]), name)
     text = quirks.as_text()
-    assert all(name in text for name in quirks.LEDGER)
+    assert all(name in text for name in ledger.LEDGER)
     assert max(len(line) for line in text.splitlines()) <= 100

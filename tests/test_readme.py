@@ -12,8 +12,11 @@ import commands
 import numpy as np
 import pytest
 
-from unfair_bp import benchmark, published, quirks, report
-from unfair_bp.cases import CASES
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment import published as published_log
+from unfair_bp.experiment.cases import CASES
+from unfair_bp.measuring import benchmark as benchmarking
+from unfair_bp.reporting import comparison
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,14 +42,14 @@ def letters(text):
 def test_the_ledger():
     """Breaks if the README lacks a quirk, or charges it to other cases."""
     shown = {row[0]: letters(row[-1]) for row in rows_after("## The ledger")}
-    assert shown == {name: quirk.cases for name, quirk in quirks.LEDGER.items()}
+    assert shown == {name: quirk.cases for name, quirk in ledger.LEDGER.items()}
 
 
 def test_the_cases():
     """Breaks if a case, or a published figure beside it, is not what the package runs or holds."""
     rows = {row[0]: row for row in rows_after("## The six cases")}
     assert sorted(rows) == sorted(CASES)
-    for name, epochs in published.load().items():
+    for name, epochs in published_log.load().items():
         case, row = CASES[name], rows[name]
         assert row[1:4] == [case.schedule, "yes" if case.augment else "no", str(case.epochs)]
         last = epochs[-1]
@@ -85,13 +88,13 @@ def test_the_epochs_at_full_width():
     assert [row[0][0] for row in rows] == ["a", "c"]
     for name, command, theirs, ours in rows:
         last, record, case = last_epoch(ROOT / command.split("--run-dir ")[1])
-        first = published.load()[name[0]][0]
+        first = published_log.load()[name[0]][0]
         assert theirs == "%.4f / %.4f" % (first.test_accuracy, first.train_accuracy)
         accuracies = float(last["test_accuracy"]), float(last["train_accuracy"])
         assert ours == "%.4f / %.4f" % accuracies
         assert command in record
         assert (case["name"], case["epochs"], case["width"]) == (name[0], 1, 1.0)
-        assert tuple(case["quirks"]) == (quirks.as_run("c") if "as run" in name else ())
+        assert tuple(case["quirks"]) == (ledger.as_run("c") if "as run" in name else ())
 
 
 def test_the_example_in_python(tmp_path):
@@ -115,7 +118,7 @@ def test_the_benchmark():
             step["name"]: step["seconds"][1] for step in result["steps"] if step["row"] is None
         }
         fair = medians["fair"]
-        rate = benchmark.multiply_rate(result)
+        rate = benchmarking.multiply_rate(result)
         flops = next(step["flops"] for step in result["steps"] if step["name"] == "fair")
         ready, augmented = (quartiles[1] for quartiles in result["input"].values())
         kernels = "%(tensorflow)s, %(kernels)s" % result["environment"]
@@ -135,7 +138,7 @@ def test_the_benchmark():
 
 def test_the_report_of_the_small_runs():
     """Breaks if a number of the README's tables is not what the report makes of the logs."""
-    text = report.markdown(str(ROOT / "logs" / "small"))
+    text = comparison.markdown(str(ROOT / "logs" / "small"))
     tables = text[text.index("Too few seeds") :].replace("\n### ", "\n#### ")
     assert tables.count("\n| ") > 20
     assert tables in README

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from run_directories import write_run
 
-from unfair_bp import document, report
-from unfair_bp.comparison import Curve, Part, Series, Statistic
+from unfair_bp import report
 from unfair_bp.errors import UsageError
 from unfair_bp.figures import style
 from unfair_bp.figures.comparison import comparison_figure
+from unfair_bp.reporting import comparison, document
+from unfair_bp.results.statistics import Curve, Part, Series, Statistic
 
 PNG = b"\x89PNG\r\n"
 VOID = {"meta", "img"}
@@ -79,7 +80,7 @@ def table(text, heading, number=0):
 
 def test_accuracies_stand_beside_the_published_ones(logs):
     """Breaks if a column is swapped, or another case's published numbers stand in a row."""
-    rows = table(report.markdown(logs), "Accuracy")
+    rows = table(comparison.markdown(logs), "Accuracy")
     assert [(row["case"], row["epochs"], row["seeds"]) for row in rows] == [
         ("a", "3", "2"),
         ("c", "2", "1"),
@@ -106,14 +107,14 @@ def test_accuracies_stand_beside_the_published_ones(logs):
 
 def test_the_cost_of_a_run(logs):
     """Breaks if updates of the first and the last layer are swapped, or units are wrong."""
-    rows = table(report.markdown(logs), "Cost")
+    rows = table(comparison.markdown(logs), "Cost")
     assert list(rows[0].values())[3:] == ["3", "3", "27", "9", "32 [32, 32]"]
     assert list(rows[1].values())[3:] == ["2", "2", "18", "6", "21"]
 
 
 def test_differences_are_over_common_seeds(logs):
     """Breaks if the report takes other runs for a difference than those it says."""
-    (row,) = table(report.markdown(logs), "Paired differences of the final test accuracy")
+    (row,) = table(comparison.markdown(logs), "Paired differences of the final test accuracy")
     assert (row["cases"], row["epochs"], row["seeds"]) == ("c - a", "3", "2")
     assert row["difference"] == "-0.2000 [-0.2500, -0.1500]"
     assert row["note"] == "few seeds"
@@ -121,7 +122,7 @@ def test_differences_are_over_common_seeds(logs):
 
 def test_missing_pairs_and_few_seeds_are_said(logs):
     """Breaks if the reader is not told what there are no runs for, or what not to trust."""
-    text = report.markdown(logs)
+    text = comparison.markdown(logs)
     assert "number of epochs for: e - a, c - e, d - b, f - b, d - f, b - a." in text
     (line,) = [line for line in text.splitlines() if line.startswith("Too few seeds")]
     assert line == (
@@ -134,7 +135,7 @@ def test_enough_seeds_need_no_warning(tmp_path):
     """Breaks if five seeds are warned of."""
     for seed in range(5):
         write_run(tmp_path / str(seed), "a", [0.1], seed=seed)
-    assert "few seeds" not in report.markdown(str(tmp_path))
+    assert "few seeds" not in comparison.markdown(str(tmp_path))
 
 
 def test_groups_with_as_many_seeds_are_warned_of_together(tmp_path):
@@ -142,13 +143,13 @@ def test_groups_with_as_many_seeds_are_warned_of_together(tmp_path):
     for name, seeds in (("a", 3), ("c", 5), ("e", 3)):
         for seed in range(seeds):
             write_run(tmp_path / name / str(seed), name, [0.1], seed=seed)
-    text = report.markdown(str(tmp_path))
+    text = comparison.markdown(str(tmp_path))
     assert "Too few seeds for an interval to be trusted, 5 would do: a, e have 3.\n" in text
 
 
 def test_how_it_was_made_and_what_is_missing(logs):
     """Breaks if the origin is not stated, or a run disappears without a word."""
-    text = report.markdown(logs)
+    text = comparison.markdown(logs)
     made = "Made by `python -m unfair_bp.report %s` (unfair_bp " % logs
     assert made in text
     assert "from 6 runs in 1 setting." in text
@@ -163,7 +164,7 @@ def test_each_setting_has_its_tables(tmp_path):
     write_run(tmp_path / "1", "a", [0.1], width=0.25)
     write_run(tmp_path / "2", "a", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
     write_run(tmp_path / "3", "c", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
-    text = report.markdown(str(tmp_path))
+    text = comparison.markdown(str(tmp_path))
     images = "CIFAR-10, drawn, 50 training and 20 test images"
     assert re.findall("^## (.*)", text, re.MULTILINE) == [
         "Width 0.5, %s, batches of 20, learning rate 0.01" % images,
@@ -184,9 +185,9 @@ def test_each_setting_has_its_tables(tmp_path):
 def test_another_experiment_has_no_published_numbers(tmp_path, changes):
     """Breaks if numbers of the post stand beside a run, or images, that the post does not have."""
     write_run(tmp_path, "a", [0.1], **changes)
-    (row,) = table(report.markdown(str(tmp_path)), "Accuracy")
+    (row,) = table(comparison.markdown(str(tmp_path)), "Accuracy")
     assert [row[name] for name in row if name.startswith("published")] == ["-", "-", "-"]
-    legend, *panels = report.figure(str(tmp_path)).axes
+    legend, *panels = comparison.figure(str(tmp_path)).axes
     assert [text.get_text()[0] for text in legend.get_legend().get_texts()] == ["a"]
     assert [line for axes in panels for line in axes.lines if line.get_linestyle() == ":"] == []
     assert 0.8333 not in [line.get_ydata()[0] for line in panels[-1].lines]
@@ -197,11 +198,11 @@ def test_another_experiment_has_no_published_numbers(tmp_path, changes):
 
 def test_the_page_is_whole_and_needs_no_other(logs):
     """Breaks if tags are left open, something is loaded from elsewhere, or a picture is missing."""
-    text = report.html(logs)
+    text = comparison.html(logs)
     page = Page(text)
     assert page.tags[0] == ("html", {"lang": "en"})
     assert {"charset": "utf-8"} in page.attributes("meta")
-    assert page.texts["title"] == [report.TITLE]
+    assert page.texts["title"] == [comparison.TITLE]
     assert "url(" not in text
     assert "@import" not in text
     assert {"script", "link", "iframe"}.isdisjoint(tag for tag, _ in page.tags)
@@ -216,8 +217,8 @@ def test_the_page_is_whole_and_needs_no_other(logs):
 
 def test_the_page_says_what_the_markdown_says(logs):
     """Breaks if a number or a warning is in one form of the report only."""
-    page = Page(report.html(logs))
-    text = report.markdown(logs)
+    page = Page(comparison.html(logs))
+    text = comparison.markdown(logs)
     for heading in ("Accuracy", "Cost", "Paired differences of the final test accuracy"):
         for row in table(text, heading):
             assert set(row.values()) - {""} <= {*page.texts["td"], *page.texts["th"]}
@@ -229,10 +230,10 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     """Breaks if a data set's name or a path is taken for markup, or splits a table's row."""
     name = '<script>x|"y"&$\\bad$\n# z'
     write_run(tmp_path / "<b>|&", "a", [0.1], data={"name": name}, epochs=2)
-    page = Page(report.html(str(tmp_path)))
+    page = Page(comparison.html(str(tmp_path)))
     assert page.attributes("script") == []
     assert any('<script>x|"y"&$\\bad$ # z' in heading for heading in page.texts["h2"])
-    assert "\n# z" not in report.markdown(str(tmp_path))
+    assert "\n# z" not in comparison.markdown(str(tmp_path))
 
 
 def test_blocks_in_markdown():
@@ -274,7 +275,7 @@ def lines(axes, marked):
 
 def test_the_picture_shows_means_seeds_and_published_curves(logs):
     """Breaks if a curve is drawn over another quantity, or mean and seeds are mixed up."""
-    _, epochs, updates, tflop, final = report.figure(logs).axes
+    _, epochs, updates, tflop, final = comparison.figure(logs).axes
     for axes, per_epoch in ((epochs, 1), (updates, 5), (tflop, 3)):
         means = lines(axes, marked=True)
         np.testing.assert_allclose(means[0].get_xdata(), per_epoch * np.array([1, 2, 3]))
@@ -303,7 +304,7 @@ def test_the_picture_shows_means_seeds_and_published_curves(logs):
 def test_one_run_of_one_epoch_can_be_drawn(tmp_path):
     """Breaks if a single point, or a single seed, cannot be drawn or is invisible."""
     write_run(tmp_path / "run", "f", [0.1])
-    figure = report.figure(str(tmp_path))
+    figure = comparison.figure(str(tmp_path))
     (mean,) = lines(figure.axes[1], marked=True)
     assert mean.get_xydata().tolist() == [[1, 0.1]]
     assert "band" not in figure.axes[1].get_title(loc="left")
@@ -323,7 +324,7 @@ def test_a_long_curve_stays_a_line(tmp_path):
     """Breaks if fifty epochs become a row of overlapping marks, or a short curve loses some."""
     write_run(tmp_path / "a", "a", [0.1] * 50)
     write_run(tmp_path / "c", "c", [0.1] * 20)
-    means = lines(report.figure(str(tmp_path)).axes[1], marked=True)
+    means = lines(comparison.figure(str(tmp_path)).axes[1], marked=True)
     assert [line.get_markevery() for line in means] == [3, 1]
 
 
@@ -332,7 +333,7 @@ def test_each_setting_and_protocol_has_its_panels(tmp_path):
     write_run(tmp_path / "1", "a", [0.1])
     write_run(tmp_path / "2", "a", [0.2], protocol="per-batch")
     write_run(tmp_path / "3", "a", [0.3], width=0.5)
-    axes = report.figure(str(tmp_path)).axes
+    axes = comparison.figure(str(tmp_path)).axes
     assert len(axes) == 15
     titles = [axes[place].get_title() for place in (0, 5, 10)]
     assert [title[:9] + title.split(": ")[1] for title in titles] == [
@@ -349,7 +350,7 @@ def test_every_case_looks_different(tmp_path):
         write_run(tmp_path / name, name, [0.1])
     write_run(tmp_path / "long", "a", [0.1, 0.2])
     write_run(tmp_path / "single", "a", [0.1], schedule="single")
-    legend = report.figure(str(tmp_path)).axes[0].get_legend()
+    legend = comparison.figure(str(tmp_path)).axes[0].get_legend()
     looks = {
         (line.get_marker(), line.get_fillstyle(), line.get_markerfacecolor() == "white")
         for line in legend.get_lines()[:-1]
@@ -388,7 +389,7 @@ def test_standard_output_is_the_markdown_file(logs, tmp_path, capsys):
     path = tmp_path / "report.md"
     assert commands.here(report.main, logs, "--markdown", path) == 0
     written = capsys.readouterr()
-    assert path.read_bytes().decode() == printed.out == report.markdown(logs)
+    assert path.read_bytes().decode() == printed.out == comparison.markdown(logs)
     assert written.out == ""
     assert "wrote %s" % path in written.err
     assert re.match(r"warning: not counted: \S*torn\S*metrics\.csv is damaged", printed.err)

@@ -7,17 +7,17 @@ import commands
 import numpy as np
 import pytest
 
-from unfair_bp import runs
-from unfair_bp.cases import CASES
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
-from unfair_bp.metrics import EpochMetrics
-from unfair_bp.runs import RunDirectory
+from unfair_bp.experiment.cases import CASES
+from unfair_bp.running import directory
+from unfair_bp.running.directory import RunDirectory
+from unfair_bp.running.metrics import EpochMetrics
 
 CASE = replace(CASES["c"], epochs=3, seed=7)
 IMAGES = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
 DATASET = Dataset("drawings", ("x", "y"), IMAGES, np.array([0, 1]), IMAGES[:1], np.array([1]))
-CONFIG = runs.configuration(CASE, DATASET)
+CONFIG = directory.configuration(CASE, DATASET)
 
 
 def epoch(number):
@@ -130,7 +130,7 @@ def test_summary_is_the_authors_to_the_character():
     row = epoch(1)._replace(
         train_cost=2.12549, train_accuracy=0.39712, test_cost=1.98217, test_accuracy=0.568
     )
-    assert runs.author_summary(row, 1e-4) == (
+    assert directory.author_summary(row, 1e-4) == (
         "---------- Learning Rate :  0.0001\n"
         " Using grad:  1 Train Current cost:  2.12549  Current Acc:  0.39712\n"
         "Test Current cost:  1.98217  Current Acc:  0.568\n"
@@ -142,7 +142,7 @@ def test_training_txt_has_a_summary_of_each_epoch(run):
     """Breaks if epochs are missing, in another order, or under another learning rate."""
     with open(run.file("training.txt")) as file:
         text = file.read()
-    assert text == runs.author_summary(epoch(1), 1e-4) + runs.author_summary(epoch(2), 1e-4)
+    assert text == "".join(directory.author_summary(epoch(n), 1e-4) for n in (1, 2))
 
 
 # --- weights
@@ -188,7 +188,7 @@ def test_writing_leaves_nothing_beside_the_files(run):
     run.write_weights("weights_before.npz", [])
     run.write_weights("weights_after.npz", [])
     run.write_arrays("examples.npz", {})
-    assert set(os.listdir(run.path)) == {*runs.FILES, "checkpoints"}
+    assert set(os.listdir(run.path)) == {*directory.FILES, "checkpoints"}
 
 
 def test_create_replaces_the_run_and_nothing_else(run):
@@ -212,7 +212,7 @@ def test_create_in_a_place_that_vanished_is_one_line(run):
 
 def test_reopen_adds_to_the_record(run):
     """Breaks if resuming forgets how the run was started, or keeps the old configuration."""
-    grown = runs.configuration(replace(CASE, epochs=9), DATASET)
+    grown = directory.configuration(replace(CASE, epochs=9), DATASET)
     run.reopen(grown, "second record\n")
     assert commands.snapshot(run.path)["command.txt"] == b"record\n\nsecond record\n"
     assert run.read_config() == grown
@@ -298,7 +298,7 @@ def test_a_place_without_permission_is_refused(tmp_path, monkeypatch):
 def test_the_same_run_may_go_on(run):
     """Breaks if a run cannot be resumed as it was started, or not for more epochs."""
     run.check_same(CONFIG)
-    run.check_same(runs.configuration(replace(CASE, epochs=4), DATASET))
+    run.check_same(directory.configuration(replace(CASE, epochs=4), DATASET))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_other_data_is_refused(run, array):
     values = getattr(DATASET, array).copy()
     values.flat[-1] ^= 1
     with pytest.raises(UsageError, match="sha256"):
-        run.check_same(runs.configuration(CASE, replace(DATASET, **{array: values})))
+        run.check_same(directory.configuration(CASE, replace(DATASET, **{array: values})))
 
 
 # --- config.json
@@ -384,10 +384,11 @@ def test_configuration_that_is_no_object_is_refused(run, content):
 def test_default_directory_names_case_and_seed():
     """Breaks if two seeds or two cases of the six share a directory."""
     paths = {
-        runs.default_path(replace(CASES[name], seed=n), quick=False)
+        directory.default_path(replace(CASES[name], seed=n), quick=False)
         for name in CASES
         for n in (1, 12)
     }
     assert len(paths) == 12
-    assert runs.default_path(CASE, quick=False) == os.path.join("logs", "case_c", "seed7")
-    assert runs.default_path(CASE, quick=True) == os.path.join("logs", "quick", "case_c", "seed7")
+    assert directory.default_path(CASE, quick=False) == os.path.join("logs", "case_c", "seed7")
+    quick = directory.default_path(CASE, quick=True)
+    assert quick == os.path.join("logs", "quick", "case_c", "seed7")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from unfair_bp import schedules
-from unfair_bp.architecture import LAYERS, backward_flops, forward_flops, scaled
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import LAYERS, backward_flops, forward_flops, scaled
 
 
 def test_the_named_schedules():

@@ -12,11 +12,12 @@ import commands
 import numpy as np
 import pytest
 
-from unfair_bp import locks, train, training
+from unfair_bp import files, train
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.optimizers import Adam
 from unfair_bp.errors import UsageError
-from unfair_bp.graph_mode import tf
-from unfair_bp.optimizers import Adam
-from unfair_bp.runs import RunDirectory
+from unfair_bp.running import training
+from unfair_bp.running.directory import RunDirectory
 
 PLACE = pathlib.Path(__file__).resolve().parent
 # Saves after every iteration.
@@ -26,7 +27,7 @@ WORDS = [*commands.SMALL, "--case", "d", "--batch-size", "4", "--checkpoint-minu
 HOLDER = """
 import sys
 from unfair_bp import locks
-with locks.only_process(sys.argv[1], "is busy"):
+with files.only_process(sys.argv[1], "is busy"):
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -208,11 +209,11 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
     path = str(tmp_path / "lock")
     process = hold(path)
     named = pytest.raises(UsageError, match="process %d is busy" % process.pid)
-    with named, locks.only_process(path, "is busy"):
+    with named, files.only_process(path, "is busy"):
         pass
     process.communicate("")
     assert not os.path.exists(path)
-    with locks.only_process(path, "is busy"):
+    with files.only_process(path, "is busy"):
         assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
     assert not os.path.exists(path)
 
@@ -224,7 +225,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     process.kill()
     process.wait()
     assert os.path.exists(path)
-    with locks.only_process(path, "is busy"):
+    with files.only_process(path, "is busy"):
         assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
 
 
@@ -232,7 +233,7 @@ def test_the_id_in_a_lock_is_its_owners_alone(tmp_path):
     """Breaks if the digits of a dead process with a longer id stay behind those of the new one."""
     path = tmp_path / "lock"
     path.write_text("%d99999\n" % os.getpid())
-    with locks.only_process(str(path), "is busy"):
+    with files.only_process(str(path), "is busy"):
         assert path.read_text() == "%d\n" % os.getpid()
 
 
@@ -243,7 +244,7 @@ def test_threads_that_want_the_lock_take_turns(tmp_path):
     def body():
         for _ in range(200):
             try:
-                with locks.only_process(path, "is busy"):
+                with files.only_process(path, "is busy"):
                     inside.append(1)
                     most.append(len(inside))
                     time.sleep(1e-4)
@@ -262,14 +263,14 @@ def test_threads_that_want_the_lock_take_turns(tmp_path):
 
 def test_a_lock_that_somebody_removed_is_no_failure(tmp_path):
     """Breaks if tidying up by hand while a run trains ends it in a traceback."""
-    with locks.only_process(str(tmp_path / "lock"), "trains here"):
+    with files.only_process(str(tmp_path / "lock"), "trains here"):
         (tmp_path / "lock").unlink()
 
 
 def test_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch):
     """Breaks if a system without locks cannot train, or is not warned."""
-    monkeypatch.setattr(locks, "fcntl", None)
-    with locks.only_process(str(tmp_path / "lock"), "trains here"):
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.only_process(str(tmp_path / "lock"), "trains here"):
         pass
     assert "no locks on this system" in capfd.readouterr().err
     assert os.listdir(str(tmp_path)) == []

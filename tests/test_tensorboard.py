@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from conftest import tiny_case
 
-from unfair_bp import tensorboard, train
-from unfair_bp.graph import build_graph
-from unfair_bp.graph_mode import tf
-from unfair_bp.tensorboard import EventWriter
+from unfair_bp import train
+from unfair_bp.backprop.graph import build_graph
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.running import events
+from unfair_bp.running.events import EventWriter
 
 WORDS = [
     *commands.SMALL,
@@ -19,7 +20,7 @@ WORDS = [
 ]
 
 
-def events(run):
+def events_of(run):
     """Every event of a run, from its files in the order of their making."""
     found = []
     for path in sorted((run / "tensorboard").iterdir(), key=lambda path: path.stat().st_mtime_ns):
@@ -47,7 +48,7 @@ def run(tmp_path_factory):
 
 def test_scalars_are_the_metrics(run):
     """Breaks if a scalar is another column, of another epoch, or at another step."""
-    shown = values(events(run))
+    shown = values(events_of(run))
     header, *rows = (run / "metrics.csv").read_text().splitlines()
     rows = [dict(zip(header.split(","), row.split(","))) for row in rows]
     columns = {
@@ -65,7 +66,7 @@ def test_scalars_are_the_metrics(run):
 
 def test_batch_curves_are_means_of_their_batches(run):
     """Breaks if points are missing, or do not lie about the epoch's mean."""
-    shown = values(events(run))
+    shown = values(events_of(run))
     assert [step for step, _ in shown["batches/cost"]] == [50, 100, 151, 201]
     for batches, epoch in (("batches/cost", "cost/train"), ("batches/accuracy", "accuracy/train")):
         means = [value.simple_value for _, value in shown[epoch]]
@@ -78,7 +79,7 @@ def test_batch_curves_are_means_of_their_batches(run):
 
 def test_histograms_are_of_the_weights(run):
     """Breaks if a layer's histogram is another's, or not of the end of the epoch."""
-    shown = values(events(run))
+    shown = values(events_of(run))
     files = (("weights_before.npz", 0), ("weights_after.npz", -1))
     for name, place in files:
         for number, weights in enumerate(commands.weights(run, name), start=1):
@@ -91,7 +92,7 @@ def test_histograms_are_of_the_weights(run):
 
 def test_the_graph_has_readable_scopes(run):
     """Breaks if the graph is not written, or its parts do not say what they are."""
-    graphs = [event.graph_def for event in events(run) if event.graph_def]
+    graphs = [event.graph_def for event in events_of(run) if event.graph_def]
     names = [node.name for node in tf.GraphDef.FromString(graphs[0]).node]
     assert {name.split("/")[0] for name in names} == {
         *("images", "labels", "targets", "variables", "step", "schedule"),
@@ -111,7 +112,7 @@ def test_a_resumed_run_voids_what_it_does_again(run):
     """Breaks if TensorBoard would show the iterations after a kill twice."""
     starts = [
         event.step
-        for event in events(run)
+        for event in events_of(run)
         if event.session_log.status == tf.SessionLog.START and event.HasField("session_log")
     ]
     assert starts == [0, 101]
@@ -124,13 +125,13 @@ def test_closing_writes_what_is_left(tmp_path):
     for step in (50, 100):
         writer.batches(2.5, 0.25, step)
     writer.close()
-    points = values(events(tmp_path))["batches/cost"]
+    points = values(events_of(tmp_path))["batches/cost"]
     assert [(step, value.simple_value) for step, value in points] == [(50, 2.5), (100, 2.5)]
 
 
 def test_files_of_one_second_do_not_replace_each_other(tmp_path, monkeypatch):
     """Breaks if a run that is resumed at once loses the events of the process before."""
-    monkeypatch.setattr(tensorboard.time, "time", lambda: 1e9)
+    monkeypatch.setattr(events.time, "time", lambda: 1e9)
     writer = EventWriter(build_graph(tiny_case("a")))
     for step in (0, 1):
         writer.open(str(tmp_path), step)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from unfair_bp.timing import Subject, alternate, quartiles
+from unfair_bp.measuring.timing import Subject, alternate, quartiles
 
 
 def test_subjects_take_turns_in_changing_orders():

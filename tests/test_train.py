@@ -14,9 +14,10 @@ import commands
 import numpy as np
 import pytest
 
-from unfair_bp import train, training
-from unfair_bp.data import cifar10
-from unfair_bp.graph_mode import tf
+from unfair_bp import train
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.data.cifar import cifar10
+from unfair_bp.running import training
 
 FILES = {
     "config.json",

@@ -7,7 +7,7 @@ import pytest
 from conftest import relative_error
 from trajectories import BATCH, ITERATIONS, NAMES, batches, case_of, trajectory
 
-from unfair_bp.cases import PROTOCOLS
+from unfair_bp.experiment.cases import PROTOCOLS
 
 STORED = np.load(str(Path(__file__).with_name("trajectories.npz")))
 TOLERANCE = 1e-4  # float32, relative, over 50 iterations

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from unfair_bp import quirks
-from unfair_bp.architecture import initial_weights, scaled
-from unfair_bp.cases import CASES, PROTOCOLS
 from unfair_bp.data.batches import training_batches
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.cases import CASES, PROTOCOLS
 
 ITERATIONS = 50
 BATCH = 4
@@ -27,7 +27,7 @@ NAMES = [
 
 def batches(case):
     """The case's batches, of noise; augmentation is a plain flip, as imgaug's draws differ."""
-    from unfair_bp.augment import through_uint8  # noqa: PLC0415 - it imports imgaug
+    from unfair_bp.data.augment import through_uint8  # noqa: PLC0415 - it imports imgaug
 
     random = np.random.RandomState(5)
     pixels = random.randint(0, 256, size=[ITERATIONS * BATCH, 32, 32, 3]).astype(np.uint8)
@@ -46,7 +46,7 @@ def batches(case):
 def case_of(name):
     """The small case that a stored name stands for."""
     letter, protocol, truth = name.split(" ", 2)
-    names = quirks.as_run(letter) if truth == "as run" else ()
+    names = ledger.as_run(letter) if truth == "as run" else ()
     return replace(
         CASES[letter], protocol=protocol, quirks=names, width=1 / 32, batch_size=BATCH, seed=1
     )
@@ -54,8 +54,8 @@ def case_of(name):
 
 def trajectory(name):
     """Cost and the norms of the nine layers' weights after each iteration: [iterations, 10]."""
-    from unfair_bp.graph import build_graph  # noqa: PLC0415 - it imports TensorFlow
-    from unfair_bp.graph_mode import tf  # noqa: PLC0415
+    from unfair_bp.backprop.graph import build_graph  # noqa: PLC0415 - it imports TensorFlow
+    from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
 
     case = case_of(name)
     graph = build_graph(case)

@@ -53,10 +53,10 @@ def main(arguments: Sequence[str]) -> int:
             raise UsageError("%s %d is out of range; give at least 1" % (option, value))
     case = commandline.resolve_case(options)
 
-    from unfair_bp import collapse_measures as measures  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
     from unfair_bp.figures import style  # noqa: PLC0415
     from unfair_bp.figures.collapse import collapse_figure  # noqa: PLC0415
-    from unfair_bp.graph_mode import tf  # noqa: PLC0415
+    from unfair_bp.measuring import collapse as measures  # noqa: PLC0415 - --help answers at once
 
     if options.png is not None:
         style.check_picture(options.png, options.overwrite)  # before minutes of work

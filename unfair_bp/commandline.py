@@ -7,9 +7,10 @@ import sys
 from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
 
-from unfair_bp import __version__, quirks
-from unfair_bp.cases import CASES, QUICK, Case, case_named, option_of
+from unfair_bp import __version__
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import ledger
+from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named, option_of
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130  # as a shell reports a command that Ctrl-C ended
@@ -162,11 +163,11 @@ def resolve_case(options: argparse.Namespace) -> Case:
     given = {name: getattr(options, name, None) for name in FIELDS}
     overrides.update({name: value for name, value in given.items() if value is not None})
     if getattr(options, "as_run", False):
-        overrides["quirks"] = quirks.as_run(options.case)
+        overrides["quirks"] = ledger.as_run(options.case)
         if "update-first" in overrides["quirks"]:  # the scripts of c to f; a and b have no record
             overrides.setdefault("initial_weights", "2018")
     case = replace(case_named(options.case), **overrides)
-    quirks.check_runnable(case.quirks)
+    ledger.check_runnable(case.quirks)
     return case
 
 

@@ -12,9 +12,10 @@ import os
 import sys
 from typing import Sequence
 
-from unfair_bp import commandline, schedules
-from unfair_bp.architecture import scaled
+from unfair_bp import commandline
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import scaled
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,11 +9,18 @@ For example:
 import sys
 from typing import Sequence
 
-from unfair_bp import cases, commandline, plots, schedules
-from unfair_bp.architecture import scaled
+from unfair_bp import commandline
+from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
-from unfair_bp.runs import RunDirectory, case_configuration, configuration, default_path
-from unfair_bp.shell import shell_line
+from unfair_bp.experiment import cases, schedules
+from unfair_bp.experiment.architecture import scaled
+from unfair_bp.reporting import pictures
+from unfair_bp.running.directory import (
+    RunDirectory,
+    case_configuration,
+    configuration,
+    default_path,
+)
 
 
 def layer_table(case: cases.Case) -> str:
@@ -120,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.resume:
         run.check_same(configuration(case, dataset))
 
-    from unfair_bp.training import Interrupted, Trainer  # noqa: PLC0415 - imports TensorFlow
+    from unfair_bp.running.training import Interrupted, Trainer  # noqa: PLC0415 - imports TensorFlow
 
     trainer = Trainer(case, dataset, run, options.checkpoint_minutes, options.tensorboard)
     print(
@@ -141,7 +148,7 @@ def main(arguments: Sequence[str]) -> int:
         )
         return commandline.INTERRUPTED_STATUS
     if not options.no_plots:
-        plots.draw(run)
+        pictures.draw(run)
     print("done: %s" % run.path)
     return 0
 

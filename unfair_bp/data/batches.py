@@ -7,8 +7,8 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequenc
 
 import numpy as np
 
-from unfair_bp.cases import Case
 from unfair_bp.data.dataset import Dataset
+from unfair_bp.experiment.cases import Case
 
 # One stream of random numbers for each purpose, so that none depends on how often another drew.
 ORDER, MIX, AUGMENT, EXAMPLE = 0, 1, 2, 3
@@ -126,7 +126,7 @@ def examples(dataset: Dataset, case: Case) -> Dict[str, np.ndarray]:
 
 def _augmentation(case: Case) -> Callable[[np.ndarray, int], np.ndarray]:
     """The function that makes augmented copies of images, given a seed."""
-    from unfair_bp.augment import Augmenter, through_uint8  # noqa: PLC0415 - imports imgaug
+    from unfair_bp.data.augment import Augmenter, through_uint8  # noqa: PLC0415 - imports imgaug
 
     augmenter = Augmenter()
     if "imgaug-uint8" in case.quirks:

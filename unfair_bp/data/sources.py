@@ -2,10 +2,11 @@
 
 from typing import Optional
 
-from unfair_bp.cases import Case
-from unfair_bp.data import cifar10, shapes
+from unfair_bp.data import shapes
+from unfair_bp.data.cifar import cifar10
 from unfair_bp.data.dataset import Dataset, check_sizes
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment.cases import Case
 
 
 def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
@@ -13,7 +14,7 @@ def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
 
     Args:
         case: Its data set and sizes.
-        data_dir: Where CIFAR-10 is, see :func:`unfair_bp.data.cifar10.load`.
+        data_dir: Where CIFAR-10 is, see :func:`unfair_bp.data.cifar.cifar10.load`.
 
     Raises:
         UsageError: If the data is missing, damaged, or smaller than the case asks for, or a place

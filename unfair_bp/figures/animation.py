@@ -15,10 +15,10 @@ from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from unfair_bp.architecture import CLASSES, IMAGE_CHANNELS, LayerSpec
+from unfair_bp.console import progress_bar
+from unfair_bp.experiment.architecture import CLASSES, IMAGE_CHANNELS, LayerSpec
+from unfair_bp.experiment.schedules import Schedule, fair_step_flops
 from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, write
-from unfair_bp.progress import progress_bar
-from unfair_bp.schedules import Schedule, fair_step_flops
 
 ROWS_SHOWN = 18  # of a long schedule; two rounds of the nine layers, about a minute
 # Milliseconds; a GIF counts in hundredths of a second.

@@ -10,9 +10,9 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.comparison import Curve, Part, Series, mean_curve
 from unfair_bp.errors import UsageError
 from unfair_bp.figures.style import AMBER, BLUE, GRID, ORANGE, SKY, new_figure
+from unfair_bp.results.statistics import Curve, Part, Series, mean_curve
 
 # A colour family for each schedule; augmented runs are lighter and dashed.
 STYLES: Dict[str, Dict[str, Any]] = {

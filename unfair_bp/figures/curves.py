@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from unfair_bp.figures.style import BLUE, GRID, ORANGE, new_figure
-from unfair_bp.metrics import EpochMetrics
+from unfair_bp.running.metrics import EpochMetrics
 
 MARKED = 20  # epochs up to which each is marked by a point
 

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from unfair_bp.architecture import LayerSpec
+from unfair_bp.experiment.architecture import LayerSpec
+from unfair_bp.experiment.schedules import Schedule, fair_step_flops
 from unfair_bp.figures.style import SKIPPED, UPDATED, new_figure
-from unfair_bp.schedules import Schedule, fair_step_flops
 
 ROWS_SHOWN = 60  # of a long schedule; more would be thinner than a line
 

@@ -8,7 +8,7 @@ from typing import Iterable
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from unfair_bp import outputs
+from unfair_bp import files
 from unfair_bp.errors import UsageError
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -52,7 +52,7 @@ def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -
         raise UsageError(
             "%s: %r is no picture format; give a file that ends in %s" % (path, "." + kind, endings)
         )
-    outputs.check(path, overwrite)
+    files.check(path, overwrite)
 
 
 def write(path: str, content: bytes, advice: str = "make room, or give another name") -> None:
@@ -67,7 +67,7 @@ def write(path: str, content: bytes, advice: str = "make room, or give another n
         UsageError: If it cannot be written; what was there is as it was.
     """
     try:
-        outputs.write(path, content)
+        files.write(path, content)
     except OSError as error:
         raise UsageError("cannot write %s: %s; %s" % (path, error.strerror, advice)) from error
 

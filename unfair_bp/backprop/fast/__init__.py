@@ -1,0 +1,1 @@
+"""The same convolution in faster forms, and the choice among them."""

@@ -1,0 +1,191 @@
+"""The convolution with half of its multiplications: Winograd's minimal filtering.
+
+A kernel's row of three weights makes four pixels of a row of z from six pixels of x. As the sum is
+written that takes 4 * 3 multiplications; after a change of basis it takes six:
+
+    z = A ((G w) . (B x))        . element by element;  x [6], w [3], z [4]
+
+The matrices come from multiplying polynomials by their values at six points, 0, 1, -1, 2, -2 and
+infinity. They are cheap, since they know nothing of the channels: only the product in the middle
+sums over them. Down the columns of the image the kernel stays what it is.
+
+Reference: Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, Fast algorithms
+for convolutional neural networks, 2016, section 4.1 and 4.3: F(4, 3) there, whose B^T and A^T are
+called B and A here.
+"""
+
+from typing import Any, Tuple, Type
+
+import numpy as np
+
+from unfair_bp.backprop.convolution import Convolution
+from unfair_bp.backprop.fast.grouped import GroupedConvolution, SplitConvolution
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.experiment.architecture import LayerSpec
+
+OUTPUTS, TAPS, WINDOW = 4, 3, 6  # pixels of z from so many weights and pixels of x
+
+# The columns of A are the powers of the points, and so are the rows of G, each divided by the
+# product of its point's differences from the other finite ones. B interpolates.
+B = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+G = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+A = np.array(
+    [
+        [1, 1, 1, 1, 1, 0],
+        [0, 1, -1, 2, -2, 0],
+        [0, 1, 1, 4, 4, 0],
+        [0, 1, -1, 8, -8, 1],
+    ]
+)
+
+
+def row_matrix(columns: int) -> np.ndarray:
+    """B for a whole row of an image, whose windows overlap.
+
+    Window i takes pixels 4i - 1 to 4i + 4 of a row of x, of which those beyond the edges are zero,
+    and makes pixels 4i to 4i + 3 of the row of z.
+
+    Args:
+        columns: Width of the image, W.
+
+    Returns:
+        ``[6 W/4, W]``. Of the 6 W/4 places the first six belong to the first window, the next to
+        the second, and so on.
+    """
+    windows = columns // OUTPUTS
+    padded = np.zeros([windows, WINDOW, columns + 2])
+    for i in range(windows):
+        first = OUTPUTS * i
+        padded[i, :, first : first + WINDOW] = B
+    whole = padded[:, :, 1:-1]  # what would see the zeros around the image is left out
+    return whole.reshape(-1, columns)
+
+
+def by_place(whole_b: np.ndarray) -> np.ndarray:
+    """The rows of :func:`row_matrix`, first places of all windows first, then all second ones."""
+    return whole_b.reshape(-1, WINDOW, whole_b.shape[1]).swapaxes(0, 1).reshape(whole_b.shape)
+
+
+class WinogradConvolution(Convolution):
+    """The convolution of 3 x 3 kernels by minimal filtering along the rows of the image.
+
+    V = B x,   U = G w,   M_k = V_k * U_k for k = 1 ... 6,   z = A M
+
+    x [N, H, W, C] with W divisible by 4, z [N, H, W, D]; six images V_k [N, H, W/4, C] and M_k
+    [N, H, W/4, D], six kernels U_k [k, 1, C, D]. B, G and A act on rows: A on each window by itself
+    and B, whose windows overlap, on a whole row. * is the convolution down the columns. The six
+    stand side by side as groups of channels, V [N, H, W/4, 6 C], and the six convolutions are a
+    grouped one. All of it is linear: the derivatives are those of the grouped convolution between
+    the transposed matrices.
+    """
+
+    grouped: Type[SplitConvolution] = SplitConvolution  # the form of the grouped convolution
+
+    @staticmethod
+    def fits(layer: LayerSpec) -> bool:
+        """Whether the layer has kernels of three columns, and images of whole windows."""
+        return layer.kernel == TAPS and layer.size % OUTPUTS == 0
+
+    @classmethod
+    def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
+        """Return z, and (x, w, V in groups, U) as cache.
+
+        Raises:
+            ValueError: If the shapes do not agree, or are not those above.
+        """
+        cls.check_shapes(x, w)
+        columns, taps = x.shape.as_list()[2], w.shape.as_list()[1]
+        if taps != TAPS or columns % OUTPUTS:
+            raise ValueError(
+                "expected x [N, H, 4R, C] and w [k, 3, C, D], got %s and %s" % (x.shape, w.shape)
+            )
+        z, v, u = cls.filtered(x, tf.transpose(w, [0, 2, 1, 3]))
+        return z, (x, w, v, u)
+
+    @classmethod
+    def filtered(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Any, tf.Tensor]:
+        """Return z, V in groups and U, given a kernel whose axes stand as [k, C, 3, D]."""
+        u = _kernels(w)
+        v = cls.grouped.groups_of(_to_groups(row_matrix(x.shape.as_list()[2]), x), WINDOW)
+        return _from_groups(A, cls.grouped.forward(v, u)), v, u
+
+    @classmethod
+    def output_grad(cls, dz: tf.Tensor, cache: Tuple) -> Any:
+        """Return dM = A^T dz, in groups, which both derivatives start from."""
+        del cache
+        return cls.grouped.groups_of(_to_groups(A.T, dz), WINDOW)
+
+    @classmethod
+    def input_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
+        """Return dx, the sum of :meth:`Convolution.input_grad`.
+
+        dx = B^T dV,   dV_k = dM_k * U'_k,   U' = G w',   w'[a, t, d, c] = w[k-1-a, t, c, d]
+
+        Down the columns the kernels are flipped; along the rows B^T leads back.
+        """
+        x, w = cache[:2]
+        leading_back = _kernels(tf.transpose(tf.reverse(w, axis=[0]), [0, 3, 1, 2]))
+        b = row_matrix(x.shape.as_list()[2])
+        return _from_groups(b.T, cls.grouped.forward(dm, leading_back))
+
+    @classmethod
+    def param_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
+        """Return dw, the sum of :meth:`Convolution.param_grad`.
+
+        dw = G^T dU,   dU_k the weight gradient of M_k = V_k * U_k
+        """
+        _, w, v, u = cache
+        k, _, inputs, outputs = w.shape.as_list()
+        du = cls.grouped.param_grad(dm, v, u)
+        dw = times(G.T, tf.reshape(du, [k, WINDOW, inputs * outputs]))
+        return tf.reshape(dw, w.shape)
+
+
+class WinogradGroupedConvolution(WinogradConvolution):
+    """The same, the six convolutions being one operation."""
+
+    grouped = GroupedConvolution
+
+
+def times(matrix: np.ndarray, lines: tf.Tensor) -> tf.Tensor:
+    """A matrix [S, R] times each of [M, R, C]: [M, S, C]."""
+    return tf.matmul(tf.constant(matrix[np.newaxis], lines.dtype), lines)
+
+
+def _to_groups(matrix: np.ndarray, x: tf.Tensor) -> tf.Tensor:
+    """A matrix times windows, or whole rows, of x [N, H, W, C]: six groups [N, H, W/4, 6 C]."""
+    _, rows, columns, channels = x.shape.as_list()
+    product = times(matrix, tf.reshape(x, [-1, matrix.shape[1], channels]))
+    return tf.reshape(product, [-1, rows, columns // OUTPUTS, WINDOW * channels])
+
+
+def _from_groups(matrix: np.ndarray, groups: tf.Tensor) -> tf.Tensor:
+    """A matrix times windows, or whole rows, of six groups: back to [N, H, W, C]."""
+    _, rows, windows, channels = groups.shape.as_list()
+    product = times(matrix, tf.reshape(groups, [-1, matrix.shape[1], channels // WINDOW]))
+    return tf.reshape(product, [-1, rows, OUTPUTS * windows, channels // WINDOW])
+
+
+def _kernels(w: tf.Tensor) -> tf.Tensor:
+    """G times the rows of a kernel [k, C, 3, D]: six kernels side by side, [k, 1, C, 6 D]."""
+    k, inputs, _, outputs = w.shape.as_list()
+    product = times(G, tf.reshape(w, [k * inputs, TAPS, outputs]))
+    return tf.reshape(product, [k, 1, inputs, WINDOW * outputs])

@@ -1,0 +1,221 @@
+"""From a case to a TensorFlow graph: one iteration of training, and the forward pass alone."""
+
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from unfair_bp.backprop import optimizers
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.network import Gates, Network, Rules, gates_of, rules_with
+from unfair_bp.backprop.optimizers import Adam, LayerState
+from unfair_bp.backprop.scripts import adam_with, initial_weights_2018
+from unfair_bp.experiment.architecture import (
+    CLASSES,
+    IMAGE_CHANNELS,
+    IMAGE_SIZE,
+    initial_weights,
+    scaled,
+)
+from unfair_bp.experiment.cases import Case, schedule_of
+
+
+class Outputs(NamedTuple):
+    """What a forward pass says of a batch."""
+
+    logits: tf.Tensor  # [N, 10]
+    predictions: tf.Tensor  # int64 [N], the class with the largest logit
+    costs: tf.Tensor  # [N], cross entropy of each image
+
+
+class Graph(NamedTuple):
+    """Tensors and operations of a case; run them in a session on ``graph``.
+
+    ``logits``, ``predictions`` and ``costs`` are those of an iteration: fetched beside ``train``,
+    they come from the forward pass before its updates. ``evaluation`` is the forward pass through
+    the weights as they are stored: the same tensors, unless an iteration moves the weights first.
+    """
+
+    graph: tf.Graph
+    images: tf.Tensor  # placeholder, [N, 32, 32, 3], values 0..1
+    labels: tf.Tensor  # placeholder, int64 [N], 0..9
+    logits: tf.Tensor  # [N, 10]
+    predictions: tf.Tensor  # int64 [N], the class with the largest logit
+    costs: tf.Tensor  # [N], cross entropy of each image
+    evaluation: Outputs
+    train: tf.Operation  # one iteration
+    step: tf.Variable  # int64, iterations so far
+    layers: Tuple[LayerState, ...]  # variables
+    starts: Tuple[tf.Tensor, ...]  # placeholders of the initial weights
+    initializer: tf.Operation
+
+    @property
+    def weights(self) -> Tuple[tf.Variable, ...]:
+        """The weights of each layer."""
+        return tuple(layer.w for layer in self.layers)
+
+    def start(self, weights: Sequence[np.ndarray]) -> Dict[tf.Tensor, np.ndarray]:
+        """What to feed to ``initializer`` so that training starts from these weights."""
+        return dict(zip(self.starts, weights))
+
+
+class _Model(NamedTuple):
+    """What both protocols build an iteration from."""
+
+    network: Network
+    adam: Adam
+    table: np.ndarray  # bool [period, layers]
+    layers: List[LayerState]  # variables
+    images: tf.Tensor
+    targets: tf.Tensor
+
+
+def starting_weights(case: Case) -> Sequence[np.ndarray]:
+    """The weights that a case starts from, one array ``[k, k, inputs, outputs]`` for each layer."""
+    if case.initial_weights == "2018":
+        return initial_weights_2018(scaled(case.width))
+    return initial_weights(scaled(case.width), case.seed)
+
+
+# The last update of each layer in the rounds so far: a list of one, or of none.
+Latest = List[List[tf.Operation]]
+
+
+def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.float32) -> Graph:
+    """Build the static graph of a case.
+
+    Args:
+        case: What to run.
+        rules: The classes that the layers are made of; the case's own by default.
+        dtype: float32, or float64 to check the mathematics.
+    """
+    specs = scaled(case.width)
+    graph = tf.Graph()
+    with graph.as_default():
+        images = tf.placeholder(dtype, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS], "images")
+        labels = tf.placeholder(tf.int64, [None], "labels")
+        step = tf.get_variable(
+            "step", [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
+        )
+        starts, layers = [], []
+        for number, spec in enumerate(specs, start=1):
+            with tf.variable_scope("variables/layer_%d" % number):
+                starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
+                layers.append(optimizers.create_variables(starts[-1]))
+        network = Network(specs, rules or rules_with(case.quirks))
+        adam = adam_with(case.quirks)(case.learning_rate, case.beta1, case.beta2, case.epsilon)
+        targets = tf.one_hot(labels, CLASSES, dtype=dtype, name="targets")
+        model = _Model(network, adam, schedule_of(case).table, layers, images, targets)
+        if case.protocol == "per-batch":
+            logits, updates = _whole_cycle(model)
+        else:
+            logits, updates = _one_row(model, step)
+        with tf.control_dependencies([updates]):
+            train = step.assign_add(1, read_value=False, name="count_iteration")
+        with tf.name_scope("report"):
+            outputs = evaluation = _outputs(network, logits, targets)
+        if adam.moves_first:
+            with tf.name_scope("evaluation"):
+                stored = [layer.w.read_value() for layer in layers]
+                evaluation = _outputs(network, network.forward(images, stored)[0], targets)
+
+        return Graph(
+            graph=graph,
+            images=images,
+            labels=labels,
+            logits=logits,
+            predictions=outputs.predictions,
+            costs=outputs.costs,
+            evaluation=evaluation,
+            train=train,
+            step=step,
+            layers=tuple(layers),
+            starts=tuple(starts),
+            initializer=tf.global_variables_initializer(),
+        )
+
+
+def _outputs(network: Network, logits: tf.Tensor, targets: tf.Tensor) -> Outputs:
+    """What is reported of a forward pass."""
+    costs, _ = network.reported_cost.forward(logits, targets)
+    return Outputs(logits, tf.argmax(logits, axis=1), costs)
+
+
+def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]:
+    """The per-step protocol: the row ``floormod(step, period)`` of the schedule on each batch.
+
+    Returns:
+        The logits, and the operation that updates the layers of the row.
+    """
+    with tf.name_scope("schedule"):
+        gates = gates_of(model.table, tf.floormod(step.read_value(), len(model.table)))
+    logits, _, _, updates = _round(model, gates, [[] for _ in model.layers])
+    return logits, updates
+
+
+def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
+    """The per-batch protocol: every row of the schedule in turn on the same batch.
+
+    A round's forward pass starts at the lowest layer that the round before updated: below it
+    nothing has changed.
+
+    Returns:
+        The logits of the first round, and the operation that runs the updates of all rounds.
+    """
+    first_logits, caches, lowest, all_updates = None, None, 0, []
+    latest: Latest = [[] for _ in model.layers]
+    for number, row in enumerate(model.table, start=1):
+        with tf.name_scope("round_%d" % number):
+            gates = gates_of(row[np.newaxis])
+            logits, caches, latest, updates = _round(model, gates, latest, caches, lowest)
+        all_updates.append(updates)
+        if first_logits is None:
+            first_logits = logits
+        lowest = int(np.argmax(row))  # the first True
+    return first_logits, tf.group(*all_updates)
+
+
+def _round(
+    model: _Model,
+    gates: Gates,
+    latest: Latest,
+    earlier: Optional[Sequence] = None,
+    first: int = 0,
+) -> Tuple[tf.Tensor, List, Latest, tf.Operation]:
+    """A forward pass, the gradient at the logits, and the chain down from there with its updates.
+
+    A graph has no order but that of its edges, and rounds without any are merged into one. So each
+    layer is read, and updated, after its last update in the rounds before. Within a round every
+    weight is read once, and every update hangs on the logits and so comes after every read. What
+    has been read keeps its value: the chain uses the weights of its forward pass.
+
+    Args:
+        model: The model.
+        gates: Which layers to update.
+        latest: The last update of each layer in the rounds before.
+        earlier: The caches of the round before, if there is one.
+        first: Index of the first layer that the round before updated.
+
+    Returns:
+        The logits, the caches, the last update of each layer up to now, and the operation that
+        runs the updates of this round.
+    """
+    with tf.name_scope("forward"):
+        weights = []
+        for layer, before in zip(model.layers, latest):
+            with tf.control_dependencies(before):
+                weights.append(layer.w.read_value())
+        seen, weights = model.adam.begin(model.layers, weights, gates.updated)
+        logits, caches = model.network.forward(model.images, seen, earlier, first)
+    now = list(latest)
+
+    def update(i: int, dw: tf.Tensor) -> tf.Operation:
+        with tf.name_scope("update"), tf.control_dependencies(latest[i]):
+            now[i] = [model.adam.update(model.layers[i], weights[i], dw)]
+        return now[i][0]
+
+    with tf.name_scope("backward"):
+        with tf.name_scope("loss"):
+            _, cache = model.network.loss.forward(logits, model.targets)
+            dlogits = model.network.loss.input_grad(cache)
+        updates = model.network.gated_backward(dlogits, caches, gates, update)
+    return logits, caches, now, updates

@@ -1,0 +1,232 @@
+"""The nine layers in order: the forward pass, and the backward chain that a schedule gates."""
+
+from typing import Any, Callable, Collection, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from unfair_bp.backprop.fast.choice import chosen_form
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.layers import (
+    AveragePool2x2,
+    AveragePool2x2Undivided,
+    DoubleSoftmaxCrossEntropy,
+    Elu,
+    EluDoubledSlope,
+    GlobalAveragePool,
+    GlobalAveragePoolUndivided,
+    SoftmaxCrossEntropy,
+    SummedSoftmaxCrossEntropy,
+)
+from unfair_bp.experiment.architecture import LayerSpec
+
+
+class Rules(NamedTuple):
+    """The classes that a network is made of, exact calculus by default.
+
+    A deviation from calculus is a subclass of one of these, put in its place. The convolution alone
+    is chosen for each layer: it has several forms, all of them exact.
+    """
+
+    convolution: Callable[[LayerSpec], Any] = chosen_form
+    activation: Any = Elu
+    pool: Any = AveragePool2x2
+    global_pool: Any = GlobalAveragePool
+    loss: Any = SoftmaxCrossEntropy
+    reported_cost: Any = SoftmaxCrossEntropy  # its forward rule alone
+
+
+def rules_with(quirks: Collection[str]) -> Rules:
+    """The rules with the named deviations, see :mod:`unfair_bp.quirks`."""
+    rules = Rules()
+    if "elu-slope" in quirks:
+        rules = rules._replace(activation=EluDoubledSlope)
+    if "pool-repeat" in quirks:
+        rules = rules._replace(pool=AveragePool2x2Undivided, global_pool=GlobalAveragePoolUndivided)
+    if "sum-loss" in quirks:
+        rules = rules._replace(loss=SummedSoftmaxCrossEntropy)
+    if "double-softmax-cost" in quirks:
+        rules = rules._replace(reported_cost=DoubleSoftmaxCrossEntropy)
+    return rules
+
+
+# Whether something happens on an iteration: a bool tensor, or a NumPy bool if known beforehand.
+Gate = Union[tf.Tensor, np.bool_]
+
+
+class Gates(NamedTuple):
+    """What the backward chain does on an iteration, for each layer."""
+
+    updated: Sequence[Gate]  # is the layer updated?
+    any_below: Sequence[Gate]  # is any layer below it updated, so that the chain goes on?
+
+
+def gates_of(table: np.ndarray, row: Optional[tf.Tensor] = None) -> Gates:
+    """The gates of a schedule.
+
+    A gate that every row of the schedule opens, or none, is known when the graph is built and needs
+    no ``tf.cond``: all of a fair schedule's, and from the back the last layer's update.
+
+    Args:
+        table: The rows, bool ``[period, layers]``.
+        row: int scalar, this iteration's row; none is needed where all are alike.
+    """
+    any_below = [table[:, :i].any(axis=1) for i in range(table.shape[1])]
+    return Gates(_columns(table, row), _columns(np.stack(any_below, axis=1), row))
+
+
+def _columns(table: np.ndarray, row: Optional[tf.Tensor]) -> List[Gate]:
+    """One gate for each column."""
+    known = (table == table[0]).all(axis=0)
+    if known.all():
+        return list(table[0])
+    chosen = tf.unstack(tf.gather(tf.constant(table), row))
+    return [table[0, i] if known[i] else chosen[i] for i in range(len(known))]
+
+
+class Block:
+    """A convolution, its activation, and the pooling that follows it, if any.
+
+    z = x * w,   y = pool(elu(z))
+
+    x [N, H, W, C], w [k, k, C, D], z [N, H, W, D]; y [N, H, W, D], [N, H/2, W/2, D] after a 2x2
+    pool, or [N, D] after the global pool.
+    """
+
+    def __init__(self, convolution: Any, steps: Sequence[Any]) -> None:
+        """``steps`` are what follows the convolution, in the order of the forward pass."""
+        self.convolution = convolution
+        self.steps = tuple(steps)
+
+    def forward(self, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Any]:
+        """Return y and the caches of the convolution and of the steps after it."""
+        y, convolution_cache = self.convolution.forward(x, w)
+        step_caches = []
+        for step in self.steps:
+            y, cache = step.forward(y)
+            step_caches.append(cache)
+        return y, (convolution_cache, step_caches)
+
+    @staticmethod
+    def input_of(cache: Any) -> tf.Tensor:
+        """Return x, which the convolution's derivative needs and therefore keeps."""
+        convolution_cache, _ = cache
+        return convolution_cache[0]
+
+    def pre_activation_grad(self, dy: tf.Tensor, cache: Any) -> Any:
+        """Return dz, which both the weight gradient and the input gradient start from.
+
+        It is given as the convolution's derivatives take it, so that neither has to prepare it.
+        """
+        convolution_cache, step_caches = cache
+        for step, step_cache in zip(reversed(self.steps), reversed(step_caches)):
+            dy = step.input_grad(dy, step_cache)
+        return self.convolution.output_grad(dy, convolution_cache)
+
+    def input_grad(self, dz: Any, cache: Any) -> tf.Tensor:
+        """Return dx, given dz from :meth:`pre_activation_grad`."""
+        return self.convolution.input_grad(dz, cache[0])
+
+    def param_grad(self, dz: Any, cache: Any) -> tf.Tensor:
+        """Return dw, given dz from :meth:`pre_activation_grad`."""
+        return self.convolution.param_grad(dz, cache[0])
+
+
+class Network:
+    """The all-convolutional network: images in, logits out.
+
+    Args:
+        layers: The layers, first to last, see :mod:`unfair_bp.experiment.architecture`.
+        rules: The classes to build them from.
+    """
+
+    def __init__(self, layers: Sequence[LayerSpec], rules: Rules = Rules()) -> None:  # noqa: B008
+        self.loss = rules.loss
+        self.reported_cost = rules.reported_cost
+        self.blocks = []
+        for layer in layers:
+            pools = [rules.pool] if layer.pool else []
+            if layer is layers[-1]:
+                pools = [rules.global_pool]  # over the whole image: logits are means of its ELU
+            self.blocks.append(Block(rules.convolution(layer), [rules.activation, *pools]))
+
+    def forward(
+        self,
+        images: tf.Tensor,
+        weights: Sequence[tf.Tensor],
+        earlier: Optional[Sequence[Any]] = None,
+        first: int = 0,
+    ) -> Tuple[tf.Tensor, List]:
+        """Run every layer, or only the last ones where the first are known to be unchanged.
+
+        Args:
+            images: ``[N, H, W, 3]``.
+            weights: One tensor for each layer, ``[k, k, C, D]``.
+            earlier: The caches of another pass over the same images.
+            first: Index of the first layer whose weights are not those of that pass.
+
+        Returns:
+            The logits ``[N, classes]``, and one cache for each layer.
+        """
+        caches = list(earlier[:first]) if earlier else []
+        y = self.blocks[first].input_of(earlier[first]) if earlier else images
+        for i in range(len(caches), len(self.blocks)):
+            with tf.name_scope("layer_%d" % (i + 1)):
+                y, cache = self.blocks[i].forward(y, weights[i])
+            caches.append(cache)
+        return y, caches
+
+    def gated_backward(
+        self,
+        dlogits: tf.Tensor,
+        caches: Sequence[Any],
+        gates: Gates,
+        update: Callable[[int, tf.Tensor], tf.Operation],
+    ) -> tf.Operation:
+        """Run the chain of gradients from the last layer down, as far as this iteration needs it.
+
+        A layer's weight gradient and its update are created inside a ``tf.cond`` on whether it is
+        updated; everything below it inside a ``tf.cond`` on whether any lower layer is. TensorFlow
+        runs an operation of a branch only if the branch is taken, so a chain that stops costs
+        nothing below the place where it stops.
+
+        Args:
+            dlogits: Derivative of the cost by the logits, ``[N, classes]``.
+            caches: What :meth:`forward` returned.
+            gates: Which layers this iteration updates.
+            update: Given a layer's index (from 0) and its dw, returns the operation that updates
+                the layer. It is called once for each layer, inside the layer's branch, unless the
+                layer is known to be skipped.
+
+        Returns:
+            The operation that runs the updates, and the chain as far as they need it.
+        """
+
+        def chain(dy: tf.Tensor, i: int) -> tf.Operation:
+            block, cache = self.blocks[i], caches[i]
+
+            def update_here() -> tf.Operation:
+                with tf.name_scope("param_grad"):
+                    dw = block.param_grad(dz, cache)
+                return update(i, dw)
+
+            def go_below() -> tf.Operation:
+                with tf.name_scope("input_grad"):
+                    dx = block.input_grad(dz, cache)
+                return chain(dx, i - 1)
+
+            with tf.name_scope("layer_%d" % (i + 1)):
+                with tf.name_scope("pre_activation_grad"):
+                    dz = block.pre_activation_grad(dy, cache)
+                return tf.group(
+                    _when(gates.updated[i], update_here, "if_updated"),
+                    _when(gates.any_below[i], go_below, "if_any_below"),
+                )
+
+        return chain(dlogits, len(self.blocks) - 1)
+
+
+def _when(condition: Gate, branch: Callable[[], tf.Operation], name: str) -> tf.Operation:
+    """Run a branch if the condition holds: decided by the graph, or here if it is known."""
+    if isinstance(condition, np.bool_):
+        return branch() if condition else tf.no_op()
+    return tf.cond(condition, branch, tf.no_op, name=name)

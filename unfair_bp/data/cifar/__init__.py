@@ -1,0 +1,1 @@
+"""The official files of CIFAR, found, checked and read."""

@@ -1,0 +1,1 @@
+"""What to run, as plain values: networks, cases, schedules, the ledger. No TensorFlow."""

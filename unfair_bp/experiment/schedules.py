@@ -1,0 +1,206 @@
+"""Schedules: which layers are updated on which iteration, as one boolean matrix.
+
+``table[r, i]`` says whether layer i + 1 is updated on the iterations whose global step t has
+``t mod period == r``. Everything else follows from the matrix: the graph, the tests, the picture
+and the cost.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Callable, Dict, Sequence
+
+import numpy as np
+
+from unfair_bp.errors import UsageError
+from unfair_bp.experiment.architecture import LAYERS, LayerSpec, backward_flops, forward_flops
+
+GRAMMAR = (
+    "fair, back, front, single, random:K[:PERIOD[:SEED]] (K layers of 9 at random), "
+    "or rows of layers such as '9;8-9;7-9'"
+)
+LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which layers are updated on each iteration of a cycle.
+
+    Attributes:
+        name: The specification it was made from, see :func:`parse`.
+        table: bool ``[period, layers]``.
+    """
+
+    name: str
+    table: np.ndarray
+
+    @property
+    def period(self) -> int:
+        """Iterations in a cycle."""
+        return len(self.table)
+
+    def updates(self, iterations: int) -> np.ndarray:
+        """How often each layer is updated in the first ``iterations``: int ``[layers]``."""
+        cycles, rest = divmod(iterations, self.period)
+        return cycles * self.table.sum(axis=0) + self.table[:rest].sum(axis=0)
+
+    def row_flops(self, layers: Sequence[LayerSpec]) -> np.ndarray:
+        """Floating-point operations of one iteration on each row, per image: int ``[period]``."""
+        forward = forward_flops(layers)
+        return np.array([forward + backward_flops(layers, row) for row in self.table])
+
+    def flops(self, layers: Sequence[LayerSpec], iterations: int) -> int:
+        """Floating-point operations of the first ``iterations``, per image in a batch."""
+        rows = self.row_flops(layers)
+        cycles, rest = divmod(iterations, self.period)
+        return cycles * int(rows.sum()) + int(rows[:rest].sum())
+
+    def cycle_flops(self, layers: Sequence[LayerSpec]) -> int:
+        """Floating-point operations of a whole cycle on one batch (per-batch protocol), per image.
+
+        Between two rows, the activations below the lowest layer that the first of them updated
+        are kept, so that only the layers from there on run forward again.
+        """
+        flops, lowest = 0, 0
+        for row in self.table:
+            flops += forward_flops(layers[lowest:]) + backward_flops(layers, row)
+            lowest = int(np.argmax(row))  # the first True
+        return flops
+
+    def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
+        """Mean floating-point operations of an iteration, relative to updating every layer."""
+        return float(self.row_flops(layers).mean()) / fair_step_flops(layers)
+
+
+def fair_step_flops(layers: Sequence[LayerSpec]) -> int:
+    """Floating-point operations of an iteration that updates every layer, per image."""
+    return forward_flops(layers) + backward_flops(layers, [True] * len(layers))
+
+
+def fair(layers: int) -> np.ndarray:
+    """Every layer on every iteration: ordinary back propagation."""
+    return np.ones([1, layers], bool)
+
+
+def from_the_back(layers: int) -> np.ndarray:
+    """Row r updates the last r + 1 layers: the last layer most often, the first once a cycle."""
+    return from_the_front(layers)[:, ::-1]
+
+
+def from_the_front(layers: int) -> np.ndarray:
+    """Row r updates the first r + 1 layers: the first layer most often, the last once a cycle."""
+    return np.tril(np.ones([layers, layers], bool))
+
+
+def single(layers: int) -> np.ndarray:
+    """Row r updates layer r + 1 alone: block-coordinate descent."""
+    return np.eye(layers, dtype=bool)
+
+
+def random_layers(layers: int, chosen: int, period: int, seed: int) -> np.ndarray:
+    """Each row updates ``chosen`` layers, drawn without replacement."""
+    random = np.random.RandomState(seed)
+    table = np.zeros([period, layers], bool)
+    for row in table:
+        row[random.permutation(layers)[:chosen]] = True
+    return table
+
+
+NAMED: Dict[str, Callable[[int], np.ndarray]] = {
+    "fair": fair,
+    "back": from_the_back,
+    "front": from_the_front,
+    "single": single,
+}
+
+
+def parse(text: str, layers: int = len(LAYERS)) -> Schedule:
+    """The schedule that a specification describes.
+
+    Args:
+        text: ``fair``, ``back``, ``front``, ``single``; ``random:K[:PERIOD[:SEED]]`` with a period
+            of 9 x the number of layers and seed 0 by default; or rows separated by ``;``, each a
+            comma-separated list of layers ``7`` and ranges ``7-9``, counted from 1.
+        layers: Number of layers in the network.
+
+    Raises:
+        UsageError: If the text is none of these.
+    """
+    if text in NAMED:
+        table = NAMED[text](layers)
+    elif text.startswith("random"):
+        table = _parse_random(text, layers)
+    elif re.match(r"^[0-9,;\s-]+$", text):
+        rows = text.split(";")
+        if len(rows) > LONGEST_PERIOD:
+            raise UsageError(
+                "--schedule has %d rows, too many; give at most %d" % (len(rows), LONGEST_PERIOD)
+            )
+        table = np.array([_parse_row(text, row, layers) for row in rows])
+    else:
+        raise UsageError("--schedule %r is not known; give %s" % (text, GRAMMAR))
+    table.setflags(write=False)
+    return Schedule(name=text, table=table)
+
+
+def _parse_random(text: str, layers: int) -> np.ndarray:
+    match = re.match(r"^random:([0-9]{1,9})(?::([0-9]{1,9}))?(?::([0-9]{1,10}))?$", text)
+    if not match:
+        raise UsageError("--schedule %r: give random:K[:PERIOD[:SEED]], as random:3:90:0" % text)
+    chosen = int(match.group(1))
+    period = int(match.group(2) or 9 * layers)
+    seed = int(match.group(3) or 0)
+    for name, value, most in (
+        ("K", chosen, layers),
+        ("PERIOD", period, LONGEST_PERIOD),
+        ("SEED", seed + 1, 2**32),
+    ):
+        if not 1 <= value <= most:
+            raise UsageError(
+                "--schedule %r: %s is out of range; K is 1 to %d layers, PERIOD 1 to %d rows, "
+                "SEED 0 to 4294967295" % (text, name, layers, LONGEST_PERIOD)
+            )
+    return random_layers(layers, chosen, period, seed)
+
+
+def _parse_row(text: str, row: str, layers: int) -> np.ndarray:
+    """One row of a typed schedule, bool ``[layers]``; ``text`` is the whole, for messages."""
+    updated = np.zeros(layers, bool)
+    for item in row.split(","):
+        match = re.match(r"^\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?$", item)
+        if not match:
+            raise UsageError(
+                "--schedule %r: %r is no layer; a row lists layers such as 7 or 7-9, "
+                "rows are separated by ';'" % (text, item.strip())
+            )
+        first = int(match.group(1))
+        last = int(match.group(2) or first)
+        if not 1 <= first <= last <= layers:
+            raise UsageError(
+                "--schedule %r: %r is out of range; layers are 1 to %d, ranges go upwards"
+                % (text, item.strip(), layers)
+            )
+        updated[first - 1 : last] = True
+    return updated
+
+
+def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
+    """The matrix in characters, with the updates and the cost of each row and of the cycle."""
+    fair_step = fair_step_flops(layers)
+    lines = [
+        "schedule %s: a cycle of %d iterations" % (schedule.name, schedule.period),
+        "",
+        "  row  layer " + " ".join("%d" % (i + 1) for i in range(len(layers))) + "   FLOPs / fair",
+    ]
+    for r, (row, flops) in enumerate(zip(schedule.table, schedule.row_flops(layers))):
+        marks = " ".join("#" if updated else "." for updated in row)
+        lines.append("  %3d        %s   %.3f" % (r, marks, flops / fair_step))
+    counts = schedule.updates(schedule.period)
+    cycle = schedule.cycle_flops(layers) / fair_step
+    lines += [
+        "",
+        "updates per cycle, layer 1..%d: %s" % (len(layers), " ".join("%d" % n for n in counts)),
+        "FLOPs of a mean iteration, relative to fair: %.3f" % schedule.relative_cost(layers),
+        "FLOPs of the cycle, in fair iterations: %.3f per step, %.3f per batch"
+        % (schedule.relative_cost(layers) * schedule.period, cycle),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""What can only be measured of a whole process: how fast it starts, and the memory it takes."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from typing import Any, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from unfair_bp.data.batches import training_batches
+from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.cases import Case
+
+TRAIN_IMAGES, TEST_IMAGES = 50000, 10000  # CIFAR-10's
+ITERATIONS, EVALUATIONS = 3, 2  # batches; memory no longer grows after them
+
+
+class Start(NamedTuple):
+    """What a training process does before its first iteration, and at most holds in memory."""
+
+    import_seconds: float  # of TensorFlow
+    graph_seconds: float  # from a case to its graph
+    peak_bytes: Optional[int]  # resident; None where the system does not tell
+
+
+def seconds_of_help() -> float:
+    """Seconds that a new process takes to show the training command's help."""
+    started = time.perf_counter()
+    _python("-m", "unfair_bp.train", "--help")
+    return time.perf_counter() - started
+
+
+def start_of(case: Case) -> Start:
+    """Start a case in a new process, on as many images as CIFAR-10 has, and let it run a little."""
+    facts = json.loads(_python("-m", "unfair_bp.measuring.processes", json.dumps(asdict(case))))
+    return Start(**facts)
+
+
+def _python(*words: str) -> str:
+    """What another Python prints; what it complains of goes to our standard error."""
+    return subprocess.check_output([sys.executable, *words], universal_newlines=True)
+
+
+def _start(case: Case) -> Start:
+    """Do what training does, without its end: iterations, an evaluation and a checkpoint."""
+    started = time.perf_counter()
+    from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415 - its time is taken
+
+    imported = time.perf_counter()
+    from unfair_bp.backprop.graph import build_graph  # noqa: PLC0415
+    from unfair_bp.running import sessions  # noqa: PLC0415 - imports TensorFlow
+    from unfair_bp.running.evaluation import batch_size, evaluate  # noqa: PLC0415
+
+    begun = time.perf_counter()
+    graph = build_graph(case)
+    built = time.perf_counter()
+    random = np.random.RandomState(0)
+    count = TRAIN_IMAGES + TEST_IMAGES
+    images = random.randint(0, 256, [count, 32, 32, 3], dtype=np.uint8)
+    labels = random.randint(0, 10, count).astype(np.uint8)
+    layers = scaled(case.width)
+    with graph.graph.as_default():
+        saver = tf.train.Saver()
+    with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
+        session.run(graph.initializer, graph.start(initial_weights(layers, case.seed)))
+        batches = training_batches(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES], case, epoch=0)
+        for _, batch in zip(range(ITERATIONS), batches):
+            feed = {graph.images: batch.images, graph.labels: batch.labels}
+            session.run((graph.train, graph.costs, graph.predictions), feed)
+        size = batch_size(layers)
+        tested = slice(TRAIN_IMAGES, TRAIN_IMAGES + EVALUATIONS * size)
+        evaluate(
+            *(session, graph, images[tested], labels[tested]),
+            batch=size,
+            after_batch=lambda done: None,
+        )
+        with tempfile.TemporaryDirectory() as directory:
+            saver.save(session, directory + "/model")
+    return Start(imported - started, built - begun, peak_memory())
+
+
+def peak_memory() -> Optional[int]:
+    """The most memory that this process has held so far, in bytes; None if nothing tells.
+
+    Not ``ru_maxrss``, which a new process may inherit from the one that started it.
+    """
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            lines = [line for line in file if line.startswith("VmHWM:")]
+    except OSError:
+        return None  # not Linux
+    return 1024 * int(lines[0].split()[1]) if lines else None
+
+
+def _main(arguments: Sequence[Any]) -> None:
+    (case,) = arguments
+    print(json.dumps(_start(Case(**json.loads(case)))._asdict()))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Pictures and words of a run, and of a comparison of runs."""

@@ -1,0 +1,1 @@
+"""One training run: its directory, its loop, and everything it goes on from."""

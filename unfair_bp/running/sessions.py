@@ -1,0 +1,26 @@
+"""How TensorFlow sessions are set up."""
+
+from typing import List
+
+from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.experiment.cases import Case
+
+
+def config(case: Case) -> tf.ConfigProto:
+    """Threads as the case says; memory of a graphics card as it is needed."""
+    settings = tf.ConfigProto(
+        intra_op_parallelism_threads=case.threads,
+        inter_op_parallelism_threads=case.threads,
+        allow_soft_placement=True,
+    )
+    settings.gpu_options.allow_growth = True
+    return settings
+
+
+def accelerators(session: tf.Session) -> List[str]:
+    """Names of the session's devices other than the processor."""
+    return [
+        device.name.split("device:")[-1]
+        for device in session.list_devices()
+        if "CPU" not in device.device_type
+    ]
