@@ -265,7 +265,7 @@ def test_text_and_picture(result):
 
 def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
     """Breaks if the files are not written, or one that exists is replaced unasked."""
-    monkeypatch.setattr(benchmark, "measure", lambda case, repeats, input_repeats: result)
+    monkeypatch.setattr(benchmarking, "measure", lambda case, repeats, input_repeats: result)
     png, facts = tmp_path / "b.png", tmp_path / "b.json"
     words = ["--png", str(png), "--json", str(facts)]
     assert run(benchmark.main, words) == 0

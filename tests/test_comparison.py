@@ -446,5 +446,5 @@ def test_every_field_of_a_case_is_thought_of():
         *("name", "question", "seed", "threads"),
         *("schedule", "protocol", "quirks", "augment", "epochs"),
         *("data", "train_size", "test_size"),
-        *("batch_size", "learning_rate", "beta1", "beta2", "epsilon", "width"),
+        *("batch_size", "learning_rate", "beta1", "beta2", "epsilon", "width", "initial_weights"),
     }

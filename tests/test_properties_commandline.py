@@ -26,6 +26,8 @@ from unfair_bp.data.cifar import cifar10
 from unfair_bp.experiment import ledger
 from unfair_bp.figures import animation, style
 from unfair_bp.figures import schedule as schedule_figure
+from unfair_bp.measuring import collapse as measuring_collapse
+from unfair_bp.reporting import comparison, pictures
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(
@@ -113,10 +115,13 @@ def no_work(place):
         patch.chdir(place[0])
         patch.delenv("UNFAIR_BP_DATA", raising=False)
         patch.setattr(sources, "load", load)
-        patch.setattr(collapse, "measure", reached)
+        patch.setattr(measuring_collapse, "measure", reached)
         patch.setattr(style, "render", lambda figure, kind: b"")
-        patch.setattr(plots, "_figures", lambda run: dict.fromkeys(["curves"], run.read_config()))
-        patch.setattr(report, "_figure", lambda settings: None)
+        patch.setattr(
+            pictures, "_figures", lambda run: dict.fromkeys(["curves"], run.read_config())
+        )
+        for module in (report, comparison):
+            patch.setattr(module, "figure_of", lambda settings: None)
         patch.setattr(schedule_figure, "schedule_heatmap", lambda schedule, layers: None)
         patch.setattr(
             animation,

@@ -26,7 +26,7 @@ WORDS = [*commands.SMALL, "--case", "d", "--batch-size", "4", "--checkpoint-minu
 # A process that holds a lock until it is told to end.
 HOLDER = """
 import sys
-from unfair_bp import locks
+from unfair_bp import files
 with files.only_process(sys.argv[1], "is busy"):
     print("locked", flush=True)
     sys.stdin.read()

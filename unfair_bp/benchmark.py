@@ -17,7 +17,7 @@ import os
 import sys
 from typing import Sequence
 
-from unfair_bp import commandline
+from unfair_bp import commandline, files
 from unfair_bp.errors import UsageError
 
 
@@ -57,12 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.figures.benchmark import benchmark_figure  # noqa: PLC0415
     from unfair_bp.measuring import benchmark as measures  # noqa: PLC0415
 
-    files = (options.png, options.json)
     if options.png is not None:
         style.check_picture(options.png, options.overwrite)  # before minutes of work
     if options.json is not None:
         files.check(options.json, options.overwrite)
-    if None not in files and os.path.realpath(files[0]) == os.path.realpath(files[1]):
+    named = [os.path.realpath(path) for path in (options.png, options.json) if path is not None]
+    if len(named) > len(set(named)):
         raise UsageError("--png and --json are both %s; give two names" % options.json)
     result = measures.measure(case, options.repeats, options.input_repeats)
     print(measures.as_text(result))

@@ -2,13 +2,16 @@
 
 import shlex
 import sys
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
-def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> tqdm:
+def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> "tqdm":
     """A bar of tqdm, whose arguments these are; gone when it is closed unless it is to be left."""
+    from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
+
     # A notebook's standard error is no terminal but shows a bar all the same.
     notebook = type(sys.stderr).__module__.startswith("ipykernel")
     return tqdm(*arguments, disable=False if notebook else None, leave=leave, **options)

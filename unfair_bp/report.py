@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
-    files = [path for path in (options.markdown, options.png, options.html) if path]
-    _check_files(files, options.overwrite)
+    paths = [path for path in (options.markdown, options.png, options.html) if path]
+    _check_files(paths, options.overwrite)
     collection = collect(options.root)
     for line in collection.left_out:
         print("warning: not counted: %s" % " ".join(line.split()), file=sys.stderr)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         _write(options.markdown, text)
     else:
         sys.stdout.write(text)
-    for path in files:
+    for path in paths:
         print("wrote %s" % path, file=sys.stderr)
     return 0
 

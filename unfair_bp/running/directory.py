@@ -217,7 +217,9 @@ class RunDirectory:
         try:
             with open(self.file(CONFIG), encoding="utf-8") as file:
                 config = json.load(file)
-            config["case"]["quirks"] = list(ledger.as_read(config["case"].get("quirks", ())))
+            quirks = config["case"].get("quirks")
+            if isinstance(quirks, list):
+                config["case"]["quirks"] = list(ledger.as_read(quirks))
             Case(**config["case"])
             for name, kind in DATA_FACTS.items():
                 if not isinstance(config["data"][name], kind):
