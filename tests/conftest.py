@@ -20,7 +20,7 @@ from unfair_bp.backprop.fast.winograd_plane import (
     WinogradPlaneConvolution,
 )
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, initial_weights
 from unfair_bp.experiment.cases import CASES
 
 # The forms of the convolution: whatever machine a test runs on, it tries all that TensorFlow can.
@@ -35,6 +35,7 @@ PLANE_FORMS = (*NESTED_FORMS, WinogradPlaneConvolution)
 WINOGRAD_FORMS = (*ROW_FORMS, *PLANE_FORMS)
 FORMS = (*DIRECT_FORMS, PointwiseConvolution, *WINOGRAD_FORMS)
 
+LAYERS = ALL_CONVOLUTIONAL.scaled()  # the post's network
 TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
 
 
@@ -58,7 +59,7 @@ def tiny_case(name, **changes):
 
 def start_weights(case, seed=7):
     """The weights that a case starts from."""
-    return initial_weights(scaled(case.width), seed)
+    return initial_weights(case.layers, seed)
 
 
 @pytest.fixture(scope="session", autouse=True)

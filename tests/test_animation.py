@@ -6,13 +6,13 @@ import os
 import commands
 import numpy as np
 import pytest
+from conftest import LAYERS
 from matplotlib.colors import to_rgb
 from PIL import Image, ImageSequence
 
 from unfair_bp import schedule as command
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LAYERS
 from unfair_bp.experiment.schedules import Schedule
 from unfair_bp.figures import animation
 from unfair_bp.figures.animation import Frame, NetworkDrawing, frames, save_animation

@@ -4,9 +4,10 @@ import hashlib
 
 import numpy as np
 import pytest
+from conftest import LAYERS
 
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment.architecture import LAYERS, initial_weights, scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, initial_weights
 
 
 def test_layers_are_those_of_the_post():
@@ -23,28 +24,28 @@ def test_layers_are_those_of_the_post():
         (1, 64, 64, 0.05, 8, False),
         (1, 64, 10, 0.06, 8, False),
     ]
-    assert scaled(1.0) == LAYERS
+    assert ALL_CONVOLUTIONAL.scaled(1.0) == LAYERS
 
 
 def test_scaling_keeps_image_and_classes():
     """Breaks if the 3 channels of an image or the 10 outputs are scaled, or a seam does not fit."""
-    layers = scaled(0.25)
+    layers = ALL_CONVOLUTIONAL.scaled(0.25)
     assert [layer.outputs for layer in layers] == [64, 64, 32, 32, 32, 16, 16, 16, 10]
     assert [layer.inputs for layer in layers] == [3, 64, 64, 32, 32, 32, 16, 16, 16]
 
 
 def test_scaling_keeps_the_size_of_signals():
     """Breaks if a narrow network starts with smaller activations than the post's does."""
-    for narrow, full in zip(scaled(0.25), LAYERS):
+    for narrow, full in zip(ALL_CONVOLUTIONAL.scaled(0.25), LAYERS):
         assert narrow.inputs * narrow.stddev**2 == pytest.approx(full.inputs * full.stddev**2)
-    assert scaled(0.25)[0].stddev == LAYERS[0].stddev
+    assert ALL_CONVOLUTIONAL.scaled(0.25)[0].stddev == LAYERS[0].stddev
 
 
 def test_no_channel_left():
     """Breaks if a width that leaves a layer without a channel is built."""
-    assert min(layer.outputs for layer in scaled(1 / 64)) == 1
+    assert min(layer.outputs for layer in ALL_CONVOLUTIONAL.scaled(1 / 64)) == 1
     with pytest.raises(UsageError, match="leaves layer 3 without a channel"):
-        scaled(1 / 256)
+        ALL_CONVOLUTIONAL.scaled(1 / 256)
 
 
 def test_initial_weights_are_truncated_normals():
@@ -62,7 +63,7 @@ def test_initial_weights_are_the_same_everywhere():
     digests = []
     for seed in (678, 679):
         digest = hashlib.sha256()
-        for w in initial_weights(scaled(0.125), seed):
+        for w in initial_weights(ALL_CONVOLUTIONAL.scaled(0.125), seed):
             digest.update(np.round(w, 12).tobytes())
         digests.append(digest.hexdigest()[:16])
     assert digests == ["2bf9efa13276bc38", "c2844ecdab7d3756"]

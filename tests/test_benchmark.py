@@ -29,7 +29,7 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.commandline import run
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import forward_flops, scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, forward_flops
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.measuring import benchmark as benchmarking
 from unfair_bp.measuring import processes, subjects
@@ -69,7 +69,7 @@ def test_autodiff_trains_the_same_network(batch):
 
 def test_steps_and_their_floors(result):
     """Breaks if a row is missing, or a step's operations are not those of its schedule."""
-    layers, images = scaled(TINY), 4
+    layers, images = ALL_CONVOLUTIONAL.scaled(TINY), 4
     steps = {(step["name"], step["row"]): step for step in result["steps"]}
     flops = {place: step["flops"] / images for place, step in steps.items()}
     fair = schedules.fair_step_flops(layers)
@@ -89,7 +89,7 @@ def test_steps_and_their_floors(result):
 
 def test_every_pass_in_every_form(result):
     """Breaks if a layer or form is missing, or the form that is marked is not the one in use."""
-    layers = scaled(TINY)
+    layers = ALL_CONVOLUTIONAL.scaled(TINY)
     found = {}
     for row in result["forms"]:
         assert row["flops"] == 4 * layers[row["layer"] - 1].flops
@@ -120,7 +120,7 @@ def expected_form(layer, name):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_form_in_use_is_marked(form, monkeypatch):
     """Breaks if a form is called in use because another one has a rule in common with it."""
-    layers = scaled(TINY)
+    layers = ALL_CONVOLUTIONAL.scaled(TINY)
     three = [layers[0], layers[1], layers[7]]  # in place of nine, which take three times as long
     monkeypatch.setattr(subjects, "scaled", lambda width: three)
     monkeypatch.setattr(subjects, "chosen_form", wherever_it_fits(form))

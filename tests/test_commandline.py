@@ -29,6 +29,9 @@ VALUES = {
     "quirks": ("sum-loss", ("sum-loss",)),
     "seed": ("0", 0),
     "initial_weights": ("2018", "2018"),
+    "optimizer": ("sgd", "sgd"),
+    "momentum": ("0.5", 0.5),
+    "nesterov": (None, True),
     "width": ("0.5", 0.5),
     "data": ("shapes", "shapes"),
     "train_size": ("123", 123),
@@ -54,7 +57,7 @@ def option(name):
 
 def test_every_field_has_an_option():
     """Breaks if a field is added to the case and these tests, or the command line, forget it."""
-    assert set(VALUES) == {item.name for item in fields(Case)} - {"name", "question"}
+    assert set(VALUES) == {item.name for item in fields(Case)} - {"name", "question", "architecture"}
     help_text = " ".join(train_help().split())
     for item in fields(Case):
         if item.name in VALUES:

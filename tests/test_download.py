@@ -425,7 +425,8 @@ def test_garbage_in_place_of_http_is_an_error(server, path, monkeypatch):
 def fetching(url, path, setup=""):
     """A process that downloads; its last line of standard error is the error, if any."""
     code = (
-        "import sys\nfrom unfair_bp.data.cifar import download\nfrom unfair_bp.errors import UsageError\n"
+        "import sys\nfrom unfair_bp.data.cifar import download\n"
+        "from unfair_bp.errors import UsageError\n"
         "%s\ntry:\n    download.fetch(%r, %r, %r)\n"
         "except UsageError as error:\n    sys.exit(str(error))" % (setup, url, str(path), MD5)
     )

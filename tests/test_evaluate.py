@@ -9,10 +9,11 @@ import commands
 import numpy as np
 import numpy_model
 import pytest
+from conftest import LAYERS
 
 from unfair_bp import evaluate, train
 from unfair_bp.data import shapes
-from unfair_bp.experiment.architecture import LAYERS, initial_weights, scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, initial_weights
 from unfair_bp.running import evaluation, training
 from unfair_bp.running.evaluation import Evaluation
 
@@ -22,7 +23,7 @@ CONFUSION = np.array([[3, 1, 0], [0, 0, 0], [2, 0, 4]])
 
 def larger_weights(case):
     """Initial weights with which signals survive all nine layers of a narrow network."""
-    return [3 * w for w in initial_weights(scaled(case.width), case.seed)]
+    return [3 * w for w in initial_weights(case.layers, case.seed)]
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +246,8 @@ def test_batches_fit_the_memory():
     """Breaks if one activation of a batch is larger than meant, or a wide network gets none."""
     # 32 x 32 pixels of 256 channels of 4 bytes: a megabyte an image.
     assert evaluation.batch_size(LAYERS) == 64
-    assert evaluation.batch_size(scaled(0.25)) == 256
-    assert evaluation.batch_size(scaled(16.0)) == 4
+    assert evaluation.batch_size(ALL_CONVOLUTIONAL.scaled(0.25)) == 256
+    assert evaluation.batch_size(ALL_CONVOLUTIONAL.scaled(16.0)) == 4
     assert evaluation.batch_size([LAYERS[0].__class__(3, 1, 10**6, 0.1, 32)]) == 1
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import LAYERS
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LAYERS
 from unfair_bp.figures import style
 from unfair_bp.figures.schedule import schedule_heatmap
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import (
     FORMS,
+    LAYERS,
     WINOGRAD_FORMS,
     relative_error,
     start_weights,
@@ -28,7 +29,6 @@ from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import Block, Network, Rules
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LAYERS
 
 
 def started_session(graph, weights):

@@ -25,7 +25,7 @@ from unfair_bp.backprop.fast.winograd_plane import (
     WinogradNestedGroupedConvolution,
     WinogradPlaneConvolution,
 )
-from unfair_bp.experiment.architecture import scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
 
 AVX2 = {"vendor_id": "GenuineIntel", "flags": "avx avx2 fma avx_vnni"}
 OLDER = {"vendor_id": "AuthenticAMD", "flags": "avx avx2 fma"}
@@ -93,21 +93,23 @@ def test_chosen_form_of_each_layer(library, full, quarter):
     winograd = (*ROWS, *NESTED, WinogradPlaneConvolution)
     forms = dict(zip("CPLpwgWG2", (*DIRECT_FORMS, PointwiseConvolution, *winograd)))
     for width, expected in ((1.0, full), (0.25, quarter)):
-        found = [chosen_form(layer, library) for layer in scaled(width)]
+        found = [chosen_form(layer, library) for layer in ALL_CONVOLUTIONAL.scaled(width)]
         assert found == [forms[letter] for letter in expected]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_forms_that_are_measured_are_those_that_are_used(library):
     """Breaks if the benchmark shows the rates of other ones of Winograd's forms."""
-    used = {chosen_form(layer, library) for layer in scaled(1.0)}
+    used = {chosen_form(layer, library) for layer in ALL_CONVOLUTIONAL.scaled(1.0)}
     for chosen, forms in ((chosen_row_form, ROWS), (chosen_nested_form, NESTED)):
         assert used.intersection(forms) == ({chosen(library)} if library != GPU else set())
 
 
 def test_only_layers_that_it_fits_get_winograds_form():
     """Breaks if a layer is given a form that refuses it."""
-    (large,) = [layer for layer in scaled(1.0) if layer.inputs == layer.outputs == 256]
+    (large,) = [
+        layer for layer in ALL_CONVOLUTIONAL.scaled(1.0) if layer.inputs == layer.outputs == 256
+    ]
     for other in (replace(large, kernel=1), replace(large, kernel=5), replace(large, size=18)):
         assert chosen_form(large, EIGEN) is WinogradNestedConvolution
         assert chosen_form(other, EIGEN) not in WINOGRAD_FORMS

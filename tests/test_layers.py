@@ -6,6 +6,7 @@ from conftest import (
     DIRECT_FORMS,
     FORMS,
     GROUPED_FORMS,
+    LAYERS,
     PLANE_FORMS,
     ROW_FORMS,
     WINOGRAD_FORMS,
@@ -17,7 +18,6 @@ from unfair_bp.backprop.fast.grouped import GroupedConvolution
 from unfair_bp.backprop.fast.winograd import B, WinogradConvolution, by_place, row_matrix
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.layers import AveragePool2x2, Elu, GlobalAveragePool, SoftmaxCrossEntropy
-from unfair_bp.experiment.architecture import LAYERS
 
 EXACT = 1e-10
 NUMERIC = 1e-6

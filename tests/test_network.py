@@ -10,7 +10,6 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.layers import Elu
 from unfair_bp.backprop.network import Network, Rules, gates_of
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import scaled
 from unfair_bp.experiment.cases import CASES
 
 EXACT = 1e-10
@@ -21,7 +20,7 @@ class GatedGradients:
     """A network whose updates store the gradient they are given, beside the automatic gradients."""
 
     def __init__(self, case, weights, rules=Rules()):  # noqa: B008
-        layers = scaled(case.width)
+        layers = case.layers
         self.table = schedules.parse(case.schedule).table
         network = Network(layers, rules)
         self.graph = tf.Graph()

@@ -3,12 +3,12 @@
 import re
 
 import numpy as np
+from conftest import LAYERS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LAYERS
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(
@@ -35,7 +35,7 @@ def outcome(text):
         schedule = schedules.parse(text)
     except UsageError as error:
         message = str(error)
-        assert message.isprintable() and message.startswith("--schedule ")
+        assert message.isprintable() and message.startswith("schedule ")
         assert repr(text) in message or "has %d rows, too many" % len(text.split(";")) in message
         return None
     assert not re.search(r"[^\x00-\x7f]", re.sub(r"\s", "", text)), "digits of another script"

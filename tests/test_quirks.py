@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy_model
 import pytest
-from conftest import relative_error, start_weights, tiny_case
+from conftest import LAYERS, relative_error, start_weights, tiny_case
 from test_graph import read_state, started_session
 from test_network import GatedGradients
 
@@ -17,7 +17,6 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import rules_with
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import LAYERS
 from unfair_bp.experiment.cases import CASES, schedule_of
 
 EXACT = 1e-10
@@ -53,9 +52,9 @@ def test_every_case_is_as_described_by_default():
 
 def test_names_are_checked():
     """Breaks if a misspelt quirk is quietly left out."""
-    with pytest.raises(UsageError, match="--quirk 'elu' is not known; give one of elu-slope"):
+    with pytest.raises(UsageError, match="quirks 'elu' is not known; give one of elu-slope"):
         tiny_case("c", quirks=("elu",))
-    with pytest.raises(UsageError, match="--quirk sum-loss is given twice"):
+    with pytest.raises(UsageError, match="quirks sum-loss is given twice"):
         tiny_case("c", quirks=("sum-loss", "sum-loss"))
 
 
@@ -191,7 +190,7 @@ def test_update_first_is_adam_half_an_iteration_early(batch):
 
 def test_update_first_has_one_round_for_a_batch():
     """Breaks if rounds that the scripts never had are run with moves that make no sense in them."""
-    with pytest.raises(UsageError, match="--quirk update-first cannot be run on the 9 rounds"):
+    with pytest.raises(UsageError, match="quirks update-first cannot be run on the 9 rounds"):
         tiny_case("c", quirks=("update-first",), protocol="per-batch")
     tiny_case("c", quirks=("update-first", "collapsed-rounds"), protocol="per-batch")
     tiny_case("a", quirks=("update-first",), protocol="per-batch")
@@ -202,9 +201,9 @@ def test_a_retired_quirk_is_read_but_not_run():
     names = ledger.as_read(["elu-slope", "stale-moments"])
     assert names == ("elu-slope", "delayed-gradient")
     case = tiny_case("c", quirks=names)
-    with pytest.raises(UsageError, match="--quirk delayed-gradient cannot be run any more"):
+    with pytest.raises(UsageError, match="quirks delayed-gradient cannot be run any more"):
         ledger.check_runnable(case.quirks)
-    with pytest.raises(UsageError, match="--quirk 'stale-moments' is not known"):
+    with pytest.raises(UsageError, match="quirks 'stale-moments' is not known"):
         tiny_case("c", quirks=("stale-moments",))
     assert not {"stale-moments", "delayed-gradient"} & set(ledger.LEDGER)
 
@@ -225,7 +224,7 @@ def test_the_scripts_initial_weights():
     for a, b in zip(starting_weights(case), starting_weights(replace(case, seed=1))):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(starting_weights(case)[0], starting_weights(tiny_case("c"))[0])
-    with pytest.raises(UsageError, match="--initial-weights '2019' is not known"):
+    with pytest.raises(UsageError, match="initial_weights '2019' is not known"):
         tiny_case("c", initial_weights="2019")
 
 

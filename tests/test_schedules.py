@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest import LAYERS
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LAYERS, backward_flops, forward_flops, scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, backward_flops, forward_flops
 
 
 def test_the_named_schedules():
@@ -49,7 +50,7 @@ def test_what_is_no_schedule(text):
     """Breaks if a typing error becomes some schedule, or a traceback."""
     with pytest.raises(UsageError) as raised:
         schedules.parse(text)
-    assert repr(text) in str(raised.value)
+    assert repr(schedules.shortened(text)) in str(raised.value)
 
 
 def test_the_table_is_frozen():
@@ -62,7 +63,7 @@ def test_the_table_is_frozen():
 def test_counts_against_a_plain_loop(text):
     """Breaks if a cycle that is cut short is counted wrongly."""
     schedule = schedules.parse(text)
-    layers = scaled(0.25)
+    layers = ALL_CONVOLUTIONAL.scaled(0.25)
     counts, flops = np.zeros(9, int), 0
     for iteration in range(25):
         assert schedule.updates(iteration).tolist() == counts.tolist()

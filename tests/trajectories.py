@@ -12,7 +12,7 @@ import numpy as np
 
 from unfair_bp.data.batches import training_batches
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import CASES, PROTOCOLS
 
 ITERATIONS = 50
@@ -61,7 +61,7 @@ def trajectory(name):
     graph = build_graph(case)
     rows = []
     with tf.Session(graph=graph.graph) as session:
-        weights = initial_weights(scaled(case.width), case.seed)
+        weights = initial_weights(case.layers, case.seed)
         session.run(graph.initializer, graph.start(weights))
         for _, (images, labels) in zip(range(ITERATIONS), batches(case)):
             feed = {graph.images: images, graph.labels: labels}

@@ -8,15 +8,21 @@ from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
 
 from unfair_bp import __version__
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named, option_of
+from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130  # as a shell reports a command that Ctrl-C ended
-# Fields that name the case rather than describe how it runs.
-NAMING = ("name", "question")
-FIELDS = {item.name: item for item in fields(Case) if item.name not in NAMING}
+# Fields that no option sets: two name the case, and networks are given from Python.
+WITHOUT_OPTION = ("name", "question", "architecture")
+FIELDS = {item.name: item for item in fields(Case) if item.name not in WITHOUT_OPTION}
+
+
+def option_of(field_name: str) -> str:
+    """The option that sets a field of the case, ``--learning-rate`` for ``learning_rate``."""
+    special = {"name": "--case", "quirks": "--quirk"}
+    return special.get(field_name, "--" + field_name.replace("_", "-"))
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,7 +52,7 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except UsageError as error:
-        print("error: %s" % printable(str(error)), file=sys.stderr)
+        print(f"error: {printable(_as_option(error))}", file=sys.stderr)
         return USAGE_STATUS
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -66,6 +72,13 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return USAGE_STATUS
+
+
+def _as_option(error: UsageError) -> str:
+    """The line of an error, in which a field of the case is the option that sets it."""
+    if isinstance(error, FieldError) and error.field in FIELDS:
+        return f"{option_of(error.field)} {error.problem}"
+    return str(error)
 
 
 def _drop_output() -> None:

@@ -10,7 +10,6 @@ from typing import Sequence
 
 from unfair_bp import commandline
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment.architecture import scaled
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running.directory import RunDirectory
 
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
                 graph,
                 dataset.test_images,
                 dataset.test_labels,
-                batch=batch_size(scaled(case.width)),
+                batch=batch_size(case.layers),
                 after_batch=bar.update,
             )
         print(

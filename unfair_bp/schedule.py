@@ -15,7 +15,6 @@ from typing import Sequence
 from unfair_bp import commandline
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import scaled
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
     schedule = schedules.parse(case.schedule)
-    layers = scaled(case.width)
+    layers = case.layers
     _check_paths(options)
     print(schedules.as_text(schedule, layers))
     if options.png is not None:

@@ -13,7 +13,6 @@ from unfair_bp import commandline
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import cases, schedules
-from unfair_bp.experiment.architecture import scaled
 from unfair_bp.reporting import pictures
 from unfair_bp.running.directory import (
     RunDirectory,
@@ -25,7 +24,7 @@ from unfair_bp.running.directory import (
 
 def layer_table(case: cases.Case) -> str:
     """The network as text: one line for each layer, with its updates per cycle of the schedule."""
-    layers, schedule = scaled(case.width), cases.schedule_of(case)
+    layers, schedule = case.layers, cases.schedule_of(case)
     lines = ["  layer  kernel  channels    size   weights   MFLOP   updates/%d" % schedule.period]
     for number, (layer, updates) in enumerate(
         zip(layers, schedule.updates(schedule.period)), start=1

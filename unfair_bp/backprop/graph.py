@@ -9,13 +9,7 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import Gates, Network, Rules, gates_of, rules_with
 from unfair_bp.backprop.optimizers import Adam, LayerState
 from unfair_bp.backprop.scripts import adam_with, initial_weights_2018
-from unfair_bp.experiment.architecture import (
-    CLASSES,
-    IMAGE_CHANNELS,
-    IMAGE_SIZE,
-    initial_weights,
-    scaled,
-)
+from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case, schedule_of
 
 
@@ -72,8 +66,8 @@ class _Model(NamedTuple):
 def starting_weights(case: Case) -> Sequence[np.ndarray]:
     """The weights that a case starts from, one array ``[k, k, inputs, outputs]`` for each layer."""
     if case.initial_weights == "2018":
-        return initial_weights_2018(scaled(case.width))
-    return initial_weights(scaled(case.width), case.seed)
+        return initial_weights_2018(case.layers)
+    return initial_weights(case.layers, case.seed)
 
 
 # The last update of each layer in the rounds so far: a list of one, or of none.
@@ -88,10 +82,10 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
         rules: The classes that the layers are made of; the case's own by default.
         dtype: float32, or float64 to check the mathematics.
     """
-    specs = scaled(case.width)
+    specs = case.layers
     graph = tf.Graph()
     with graph.as_default():
-        images = tf.placeholder(dtype, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS], "images")
+        images = tf.placeholder(dtype, [None, *case.architecture.image_shape], "images")
         labels = tf.placeholder(tf.int64, [None], "labels")
         step = tf.get_variable(
             "step", [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
@@ -103,7 +97,7 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
                 layers.append(optimizers.create_variables(starts[-1]))
         network = Network(specs, rules or rules_with(case.quirks))
         adam = adam_with(case.quirks)(case.learning_rate, case.beta1, case.beta2, case.epsilon)
-        targets = tf.one_hot(labels, CLASSES, dtype=dtype, name="targets")
+        targets = tf.one_hot(labels, case.classes, dtype=dtype, name="targets")
         model = _Model(network, adam, schedule_of(case).table, layers, images, targets)
         if case.protocol == "per-batch":
             logits, updates = _whole_cycle(model)

@@ -1,20 +1,49 @@
-"""The network of the post as a table, and what its layers cost: plain numbers, no TensorFlow."""
+"""Networks as plain values: their layers, what these cost, and the weights training starts from."""
 
+import math
 from dataclasses import dataclass, replace
-from typing import Sequence, Tuple
+from typing import Any, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError
 
-IMAGE_SIZE = 32  # height and width of an image, pixels
-IMAGE_CHANNELS = 3
-CLASSES = 10
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of an architecture: a convolution (stride 1, SAME padding, no bias) and an ELU.
+
+    Attributes:
+        kernel: Height and width of the kernel, an odd number of pixels.
+        outputs: Channels.
+        stddev: Of the truncated normal that the weights start from.
+        pool: Whether a 2x2 average pool, stride 2, follows the ELU.
+
+    Raises:
+        FieldError: If a value cannot be used.
+    """
+
+    kernel: int
+    outputs: int
+    stddev: float
+    pool: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be used."""
+        if not (_is_count(self.kernel) and self.kernel % 2):
+            raise FieldError("kernel", f"{self.kernel!r} is not an odd number of pixels; give 1, 3")
+        if not _is_count(self.outputs):
+            raise FieldError("outputs", f"{self.outputs!r} is not a number of channels; give 1, 2")
+        number = isinstance(self.stddev, (int, float)) and not isinstance(self.stddev, bool)
+        if not (number and math.isfinite(self.stddev) and self.stddev > 0):
+            raise FieldError("stddev", f"{self.stddev!r} is not a number above 0; give 0.05")
+        if not isinstance(self.pool, bool):
+            raise FieldError("pool", f"{self.pool!r} is neither True nor False")
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One layer: a convolution (stride 1, SAME padding, no bias), ELU, and perhaps a 2x2 pool."""
+    """A layer in its place in a network, where the number of inputs and the size are known."""
 
     kernel: int  # height and width of the kernel
     inputs: int  # channels
@@ -35,57 +64,133 @@ class LayerSpec:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the convolution for one image, a multiply-add being two.
+        """Floating-point operations of the convolution for one image; a multiply-add counts as two.
 
-        They are those of the sum as it is written; Winograd's filtering needs fewer. The
-        weight gradient and the input gradient of a convolution cost the same again, each.
+        They are those of the sum as it is written; Winograd's filtering needs fewer. The weight
+        gradient and the input gradient of a convolution cost the same again, each.
         """
         return 2 * self.size**2 * self.weight_count
 
 
-# The all-convolutional network of the post. Source: its published scripts.
-LAYERS = (
-    LayerSpec(kernel=3, inputs=3, outputs=256, stddev=0.05, size=32),
-    LayerSpec(kernel=3, inputs=256, outputs=256, stddev=0.04, size=32),
-    LayerSpec(kernel=3, inputs=256, outputs=128, stddev=0.06, size=32, pool=True),
-    LayerSpec(kernel=3, inputs=128, outputs=128, stddev=0.04, size=16),
-    LayerSpec(kernel=3, inputs=128, outputs=128, stddev=0.06, size=16),
-    LayerSpec(kernel=3, inputs=128, outputs=64, stddev=0.05, size=16, pool=True),
-    LayerSpec(kernel=3, inputs=64, outputs=64, stddev=0.04, size=8),
-    LayerSpec(kernel=1, inputs=64, outputs=64, stddev=0.05, size=8),
-    LayerSpec(kernel=1, inputs=64, outputs=CLASSES, stddev=0.06, size=8),
-)
+@dataclass(frozen=True)
+class Architecture:
+    """An all-convolutional network for square images.
 
+    The last layer has a channel for each class, and a global average pool follows it.
 
-def scaled(width: float) -> Tuple[LayerSpec, ...]:
-    """The network with every channel count times ``width``: never the image's 3 or the 10 outputs.
-
-    A layer whose inputs become fewer starts from weights that are larger by the root of that
-    factor: its outputs are sums over the inputs and so keep the size they have in the post's
-    network. With the post's deviations a quarter of the width would start from logits that are
-    2^8 times smaller, and stay there for epochs.
-
-    Args:
-        width: 1.0 is the network of the post; 0.25 gives 64, 64, 32, ... channels.
+    Attributes:
+        image_size: Height and width of an image, pixels.
+        image_channels: Channels of an image.
+        layers: The layers, first to last; each a :class:`Layer` or a mapping of its fields.
 
     Raises:
-        UsageError: If a layer would be left without a channel.
+        FieldError: If the layers do not fit the images or each other.
     """
-    layers = []
-    inputs = IMAGE_CHANNELS
-    for number, layer in enumerate(LAYERS, start=1):
-        last = number == len(LAYERS)
-        outputs = layer.outputs if last else round(layer.outputs * width)
-        if outputs < 1:
-            narrowest = min(spec.outputs for spec in LAYERS[:-1])
-            raise UsageError(
-                "--width %g leaves layer %d without a channel; give at least %g"
-                % (width, number, 1.0 / narrowest)
+
+    image_size: int
+    image_channels: int
+    layers: Tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse values that do not fit together."""
+        for field in ("image_size", "image_channels"):
+            if not _is_count(getattr(self, field)):
+                raise FieldError(field, f"{getattr(self, field)!r} is not a whole number above 0")
+        object.__setattr__(self, "layers", tuple(_as_layer(layer) for layer in self.layers))
+        if not self.layers:
+            raise FieldError("layers", "is empty; give at least one layer")
+        if self.layers[-1].pool:
+            raise FieldError(
+                "layers", "has a 2x2 pool after its last layer, where the global pool is; leave out"
             )
-        stddev = layer.stddev * (layer.inputs / inputs) ** 0.5
-        layers.append(replace(layer, inputs=inputs, outputs=outputs, stddev=stddev))
-        inputs = outputs
-    return tuple(layers)
+        size = self.image_size
+        for number, layer in enumerate(self.layers, start=1):
+            if layer.pool and size % 2:
+                raise FieldError(
+                    "layers",
+                    f"has a 2x2 pool after layer {number}, whose {size}x{size} pixels it cannot "
+                    "halve; leave it out, or give another image_size",
+                )
+            size //= 2 if layer.pool else 1
+
+    @property
+    def image_shape(self) -> Tuple[int, int, int]:
+        """Shape of an image, ``(height, width, channels)``."""
+        return (self.image_size, self.image_size, self.image_channels)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: the channels of the last layer."""
+        return self.layers[-1].outputs
+
+    def with_classes(self, classes: int) -> "Architecture":
+        """Return the same network with another number of classes."""
+        return replace(self, layers=(*self.layers[:-1], replace(self.layers[-1], outputs=classes)))
+
+    def scaled(self, width: float = 1.0) -> Tuple[LayerSpec, ...]:
+        """Return the layers with every channel count times ``width``, except images and classes.
+
+        A layer whose inputs become fewer starts from weights that are larger by the root of that
+        factor: its outputs are sums over the inputs and so keep the size they have at width 1.
+        With the post's deviations a quarter of the width would start from logits that are 2^8
+        times smaller, and stay there for epochs.
+
+        Args:
+            width: 1.0 is the network itself; 0.25 gives the post's 64, 64, 32, ... channels.
+
+        Raises:
+            FieldError: If a layer would be left without a channel.
+        """
+        specs: List[LayerSpec] = []
+        size, inputs, full_inputs = self.image_size, self.image_channels, self.image_channels
+        for number, layer in enumerate(self.layers, start=1):
+            last = number == len(self.layers)
+            outputs = layer.outputs if last else round(layer.outputs * width)
+            if outputs < 1:
+                narrowest = min(hidden.outputs for hidden in self.layers[:-1])
+                raise FieldError(
+                    "width",
+                    f"{width:g} leaves layer {number} without a channel; "
+                    f"give at least {1.0 / narrowest:g}",
+                )
+            stddev = layer.stddev * (full_inputs / inputs) ** 0.5
+            specs.append(LayerSpec(layer.kernel, inputs, outputs, stddev, size, layer.pool))
+            inputs, full_inputs = outputs, layer.outputs
+            size //= 2 if layer.pool else 1
+        return tuple(specs)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _as_layer(layer: Any) -> Layer:
+    if isinstance(layer, Layer):
+        return layer
+    if not isinstance(layer, Mapping):
+        raise FieldError("layers", f"has {layer!r}, which is not a Layer")
+    try:
+        return Layer(**layer)
+    except TypeError as error:
+        raise FieldError("layers", f"has {layer!r}, which is not a Layer: {error}") from error
+
+
+# The all-convolutional network of the post. Source: its published scripts.
+ALL_CONVOLUTIONAL = Architecture(
+    image_size=32,
+    image_channels=3,
+    layers=(
+        Layer(kernel=3, outputs=256, stddev=0.05),
+        Layer(kernel=3, outputs=256, stddev=0.04),
+        Layer(kernel=3, outputs=128, stddev=0.06, pool=True),
+        Layer(kernel=3, outputs=128, stddev=0.04),
+        Layer(kernel=3, outputs=128, stddev=0.06),
+        Layer(kernel=3, outputs=64, stddev=0.05, pool=True),
+        Layer(kernel=3, outputs=64, stddev=0.04),
+        Layer(kernel=1, outputs=64, stddev=0.05),
+        Layer(kernel=1, outputs=10, stddev=0.06),
+    ),
+)
 
 
 def initial_weights(layers: Sequence[LayerSpec], seed: int) -> Tuple[np.ndarray, ...]:
@@ -117,7 +222,7 @@ def forward_flops(layers: Sequence[LayerSpec]) -> int:
 def backward_flops(layers: Sequence[LayerSpec], updated: Sequence[bool]) -> int:
     """Floating-point operations of the gated backward chain, for one image.
 
-    An updated layer needs its weight gradient; a layer above an updated one needs its input
+    An updated layer needs its weight gradient. A layer above an updated one needs its input
     gradient as well, because the chain goes through it. Layer 1's input gradient is never needed.
 
     Args:

@@ -2,16 +2,21 @@
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
-from unfair_bp.errors import UsageError
+import numpy as np
+
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger, schedules
-from unfair_bp.experiment.architecture import scaled
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, Architecture, LayerSpec
 
-DATASETS = ("cifar10", "shapes")
+DATASETS = {"cifar10": 10, "cifar100": 100, "shapes": 10}  # and how many classes each has
+OWN_DATA = "own"  # a data set that is given from Python; its classes are the architecture's
 PROTOCOLS = ("per-step", "per-batch")
+OPTIMIZERS = ("adam", "sgd")
 INITIAL_WEIGHTS = ("numpy", "2018")
 LONGEST_CYCLE = 36  # rounds of a per-batch cycle, each of which is built into the graph
+ADAM_QUIRKS = {"adam-constant", "update-first"}
 
 
 def _option(default: object, meaning: str) -> object:
@@ -24,13 +29,15 @@ class Case:
     """One training run, resolved: everything that its result depends on.
 
     The command line is generated from these fields (``learning_rate`` is ``--learning-rate``).
+    NumPy scalars are taken for numbers, and a boolean array ``[rows, layers]`` or a
+    :class:`~unfair_bp.experiment.schedules.Schedule` for a schedule.
 
     Raises:
-        UsageError: If a field has a value that cannot be run; the message names the option.
+        FieldError: If a field has a value that cannot be run.
     """
 
-    name: str = field(metadata={"meaning": "letter of the case"})
-    question: str = field(metadata={"meaning": "what the case is there to answer"})
+    name: str = field(default="own", metadata={"meaning": "letter of the case"})
+    question: str = field(default="", metadata={"meaning": "what the case is there to answer"})
     schedule: str = _option("fair", "which layers are updated when: " + schedules.GRAMMAR)
     protocol: str = _option(
         "per-step",
@@ -41,62 +48,76 @@ class Case:
     augment: bool = _option(False, "half of every batch is augmented copies of the other half")
     epochs: int = _option(50, "passes over the training set")
     batch_size: int = _option(10, "images per iteration, augmented ones included")
-    learning_rate: float = _option(1e-4, "Adam's step size")
-    beta1: float = _option(0.9, "Adam's decay of the mean of the gradient")
-    beta2: float = _option(0.9, "Adam's decay of the mean of its square (0.9 in the post)")
-    epsilon: float = _option(1e-8, "Adam's guard against division by zero")
+    optimizer: str = _option("adam", "adam, or sgd: stochastic gradient descent with momentum")
+    learning_rate: float = _option(1e-4, "step size of the optimizer")
+    momentum: float = _option(0.9, "sgd: decay of the accumulated gradient")
+    nesterov: bool = _option(False, "sgd: look ahead along the accumulated gradient")
+    beta1: float = _option(0.9, "adam: decay of the mean of the gradient")
+    beta2: float = _option(0.9, "adam: decay of the mean of its square (0.9 in the post)")
+    epsilon: float = _option(1e-8, "adam: guard against division by zero")
     seed: int = _option(678, "initial weights, order of the images and augmentation follow it")
     initial_weights: str = _option(
         "numpy",
         "numpy: drawn from the seed; 2018: those of the scripts of c to f, whatever the seed",
     )
-    width: float = _option(1.0, "scale of every channel count but the image's 3 and the 10 outputs")
-    data: str = _option("cifar10", "data set: %s (shapes is embedded)" % " or ".join(DATASETS))
+    width: float = _option(1.0, "scale of every channel count, except images and classes")
+    data: str = _option("cifar10", f"data set: {', '.join(DATASETS)} (shapes is embedded)")
     train_size: Optional[int] = _option(None, "use the first N training images only")
     test_size: Optional[int] = _option(None, "use the first N test images only")
     threads: int = _option(0, "processor threads TensorFlow may use; 0: all there are")
+    architecture: Architecture = field(
+        default=ALL_CONVOLUTIONAL, metadata={"meaning": "the network; the post's by default"}
+    )
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be run."""
+        """Bring values into their stored form, and refuse those that cannot be run."""
+        for item in fields(self):
+            object.__setattr__(self, item.name, _stored(item.name, getattr(self, item.name)))
         _check_types(self)
-        _check_count("--epochs", self.epochs, 1)
-        _check_count("--batch-size", self.batch_size, 1)
-        _check_count("--seed", self.seed, 0, 2**32 - 1)
-        _check_count("--threads", self.threads, 0, 1024)
-        for option, size in (("--train-size", self.train_size), ("--test-size", self.test_size)):
-            if size is not None:
-                _check_count(option, size, 1)
+        _check_numbers(self)
+        _check_choices(self)
+        layers = self.layers  # raises if the width leaves a layer without a channel
         if self.augment and self.batch_size % 2:
-            raise UsageError(
-                "--batch-size %d is odd; with augmentation half of a batch is augmented, "
-                "so give an even number (or --no-augment)" % self.batch_size
+            raise FieldError(
+                "batch_size",
+                f"{self.batch_size} is odd; with augmentation half of a batch is augmented, "
+                "so give an even number, or no augmentation",
             )
-        _check_number("--learning-rate", self.learning_rate, 0.0, 1.0)
-        _check_number("--epsilon", self.epsilon, 0.0, 1.0)
-        _check_number("--width", self.width, 0.0, 16.0)
-        for option, beta in (("--beta1", self.beta1), ("--beta2", self.beta2)):
-            if not 0.0 <= beta < 1.0:
-                raise UsageError("%s %g is out of range; give 0 <= beta < 1" % (option, beta))
-        if self.data not in DATASETS:
-            raise UsageError("--data %r is not known; give %s" % (self.data, " or ".join(DATASETS)))
-        scaled(self.width)
-        object.__setattr__(self, "quirks", tuple(self.quirks))  # JSON has lists only
-        ledger.check(self.quirks)
-        for option, value, known in (
-            ("--protocol", self.protocol, PROTOCOLS),
-            ("--initial-weights", self.initial_weights, INITIAL_WEIGHTS),
-        ):
-            if value not in known:
-                raise UsageError(
-                    "%s %r is not known; give %s" % (option, value, " or ".join(known))
-                )
-        _check_rounds(self)
+        period, rounds = (
+            schedules.parse(self.schedule, len(layers)).period,
+            schedule_of(self).period,
+        )
+        if self.protocol == "per-batch":
+            _check_rounds(self, period, rounds)
+
+    @property
+    def layers(self) -> Tuple[LayerSpec, ...]:
+        """The network's layers at this width, with an output for each class of the data set."""
+        classes = DATASETS.get(self.data, self.architecture.classes)
+        return self.architecture.with_classes(classes).scaled(self.width)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.layers[-1].outputs
 
 
-def option_of(field_name: str) -> str:
-    """The option that sets a field of the case, ``--learning-rate`` for ``learning_rate``."""
-    special = {"name": "--case", "quirks": "--quirk"}
-    return special.get(field_name, "--" + field_name.replace("_", "-"))
+def _stored(name: str, value: Any) -> Any:
+    """A field's value as it is stored: JSON has lists and mappings, NumPy its own scalars."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if name == "quirks" and isinstance(value, list):
+        return tuple(value)
+    if name == "architecture" and isinstance(value, dict):
+        try:
+            return Architecture(**value)
+        except TypeError as error:
+            raise FieldError(
+                "architecture", f"{value!r} is not an architecture: {error}"
+            ) from error
+    if name == "schedule" and isinstance(value, (np.ndarray, schedules.Schedule)):
+        return schedules.specification(value)
+    return value
 
 
 def schedule_of(case: Case) -> schedules.Schedule:
@@ -105,9 +126,10 @@ def schedule_of(case: Case) -> schedules.Schedule:
     scripts:  each batch updates every layer once
     intent:   the rows of the schedule, each seeing the weights that the last one left
     """
+    layers = len(case.architecture.layers)
     if "collapsed-rounds" in case.quirks:
-        return schedules.parse("fair")
-    return schedules.parse(case.schedule)
+        return schedules.parse("fair", layers)
+    return schedules.parse(case.schedule, layers)
 
 
 def idle_quirks(case: Case) -> Tuple[str, ...]:
@@ -115,7 +137,7 @@ def idle_quirks(case: Case) -> Tuple[str, ...]:
 
     Without augmentation no image is cast, and in a cycle of one fair round nothing can be merged.
     """
-    schedule = schedules.parse(case.schedule)
+    schedule = schedules.parse(case.schedule, len(case.architecture.layers))
     idle = {
         "imgaug-uint8": not case.augment,
         "collapsed-rounds": schedule.period == 1 and schedule.table.all(),
@@ -124,42 +146,70 @@ def idle_quirks(case: Case) -> Tuple[str, ...]:
 
 
 def _check_types(case: Case) -> None:
-    """Refuse what the command line never gives, but an edited configuration may hold."""
-    wider = {float: (int, float), Optional[int]: (int, type(None)), Tuple[str, ...]: (tuple, list)}
+    """Refuse what the command line never gives, but Python or an edited configuration may."""
+    wider = {float: (int, float), Optional[int]: (int, type(None)), Tuple[str, ...]: (tuple,)}
     for item in fields(case):
         value = getattr(case, item.name)
         if type(value) not in wider.get(item.type, (item.type,)):
-            raise UsageError("%s %r is of the wrong type" % (option_of(item.name), value))
+            raise FieldError(item.name, f"{value!r} is of the wrong type")
 
 
-def _check_rounds(case: Case) -> None:
-    """Refuse a schedule that is none, or whose cycle cannot be run on one batch."""
-    period, rounds = schedules.parse(case.schedule).period, schedule_of(case).period
-    if case.protocol != "per-batch":
-        return
+def _check_numbers(case: Case) -> None:
+    for name, least, most in (
+        ("epochs", 1, None),
+        ("batch_size", 1, None),
+        ("seed", 0, 2**32 - 1),
+        ("threads", 0, 1024),
+        ("train_size", 1, None),
+        ("test_size", 1, None),
+    ):
+        value = getattr(case, name)
+        if value is not None and (value < least or (most is not None and value > most)):
+            limit = f"at least {least}" if most is None else f"{least} to {most}"
+            raise FieldError(name, f"{value} is out of range; give {limit}")
+    for name, most in (("learning_rate", 1.0), ("epsilon", 1.0), ("width", 16.0)):
+        value = getattr(case, name)
+        if not (math.isfinite(value) and 0.0 < value <= most):
+            raise FieldError(
+                name, f"{value:g} is out of range; give a number above 0 and at most {most:g}"
+            )
+    for name in ("momentum", "beta1", "beta2"):
+        value = getattr(case, name)
+        if not 0.0 <= value < 1.0:
+            raise FieldError(name, f"{value:g} is out of range; give 0 or more and less than 1")
+
+
+def _check_choices(case: Case) -> None:
+    for name, known in (
+        ("data", (*DATASETS, OWN_DATA)),
+        ("protocol", PROTOCOLS),
+        ("optimizer", OPTIMIZERS),
+        ("initial_weights", INITIAL_WEIGHTS),
+    ):
+        value = getattr(case, name)
+        if value not in known:
+            raise FieldError(name, f"{value!r} is not known; give {' or '.join(known)}")
+    ledger.check(case.quirks)
+    of_adam = ADAM_QUIRKS.intersection(case.quirks)
+    if of_adam and case.optimizer != "adam":
+        raise FieldError(
+            "quirks", f"{sorted(of_adam)[0]} is a deviation of Adam; give optimizer adam"
+        )
+
+
+def _check_rounds(case: Case, period: int, rounds: int) -> None:
+    """Refuse a cycle that cannot be run on one batch."""
     if period > LONGEST_CYCLE:
-        raise UsageError(
-            "--schedule %r has %d rows, too many for --protocol per-batch, which takes at "
-            "most %d" % (case.schedule, period, LONGEST_CYCLE)
+        raise FieldError(
+            "schedule",
+            f"{schedules.shortened(case.schedule)!r} has {period} rows, too many for the protocol "
+            f"per-batch, which takes at most {LONGEST_CYCLE}",
         )
     if rounds > 1 and "update-first" in case.quirks:
-        raise UsageError(
-            "--quirk update-first cannot be run on the %d rounds of a batch, which the scripts "
-            "never had; add --quirk collapsed-rounds, or give --protocol per-step" % rounds
-        )
-
-
-def _check_count(option: str, value: int, least: int, most: Optional[int] = None) -> None:
-    if value < least or (most is not None and value > most):
-        limit = "at least %d" % least if most is None else "%d to %d" % (least, most)
-        raise UsageError("%s %d is out of range; give %s" % (option, value, limit))
-
-
-def _check_number(option: str, value: float, above: float, most: float) -> None:
-    if not (math.isfinite(value) and above < value <= most):
-        raise UsageError(
-            "%s %g is out of range; give a number above %g and at most %g"
-            % (option, value, above, most)
+        raise FieldError(
+            "quirks",
+            f"update-first cannot be run on the {rounds} rounds of a batch, which the scripts "
+            "never had; add collapsed-rounds, or give protocol per-step",
         )
 
 
@@ -208,17 +258,21 @@ def case_named(name: str) -> Case:
         UsageError: If there is none.
     """
     if name not in CASES:
-        raise UsageError("--case %r is not known; give one of %s" % (name, ", ".join(CASES)))
+        raise UsageError(f"--case {name!r} is not known; give one of {', '.join(CASES)}")
     return CASES[name]
 
 
 def as_text(case: Case) -> str:
     """The resolved case, one field a line."""
-    rows = [(item.name, _shown(getattr(case, item.name))) for item in fields(case)]
-    return "\n".join("  %-14s %s" % row for row in rows)
+    shown = {item.name: _shown(getattr(case, item.name)) for item in fields(case)}
+    return "\n".join(f"  {name:14s} {value}" for name, value in shown.items())
 
 
 def _shown(value: object) -> object:
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
+    if isinstance(value, Architecture):
+        size, channels = value.image_size, value.image_channels
+        layers = "the post's" if value == ALL_CONVOLUTIONAL else f"{len(value.layers)} layers"
+        return f"{layers}, {size}x{size} images with {channels} channels"
     return "all" if value is None else value

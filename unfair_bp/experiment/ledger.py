@@ -7,7 +7,7 @@ published scripts and by running their graph on TensorFlow 1.8, 1.15 and 2.21.
 
 from typing import Dict, NamedTuple, Sequence, Tuple
 
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError
 
 
 class Quirk(NamedTuple):
@@ -95,11 +95,11 @@ def check_runnable(names: Sequence[str]) -> None:
     """Make sure that a run with these quirks can be trained.
 
     Raises:
-        UsageError: If one is retired.
+        FieldError: If one is retired.
     """
     for shown, meaning in RETIRED.values():
         if shown in names:
-            raise UsageError("--quirk %s cannot be run any more: %s" % (shown, meaning))
+            raise FieldError("quirks", f"{shown} cannot be run any more: {meaning}")
 
 
 def as_run(case: str) -> Tuple[str, ...]:
@@ -114,10 +114,10 @@ def check(names: Sequence[str]) -> None:
     """Make sure that these are quirks, each named once.
 
     Raises:
-        UsageError: If one is not in the ledger, or stands there twice.
+        FieldError: If one is not in the ledger, or stands there twice.
     """
     for name in names:
         if name not in ORDER:
-            raise UsageError("--quirk %r is not known; give one of %s" % (name, ", ".join(LEDGER)))
+            raise FieldError("quirks", f"{name!r} is not known; give one of {', '.join(LEDGER)}")
         if list(names).count(name) > 1:
-            raise UsageError("--quirk %s is given twice; give each once" % name)
+            raise FieldError("quirks", f"{name} is given twice; give each once")

@@ -7,31 +7,43 @@ and the cost.
 
 import re
 from dataclasses import dataclass
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Sequence, Union
 
 import numpy as np
 
-from unfair_bp.errors import UsageError
-from unfair_bp.experiment.architecture import LAYERS, LayerSpec, backward_flops, forward_flops
+from unfair_bp.errors import FieldError
+from unfair_bp.experiment.architecture import LayerSpec, backward_flops, forward_flops
 
 GRAMMAR = (
-    "fair, back, front, single, random:K[:PERIOD[:SEED]] (K layers of 9 at random), "
+    "fair, back, front, single, random:K[:PERIOD[:SEED]] (K layers at random), "
     "or rows of layers such as '9;8-9;7-9'"
 )
 LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """Which layers are updated on each iteration of a cycle.
 
+    Schedules with the same table are equal, whatever their names.
+
     Attributes:
         name: The specification it was made from, see :func:`parse`.
-        table: bool ``[period, layers]``.
+        table: bool ``[period, layers]``, read-only.
     """
 
     name: str
     table: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the tables are equal."""
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return np.array_equal(self.table, other.table)
+
+    def __hash__(self) -> int:
+        """A hash of the table."""
+        return hash((self.table.shape, self.table.tobytes()))
 
     @property
     def period(self) -> int:
@@ -113,17 +125,17 @@ NAMED: Dict[str, Callable[[int], np.ndarray]] = {
 }
 
 
-def parse(text: str, layers: int = len(LAYERS)) -> Schedule:
+def parse(text: str, layers: int = 9) -> Schedule:
     """The schedule that a specification describes.
 
     Args:
         text: ``fair``, ``back``, ``front``, ``single``; ``random:K[:PERIOD[:SEED]]`` with a period
-            of 9 x the number of layers and seed 0 by default; or rows separated by ``;``, each a
-            comma-separated list of layers ``7`` and ranges ``7-9``, counted from 1.
-        layers: Number of layers in the network.
+            of 9 times the number of layers and seed 0 by default; or rows separated by ``;``, each
+            a comma-separated list of layers ``7`` and ranges ``7-9``, counted from 1.
+        layers: Number of layers in the network; the post's has 9.
 
     Raises:
-        UsageError: If the text is none of these.
+        FieldError: If the text is none of these.
     """
     if text in NAMED:
         table = NAMED[text](layers)
@@ -132,20 +144,57 @@ def parse(text: str, layers: int = len(LAYERS)) -> Schedule:
     elif re.match(r"^[0-9,;\s-]+$", text):
         rows = text.split(";")
         if len(rows) > LONGEST_PERIOD:
-            raise UsageError(
-                "--schedule has %d rows, too many; give at most %d" % (len(rows), LONGEST_PERIOD)
+            raise FieldError(
+                "schedule", f"has {len(rows)} rows, too many; give at most {LONGEST_PERIOD}"
             )
         table = np.array([_parse_row(text, row, layers) for row in rows])
     else:
-        raise UsageError("--schedule %r is not known; give %s" % (text, GRAMMAR))
+        raise FieldError("schedule", f"{shortened(text)!r} is not known; give {GRAMMAR}")
     table.setflags(write=False)
     return Schedule(name=text, table=table)
+
+
+def specification(schedule: Union[Schedule, np.ndarray]) -> str:
+    """The text from which :func:`parse` makes a schedule with this table.
+
+    Args:
+        schedule: A schedule, or its table: bool ``[rows, layers]``.
+
+    Raises:
+        FieldError: If an array is not such a table, or has a row that updates no layer.
+    """
+    if isinstance(schedule, Schedule):
+        return schedule.name
+    if schedule.dtype != bool or schedule.ndim != 2 or not schedule.size:
+        raise FieldError(
+            "schedule",
+            f"is an array {list(schedule.shape)} of {schedule.dtype}; give a boolean array with a "
+            "row for each iteration of the cycle and a column for each layer",
+        )
+    if not schedule.any(axis=1).all():
+        empty = int(np.argmin(schedule.any(axis=1)))
+        raise FieldError("schedule", f"updates no layer on row {empty}; leave that row out")
+    return ";".join(_row_text(row) for row in schedule)
+
+
+def _row_text(row: np.ndarray) -> str:
+    """A row as it is typed, such as ``1,4-6`` for layers 1, 4, 5 and 6."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
+    runs = zip(edges[::2] + 1, edges[1::2])
+    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A specification for messages and titles: typed ones may be thousands of rows long."""
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _parse_random(text: str, layers: int) -> np.ndarray:
     match = re.match(r"^random:([0-9]{1,9})(?::([0-9]{1,9}))?(?::([0-9]{1,10}))?$", text)
     if not match:
-        raise UsageError("--schedule %r: give random:K[:PERIOD[:SEED]], as random:3:90:0" % text)
+        raise FieldError(
+            "schedule", f"{shortened(text)!r}: give random:K[:PERIOD[:SEED]], as random:3:90:0"
+        )
     chosen = int(match.group(1))
     period = int(match.group(2) or 9 * layers)
     seed = int(match.group(3) or 0)
@@ -155,9 +204,10 @@ def _parse_random(text: str, layers: int) -> np.ndarray:
         ("SEED", seed + 1, 2**32),
     ):
         if not 1 <= value <= most:
-            raise UsageError(
-                "--schedule %r: %s is out of range; K is 1 to %d layers, PERIOD 1 to %d rows, "
-                "SEED 0 to 4294967295" % (text, name, layers, LONGEST_PERIOD)
+            raise FieldError(
+                "schedule",
+                f"{text!r}: {name} is out of range; K is 1 to {layers} layers, PERIOD 1 to "
+                f"{LONGEST_PERIOD} rows, SEED 0 to 4294967295",
             )
     return random_layers(layers, chosen, period, seed)
 
@@ -165,19 +215,22 @@ def _parse_random(text: str, layers: int) -> np.ndarray:
 def _parse_row(text: str, row: str, layers: int) -> np.ndarray:
     """One row of a typed schedule, bool ``[layers]``; ``text`` is the whole, for messages."""
     updated = np.zeros(layers, bool)
+    whole = shortened(text)
     for item in row.split(","):
         match = re.match(r"^\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?$", item)
         if not match:
-            raise UsageError(
-                "--schedule %r: %r is no layer; a row lists layers such as 7 or 7-9, "
-                "rows are separated by ';'" % (text, item.strip())
+            raise FieldError(
+                "schedule",
+                f"{whole!r}: {shortened(item.strip())!r} is not a layer; a row lists layers such "
+                "as 7 or 7-9, rows are separated by ';'",
             )
         first = int(match.group(1))
         last = int(match.group(2) or first)
         if not 1 <= first <= last <= layers:
-            raise UsageError(
-                "--schedule %r: %r is out of range; layers are 1 to %d, ranges go upwards"
-                % (text, item.strip(), layers)
+            raise FieldError(
+                "schedule",
+                f"{whole!r}: {item.strip()!r} is out of range; layers are 1 to {layers}, ranges go "
+                "upwards",
             )
         updated[first - 1 : last] = True
     return updated

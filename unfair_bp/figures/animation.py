@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from unfair_bp.console import progress_bar
-from unfair_bp.experiment.architecture import CLASSES, IMAGE_CHANNELS, LayerSpec
+from unfair_bp.experiment.architecture import LayerSpec
 from unfair_bp.experiment.schedules import Schedule, fair_step_flops
 from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, write
 
@@ -148,8 +148,8 @@ class NetworkDrawing:
         self._block(last, SOFTMAX)
         self._text(FIRST, MIDDLE + 33, "input", 9)
         self._text(last, MIDDLE + 33, "softmax", 9)
-        self._text(FIRST, MIDDLE - 36, "%d" % IMAGE_CHANNELS, 8, color=FAINT)
-        self._text(last, MIDDLE - 36, "%d classes" % CLASSES, 8, color=FAINT)
+        self._text(FIRST, MIDDLE - 36, str(layers[0].inputs), 8, color=FAINT)
+        self._text(last, MIDDLE - 36, f"{layers[-1].outputs} classes", 8, color=FAINT)
         self.axes.plot([FIRST + PITCH / 2, last - PITCH / 2], [BARS, BARS], color=GRID, lw=1)
         for y, words in (
             (MIDDLE, "layer"),

@@ -6,7 +6,7 @@ This is the one module in which TensorFlow derives anything; only the benchmark 
 from typing import Any, Dict, NamedTuple
 
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.experiment.architecture import IMAGE_CHANNELS, IMAGE_SIZE, initial_weights, scaled
+from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case
 
 
@@ -32,9 +32,9 @@ def build_autodiff_graph(case: Case, dtype: tf.DType = tf.float32) -> AutodiffGr
         case: Width, optimiser's settings and seed; its schedule does not matter.
         dtype: float32, or float64 to check the mathematics.
     """
-    specs = scaled(case.width)
+    specs = case.layers
     with tf.Graph().as_default():
-        images = tf.placeholder(dtype, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS], "images")
+        images = tf.placeholder(dtype, [None, *case.architecture.image_shape], "images")
         labels = tf.placeholder(tf.int64, [None], "labels")
         starts = [tf.placeholder(dtype, spec.weight_shape) for spec in specs]
         weights = [

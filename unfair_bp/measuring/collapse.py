@@ -13,7 +13,7 @@ from unfair_bp.console import progress_bar
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import Batch, training_batches
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case
 from unfair_bp.measuring.scripts_graph import Built, package_graph, scripts_graph
 from unfair_bp.running import sessions
@@ -64,7 +64,7 @@ class Bench:
             settings.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
             settings.graph_options.rewrite_options.disable_meta_optimizer = True
         self.session = tf.Session(graph=self.built.train.graph, config=settings)
-        start = initial_weights(scaled(case.width), case.seed)
+        start = initial_weights(case.layers, case.seed)
         self.session.run(self.built.initializer, dict(zip(self.built.starts, start)))
 
     def train(self, batch: Batch, first: bool = False) -> float:
@@ -118,7 +118,7 @@ def measure(
             for i, bench in enumerate(benches):
                 seconds[i, repeat] = bench.train(batches[repeat % len(batches)])
                 bar.update()
-    start = initial_weights(scaled(case.width), case.seed)
+    start = initial_weights(case.layers, case.seed)
     results = []
     for i, bench in enumerate(benches):
         bench.session.close()
@@ -164,7 +164,7 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
         for name in names:
             bench = Bench(Subject("scripts", name, scripts_graph), case)
             built, session = bench.built, bench.session
-            start = initial_weights_2018(scaled(case.width))
+            start = initial_weights_2018(case.layers)
             session.run(built.initializer, dict(zip(built.starts, start)))
             for number, batch in enumerate(batches, start=1):
                 feed = {built.images: batch.images, built.labels: batch.labels}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Optional, Sequence
 import numpy as np
 
 from unfair_bp.data.batches import training_batches
-from unfair_bp.experiment.architecture import initial_weights, scaled
+from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case
 
 TRAIN_IMAGES, TEST_IMAGES = 50000, 10000  # CIFAR-10's
@@ -61,7 +61,7 @@ def _start(case: Case) -> Start:
     count = TRAIN_IMAGES + TEST_IMAGES
     images = random.randint(0, 256, [count, 32, 32, 3], dtype=np.uint8)
     labels = random.randint(0, 10, count).astype(np.uint8)
-    layers = scaled(case.width)
+    layers = case.layers
     with graph.graph.as_default():
         saver = tf.train.Saver()
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:

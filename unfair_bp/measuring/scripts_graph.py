@@ -15,7 +15,6 @@ from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import Network, Rules, gates_of, rules_with
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE, scaled
 from unfair_bp.experiment.cases import Case
 
 
@@ -50,11 +49,11 @@ def scripts_graph(case: Case) -> Built:
     million times too long. The first batch is therefore given a learning rate of 0, which in the
     usual order changes nothing.
     """
-    specs = scaled(case.width)
+    specs = case.layers
     with tf.Graph().as_default():
         network = Network(specs, countable_rules(case))
         rate = tf.placeholder_with_default(case.learning_rate, [])
-        images = tf.placeholder(tf.float32, [None, IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS])
+        images = tf.placeholder(tf.float32, [None, *case.architecture.image_shape])
         labels = tf.placeholder(tf.int64, [None])
         starts = [tf.placeholder(tf.float32, spec.weight_shape) for spec in specs]
         # Reference variables, TensorFlow's only kind in 2018.
@@ -75,7 +74,7 @@ def scripts_graph(case: Case) -> Built:
             with tf.name_scope("round_%d" % number):
                 logits, caches = network.forward(images, weights)
                 rounds.append(logits)
-                _, cache = network.loss.forward(logits, tf.one_hot(labels, CLASSES))
+                _, cache = network.loss.forward(logits, tf.one_hot(labels, case.classes))
                 dlogits = network.loss.input_grad(cache)
                 network.gated_backward(dlogits, caches, gates_of(row[np.newaxis]), update)
         return Built(

@@ -25,7 +25,7 @@ from unfair_bp.data.batches import (
     training_batches,
 )
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LayerSpec, forward_flops, initial_weights, scaled
+from unfair_bp.experiment.architecture import LayerSpec, forward_flops, initial_weights
 from unfair_bp.experiment.cases import Case, schedule_of
 from unfair_bp.measuring.autodiff import build_autodiff_graph
 from unfair_bp.measuring.timing import Subject
@@ -55,7 +55,7 @@ class Bench:
         self.case = case
         self.graph = build_graph(case)
         self.session = tf.Session(graph=self.graph.graph, config=sessions.config(case))
-        weights = initial_weights(scaled(case.width), case.seed)
+        weights = initial_weights(case.layers, case.seed)
         self.session.run(self.graph.initializer, self.graph.start(weights))
         images, labels = noise(case, case.batch_size)
         self._batch = (np.float32(images / 255.0), labels)
@@ -90,7 +90,7 @@ def steps(case: Case) -> Iterator[Dict[str, Work]]:
     Args:
         case: Width, batch size, threads; schedule and protocol are those of the subjects.
     """
-    layers = scaled(case.width)
+    layers = case.layers
     fair = replace(case, schedule="fair", protocol="per-step", quirks=(), augment=False)
     with contextlib.ExitStack() as opened:
 
@@ -240,7 +240,7 @@ def forms(case: Case) -> Iterator[Dict[Form, Work]]:
     """Every convolution and derivative of every layer in every form, each alone and on noise."""
     works: Dict[Form, Work] = {}
     with contextlib.ExitStack() as opened:
-        for number, layer in enumerate(scaled(case.width), start=1):
+        for number, layer in enumerate(case.layers, start=1):
             # In a graph of its own, since TensorFlow goes through all of a graph before it first
             # runs an operation of it.
             with tf.Graph().as_default() as graph:

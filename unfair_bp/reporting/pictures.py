@@ -8,7 +8,6 @@ import numpy as np
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import IMAGE_CHANNELS, IMAGE_SIZE, LAYERS
 from unfair_bp.experiment.cases import Case, schedule_of
 from unfair_bp.running.directory import (
     EXAMPLES,
@@ -79,10 +78,10 @@ def _figures(run: RunDirectory) -> Dict[str, "matplotlib.figure.Figure"]:  # noq
         "curves": learning_curves(metrics, heading),
         "updates": update_counts(counted, expected_updates(case, metrics[-1].iterations), heading),
     }
-    before, after = _weights(run, WEIGHTS_BEFORE), _weights(run, WEIGHTS_AFTER)
+    before, after = (_weights(run, case, name) for name in (WEIGHTS_BEFORE, WEIGHTS_AFTER))
     if before and after:
         figures["weights"] = weight_histograms(before, after, heading)
-    examples = _examples(run)
+    examples = _examples(run, case)
     if examples:
         figures["images"] = example_images(
             examples["images"],
@@ -93,18 +92,18 @@ def _figures(run: RunDirectory) -> Dict[str, "matplotlib.figure.Figure"]:  # noq
     return figures
 
 
-def _weights(run: RunDirectory, name: str) -> List[np.ndarray]:
+def _weights(run: RunDirectory, case: Case, name: str) -> List[np.ndarray]:
     """The weights of each layer, none if there is no file."""
     weights = list(run.read_arrays(name).values())
-    if weights and len(weights) != len(LAYERS):
-        raise _damaged(run, name, "it has %d arrays, expected %d" % (len(weights), len(LAYERS)))
+    if weights and len(weights) != len(case.layers):
+        raise _damaged(run, name, f"it has {len(weights)} arrays, expected {len(case.layers)}")
     for array in weights:
         if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
             raise _damaged(run, name, "it has weights that are no finite numbers")
     return weights
 
 
-def _examples(run: RunDirectory) -> Dict[str, np.ndarray]:
+def _examples(run: RunDirectory, case: Case) -> Dict[str, np.ndarray]:
     """The example images by what they are, none if there is no file."""
     arrays = run.read_arrays(EXAMPLES)
     if not arrays:
@@ -113,7 +112,8 @@ def _examples(run: RunDirectory) -> Dict[str, np.ndarray]:
         images, augmented, names = (arrays[name] for name in ("images", "augmented", "names"))
     except KeyError as error:
         raise _damaged(run, EXAMPLES, "it has no %s" % error) from error
-    shape = (len(names), IMAGE_SIZE, IMAGE_SIZE, IMAGE_CHANNELS) if names.ndim == 1 else None
+    size, channels = case.architecture.image_size, case.architecture.image_channels
+    shape = (len(names), size, size, channels) if names.ndim == 1 else None
     if images.shape != shape or augmented.shape[1:] != shape or not len(names):
         raise _damaged(run, EXAMPLES, "its arrays do not belong together")
     if images.dtype != np.uint8 or augmented.dtype != np.uint8 or names.dtype.kind != "U":

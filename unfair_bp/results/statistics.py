@@ -14,7 +14,6 @@ import numpy as np
 
 from unfair_bp.data.batches import iterations_per_epoch
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import scaled
 from unfair_bp.experiment.cases import CASES, schedule_of
 from unfair_bp.experiment.published import PublishedEpoch
 from unfair_bp.results.collection import Group, Variant
@@ -176,7 +175,7 @@ def published_curve(name: str, published: Sequence[PublishedEpoch]) -> Curve:
     the post's network and all training images.
     """
     case = replace(CASES[name], quirks=ledger.as_run(name))
-    schedule, layers = schedule_of(case), scaled(case.width)
+    schedule, layers = schedule_of(case), case.layers
     iterations = [epoch.epoch * iterations_per_epoch(case, POSTED_IMAGES) for epoch in published]
     return Curve(
         epochs=np.array([epoch.epoch for epoch in published]),

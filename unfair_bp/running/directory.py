@@ -34,7 +34,7 @@ from unfair_bp import files
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.cases import Case, option_of
+from unfair_bp.experiment.cases import Case
 from unfair_bp.running.metrics import EpochMetrics, as_csv, author_summary, from_csv
 
 CONFIG = "config.json"
@@ -144,18 +144,16 @@ class RunDirectory:
             UsageError: If it differs in more than a larger number of epochs.
         """
         saved = self.read_config()
-        saved["case"] = asdict(Case(**saved["case"]))  # with fields that are younger than the run
+        # With fields that are younger than the run, and as JSON has them.
+        saved["case"] = json.loads(json.dumps(asdict(Case(**saved["case"]))))
         for part, values in config.items():
             for name, value in values.items():
                 before = saved[part].get(name)
-                if isinstance(before, tuple):
-                    before = list(before)
                 if before == value or (name in GROWS and value > before):
                     continue
-                shown = option_of(name)[2:] if part == "case" else name.replace("_", "-")
                 raise UsageError(
-                    "%s was started with %s %s, not %s; resume it as it was started, or give "
-                    "another --run-dir" % (self.path, shown, before, value)
+                    f"{self.path} was started with {name} {before}, not {value}; resume it as it "
+                    "was started, or give another --run-dir"
                 )
 
     def saved_steps(self) -> List[int]:
@@ -327,7 +325,7 @@ def default_path(case: Case, quick: bool) -> str:
 
 def case_configuration(case: Case) -> Dict[str, Any]:
     """The case's part of config.json, as it is read back: JSON has lists only."""
-    return {"case": {**asdict(case), "quirks": list(case.quirks)}}
+    return {"case": json.loads(json.dumps(asdict(case)))}
 
 
 def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:

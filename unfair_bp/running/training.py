@@ -15,7 +15,6 @@ from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, tra
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import scaled
 from unfair_bp.experiment.cases import Case, schedule_of
 from unfair_bp.running import directory, provenance, sessions
 from unfair_bp.running.checkpoints import Checkpoints
@@ -55,7 +54,7 @@ class Trainer:
         self.dataset = dataset
         self.run = run
         self.checkpoint_seconds = 60 * checkpoint_minutes
-        self.layers = scaled(case.width)
+        self.layers = case.layers
         self.schedule = schedule_of(case)
         self.iterations_per_epoch = iterations_per_epoch(case, len(dataset.train_images))
         self.images_per_epoch = len(dataset.train_images) * (2 if case.augment else 1)
