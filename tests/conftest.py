@@ -6,34 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unfair_bp.backprop.convolution import (
-    Convolution,
-    LibraryConvolution,
-    PointwiseConvolution,
-    ProductConvolution,
-)
+from unfair_bp.backprop.convolution import Convolution
 from unfair_bp.backprop.fast.grouped import GroupedConvolution, SplitConvolution
-from unfair_bp.backprop.fast.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.backprop.fast.winograd_plane import (
-    WinogradNestedConvolution,
-    WinogradNestedGroupedConvolution,
-    WinogradPlaneConvolution,
-)
+from unfair_bp.backprop.fast.library import LibraryConvolution
+from unfair_bp.backprop.fast.winograd import WinogradConvolution
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, initial_weights
 from unfair_bp.experiment.cases import CASES
 
 # The forms of the convolution: whatever machine a test runs on, it tries all that TensorFlow can.
-# The direct ones fit every layer.
-DIRECT_FORMS = (Convolution, ProductConvolution, LibraryConvolution)
-GROUPED_FORMS = (SplitConvolution, GroupedConvolution)
-ROW_FORMS = (WinogradConvolution, WinogradGroupedConvolution)
-NESTED_FORMS = (WinogradNestedConvolution, WinogradNestedGroupedConvolution)
-if not GroupedConvolution.works_here():
-    GROUPED_FORMS, ROW_FORMS, NESTED_FORMS = GROUPED_FORMS[:1], ROW_FORMS[:1], NESTED_FORMS[:1]
-PLANE_FORMS = (*NESTED_FORMS, WinogradPlaneConvolution)
-WINOGRAD_FORMS = (*ROW_FORMS, *PLANE_FORMS)
-FORMS = (*DIRECT_FORMS, PointwiseConvolution, *WINOGRAD_FORMS)
+DIRECT_FORMS = {"plain": Convolution(), "library": LibraryConvolution()}  # these fit every layer
+GROUPED_FORMS = {"split": SplitConvolution()}
+if GroupedConvolution.works_here():
+    GROUPED_FORMS["grouped"] = GroupedConvolution()
+WINOGRAD_FORMS = {name: WinogradConvolution(form) for name, form in GROUPED_FORMS.items()}
+FORMS = {**DIRECT_FORMS, **WINOGRAD_FORMS}
 
 LAYERS = ALL_CONVOLUTIONAL.scaled()  # the post's network
 TINY = 1 / 32  # channels 8, 8, 4, 4, 4, 2, 2, 2, 10
@@ -48,8 +35,13 @@ def relative_error(actual, expected):
 
 
 def wherever_it_fits(form):
-    """A rule that gives every layer this form, or the plain one where it cannot be."""
-    return lambda layer: form if form.fits(layer) else Convolution
+    """A rule that gives every layer the form of this name, or the plain one where it cannot be."""
+    return lambda layer: FORMS[form] if fits(form, layer) else FORMS["plain"]
+
+
+def fits(form, layer):
+    """Whether a layer can have the form of this name."""
+    return form in DIRECT_FORMS or WinogradConvolution.fits(layer)
 
 
 def tiny_case(name, **changes):

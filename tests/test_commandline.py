@@ -57,7 +57,11 @@ def option(name):
 
 def test_every_field_has_an_option():
     """Breaks if a field is added to the case and these tests, or the command line, forget it."""
-    assert set(VALUES) == {item.name for item in fields(Case)} - {"name", "question", "architecture"}
+    assert set(VALUES) == {item.name for item in fields(Case)} - {
+        "name",
+        "question",
+        "architecture",
+    }
     help_text = " ".join(train_help().split())
     for item in fields(Case):
         if item.name in VALUES:

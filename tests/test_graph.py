@@ -10,6 +10,7 @@ from conftest import (
     FORMS,
     LAYERS,
     WINOGRAD_FORMS,
+    fits,
     relative_error,
     start_weights,
     tiny_case,
@@ -18,13 +19,7 @@ from conftest import (
 from numpy_model import NumpyTrainer
 
 from unfair_bp.backprop import graph as graph_module
-from unfair_bp.backprop.convolution import LibraryConvolution, ProductConvolution
-from unfair_bp.backprop.fast.winograd import WinogradConvolution, WinogradGroupedConvolution
-from unfair_bp.backprop.fast.winograd_plane import (
-    WinogradNestedConvolution,
-    WinogradNestedGroupedConvolution,
-    WinogradPlaneConvolution,
-)
+from unfair_bp.backprop.fast.library import LibraryConvolution
 from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import Block, Network, Rules
@@ -111,7 +106,7 @@ CONVOLUTIONS = ("Conv2D", "MatMul", "BatchMatMulV2", "Conv2DBackpropInput", "Con
 # The innermost pass that an operation's name tells.
 PASS = r".*\b(forward|pre_activation_grad|param_grad|input_grad)/"
 # Every derivative as one operation, so that operations can be counted.
-ONE_OPERATION = Rules(convolution=lambda layer: LibraryConvolution)
+ONE_OPERATION = Rules(convolution=lambda layer: LibraryConvolution())
 
 
 def convolutions_by_pass(executed, graph):
@@ -125,38 +120,19 @@ def convolutions_by_pass(executed, graph):
 
 
 # Changes of basis, and between them six small convolutions: one operation each, or one in all, or
-# three products each for the places of a 3 x 1 kernel. Nested, the forward pass does so six times,
-# and the weight gradient changes the basis of x itself. In the plane 36 products are one operation.
+# three products each for the places of a 3 x 1 kernel.
 WINOGRAD_COUNTS = {
-    WinogradConvolution: {
+    "split": {
         "forward": 3 + 6,
         "pre_activation_grad": 1,
         "input_grad": 2 + 6,
         "param_grad": 1 + 6,
     },
-    WinogradGroupedConvolution: {
+    "grouped": {
         "forward": 3 + 1,
         "pre_activation_grad": 1,
         "input_grad": 2 + 1,
         "param_grad": 1 + 6 * 3,
-    },
-    WinogradNestedConvolution: {
-        "forward": 3 + 6 * (3 + 6),
-        "pre_activation_grad": 1,
-        "input_grad": 2 + 6,
-        "param_grad": 1 + 6 + 1,
-    },
-    WinogradNestedGroupedConvolution: {
-        "forward": 3 + 6 * (3 + 1),
-        "pre_activation_grad": 1,
-        "input_grad": 2 + 1,
-        "param_grad": 1 + 6 * 3 + 1,
-    },
-    WinogradPlaneConvolution: {
-        "forward": 5 + 1,
-        "pre_activation_grad": 2,
-        "input_grad": 2 + 1,
-        "param_grad": 1 + 1,
     },
 }
 
@@ -166,12 +142,12 @@ def predicted_convolutions(row, form):
     lowest = int(np.argmax(row))
     counts = {
         "forward": [1] * 9,
-        "param_grad": [layer.kernel**2 if form is ProductConvolution else 1 for layer in LAYERS],
+        "param_grad": [1] * 9,
         "input_grad": [1] * 9,
         "pre_activation_grad": [0] * 9,
     }
     for i, layer in enumerate(LAYERS):
-        if form in WINOGRAD_FORMS and form.fits(layer):
+        if form in WINOGRAD_FORMS and fits(form, layer):
             for name, count in WINOGRAD_COUNTS[form].items():
                 counts[name][i] = count
     counts = Counter(
@@ -184,7 +160,7 @@ def predicted_convolutions(row, form):
     return +counts
 
 
-def executed_and_predicted(case, batch, form=LibraryConvolution):
+def executed_and_predicted(case, batch, form="library"):
     """For each row of the case's schedule, what ran and what should have."""
     graph = build_graph(case, Rules(convolution=wherever_it_fits(form)))
     table = schedules.parse(case.schedule).table

@@ -49,7 +49,7 @@ class GatedGradients:
 
     def _automatic_gradients(self, layers, rules, values, targets):
         """Those of the network with plain convolutions: TensorFlow cannot derive every form."""
-        plain = Network(layers, rules._replace(convolution=lambda layer: Convolution))
+        plain = Network(layers, rules._replace(convolution=lambda layer: Convolution()))
         logits, _ = plain.forward(self.images, values)
         costs, _ = plain.loss.forward(logits, targets)
         return tf.gradients(tf.reduce_mean(costs), values)
@@ -120,15 +120,14 @@ def test_logits_and_gradients_match_the_numpy_model(batch):
 class SlightlyWrongElu(Elu):
     """The backward rule times 1.001."""
 
-    @staticmethod
-    def input_grad(dy, cache):
-        return 1.001 * Elu.input_grad(dy, cache)
+    def input_grad(self, dy, cache):
+        return 1.001 * super().input_grad(dy, cache)
 
 
 def test_a_wrong_rule_is_seen(batch):
     """Breaks if the comparison would accept a backward rule that is off by a thousandth."""
     case = tiny_case("c")
-    wrong = GatedGradients(case, start_weights(case), Rules(activation=SlightlyWrongElu))
+    wrong = GatedGradients(case, start_weights(case), Rules(activation=SlightlyWrongElu()))
     assert worst_error_over_rows(wrong, batch) > 1e-4
 
 

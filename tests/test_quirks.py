@@ -12,9 +12,10 @@ from test_network import GatedGradients
 
 from unfair_bp import quirks
 from unfair_bp.backprop import scripts
-from unfair_bp.backprop.graph import build_graph, starting_weights
+from unfair_bp.backprop.graph import build_graph, optimizer_of, starting_weights
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.backprop.network import rules_with
+from unfair_bp.backprop.network import Rules
+from unfair_bp.backprop.scripts import rules_with
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import CASES, schedule_of
@@ -47,7 +48,7 @@ def test_the_ledger_is_that_of_the_reference():
 def test_every_case_is_as_described_by_default():
     """Breaks if a quirk is on without being asked for."""
     assert all(case.quirks == () for case in CASES.values())
-    assert rules_with(()) == rules_with(["adam-constant", "collapsed-rounds"])
+    assert rules_with(()) == Rules() == rules_with(["adam-constant", "collapsed-rounds"])
 
 
 def test_names_are_checked():
@@ -132,9 +133,10 @@ def test_adam_constant_by_hand():
     with tf.Graph().as_default(), tf.Session() as session:
         for t in (1.0, 7.0):
             tensor = tf.constant(t, tf.float64)
-            constant = scripts.adam_with(["adam-constant"])(1.0, 0.9, 0.7).powers(tensor)
+            case = tiny_case("a", beta1=0.9, beta2=0.7, quirks=("adam-constant",))
+            constant = optimizer_of(case).powers(tensor)
             assert session.run(constant) == pytest.approx((0.9, 0.7))
-            powers = scripts.adam_with([])(1.0, 0.9, 0.7).powers(tensor)
+            powers = optimizer_of(replace(case, quirks=())).powers(tensor)
             assert session.run(powers) == pytest.approx((0.9**t, 0.7**t))
 
 

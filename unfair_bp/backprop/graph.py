@@ -1,14 +1,14 @@
 """From a case to a TensorFlow graph: one iteration of training, and the forward pass alone."""
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from unfair_bp.backprop import optimizers
+from unfair_bp.backprop.fast.choice import chosen_form
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.backprop.network import Gates, Network, Rules, gates_of, rules_with
-from unfair_bp.backprop.optimizers import Adam, LayerState
-from unfair_bp.backprop.scripts import adam_with, initial_weights_2018
+from unfair_bp.backprop.network import Gates, Network, Rules, gates_of
+from unfair_bp.backprop.optimizers import Adam, Optimizer, Sgd
+from unfair_bp.backprop.scripts import ScriptsAdam, initial_weights_2018, rules_with
 from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case, schedule_of
 
@@ -16,7 +16,7 @@ from unfair_bp.experiment.cases import Case, schedule_of
 class Outputs(NamedTuple):
     """What a forward pass says of a batch."""
 
-    logits: tf.Tensor  # [N, 10]
+    logits: tf.Tensor  # [N, classes]
     predictions: tf.Tensor  # int64 [N], the class with the largest logit
     costs: tf.Tensor  # [N], cross entropy of each image
 
@@ -30,15 +30,15 @@ class Graph(NamedTuple):
     """
 
     graph: tf.Graph
-    images: tf.Tensor  # placeholder, [N, 32, 32, 3], values 0..1
-    labels: tf.Tensor  # placeholder, int64 [N], 0..9
-    logits: tf.Tensor  # [N, 10]
+    images: tf.Tensor  # placeholder, [N, H, W, C], values 0..1
+    labels: tf.Tensor  # placeholder, int64 [N], 0 to classes - 1
+    logits: tf.Tensor  # [N, classes]
     predictions: tf.Tensor  # int64 [N], the class with the largest logit
     costs: tf.Tensor  # [N], cross entropy of each image
     evaluation: Outputs
     train: tf.Operation  # one iteration
     step: tf.Variable  # int64, iterations so far
-    layers: Tuple[LayerState, ...]  # variables
+    layers: Tuple[Any, ...]  # states of the optimizer: variables
     starts: Tuple[tf.Tensor, ...]  # placeholders of the initial weights
     initializer: tf.Operation
 
@@ -56,11 +56,27 @@ class _Model(NamedTuple):
     """What both protocols build an iteration from."""
 
     network: Network
-    adam: Adam
+    optimizer: Optimizer
     table: np.ndarray  # bool [period, layers]
-    layers: List[LayerState]  # variables
+    layers: List[Any]  # states of the optimizer: variables
     images: tf.Tensor
     targets: tf.Tensor
+
+
+def optimizer_of(case: Case) -> Optimizer:
+    """The optimizer of a case, with the deviations that its quirks ask for."""
+    if case.optimizer == "sgd":
+        return Sgd(case.learning_rate, case.momentum, case.nesterov)
+    settings = {
+        "learning_rate": case.learning_rate,
+        "beta1": case.beta1,
+        "beta2": case.beta2,
+        "epsilon": case.epsilon,
+    }
+    constant, first = "adam-constant" in case.quirks, "update-first" in case.quirks
+    if constant or first:
+        return ScriptsAdam(constant=constant, moves_first=first, **settings)
+    return Adam(**settings)
 
 
 def starting_weights(case: Case) -> Sequence[np.ndarray]:
@@ -79,7 +95,8 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
 
     Args:
         case: What to run.
-        rules: The classes that the layers are made of; the case's own by default.
+        rules: What the layers are made of; by default the case's own, each convolution in the form
+            of :mod:`unfair_bp.backprop.fast` that is the fastest here.
         dtype: float32, or float64 to check the mathematics.
     """
     specs = case.layers
@@ -90,15 +107,15 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
         step = tf.get_variable(
             "step", [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
         )
+        optimizer = optimizer_of(case)
         starts, layers = [], []
         for number, spec in enumerate(specs, start=1):
-            with tf.variable_scope("variables/layer_%d" % number):
+            with tf.variable_scope(f"variables/layer_{number}"):
                 starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
-                layers.append(optimizers.create_variables(starts[-1]))
-        network = Network(specs, rules or rules_with(case.quirks))
-        adam = adam_with(case.quirks)(case.learning_rate, case.beta1, case.beta2, case.epsilon)
+                layers.append(optimizer.create(starts[-1]))
+        network = Network(specs, rules or rules_with(case.quirks, chosen_form))
         targets = tf.one_hot(labels, case.classes, dtype=dtype, name="targets")
-        model = _Model(network, adam, schedule_of(case).table, layers, images, targets)
+        model = _Model(network, optimizer, schedule_of(case).table, layers, images, targets)
         if case.protocol == "per-batch":
             logits, updates = _whole_cycle(model)
         else:
@@ -107,7 +124,7 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
             train = step.assign_add(1, read_value=False, name="count_iteration")
         with tf.name_scope("report"):
             outputs = evaluation = _outputs(network, logits, targets)
-        if adam.moves_first:
+        if optimizer.moves_first:
             with tf.name_scope("evaluation"):
                 stored = [layer.w.read_value() for layer in layers]
                 evaluation = _outputs(network, network.forward(images, stored)[0], targets)
@@ -158,7 +175,7 @@ def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
     first_logits, caches, lowest, all_updates = None, None, 0, []
     latest: Latest = [[] for _ in model.layers]
     for number, row in enumerate(model.table, start=1):
-        with tf.name_scope("round_%d" % number):
+        with tf.name_scope(f"round_{number}"):
             gates = gates_of(row[np.newaxis])
             logits, caches, latest, updates = _round(model, gates, latest, caches, lowest)
         all_updates.append(updates)
@@ -198,13 +215,13 @@ def _round(
         for layer, before in zip(model.layers, latest):
             with tf.control_dependencies(before):
                 weights.append(layer.w.read_value())
-        seen, weights = model.adam.begin(model.layers, weights, gates.updated)
+        seen, weights = model.optimizer.begin(model.layers, weights, gates.updated)
         logits, caches = model.network.forward(model.images, seen, earlier, first)
     now = list(latest)
 
     def update(i: int, dw: tf.Tensor) -> tf.Operation:
         with tf.name_scope("update"), tf.control_dependencies(latest[i]):
-            now[i] = [model.adam.update(model.layers[i], weights[i], dw)]
+            now[i] = [model.optimizer.update(model.layers[i], weights[i], dw)]
         return now[i][0]
 
     with tf.name_scope("backward"):

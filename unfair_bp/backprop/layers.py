@@ -1,22 +1,32 @@
 """The layers: each a forward rule and the hand-written derivatives that belong to it.
 
-The convolution is in :mod:`unfair_bp.backprop.convolution`.
-
 Names are the same everywhere: ``x`` enters a layer, ``w`` are its weights, ``z`` is what a
 convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost by them.
-``forward`` returns its result and a cache; ``input_grad`` and ``param_grad`` take the derivative by
-that result and the cache. They are separate, so that either can be skipped without the other. The
-loss, where the chain starts, takes the cache alone.
-
 Images are ``[N, H, W, C]``: batch, height, width, channels.
+
+The convolution is in :mod:`unfair_bp.backprop.convolution`; what the scripts of 2018 did otherwise
+is in :mod:`unfair_bp.backprop.scripts`.
 """
 
-from typing import Tuple
+import abc
+from typing import Any, Tuple
 
 from unfair_bp.backprop.graph_mode import tf
 
 
-class Elu:
+class Rule(abc.ABC):
+    """A layer without weights: a forward rule and its derivative."""
+
+    @abc.abstractmethod
+    def forward(self, x: tf.Tensor) -> Tuple[tf.Tensor, Any]:
+        """Return y, and a cache of what the derivative needs."""
+
+    @abc.abstractmethod
+    def input_grad(self, dy: tf.Tensor, cache: Any) -> tf.Tensor:
+        """Return dx, given dy and the cache of :meth:`forward`."""
+
+
+class Elu(Rule):
     """Exponential linear unit, element by element; any shape.
 
     y = z for z > 0, exp(z) - 1 for z <= 0
@@ -25,14 +35,12 @@ class Elu:
     exponential linear units, 2016.
     """
 
-    @staticmethod
-    def forward(z: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    def forward(self, z: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
         """Return y, which is also the cache."""
         y = tf.nn.elu(z)
         return y, y
 
-    @staticmethod
-    def input_grad(dy: tf.Tensor, cache: tf.Tensor) -> tf.Tensor:
+    def input_grad(self, dy: tf.Tensor, cache: tf.Tensor) -> tf.Tensor:
         """Return dz.
 
         dz = dy * 1 for z > 0, dy * exp(z) for z <= 0; exp(z) = y + 1, so both are min(y, 0) + 1
@@ -44,76 +52,50 @@ class Elu:
         return tf.raw_ops.EluGrad(gradients=dy, outputs=y)
 
 
-class EluDoubledSlope(Elu):
-    """ELU with the scripts' slope above zero, the quirk ``elu-slope``.
+class AveragePool(Rule):
+    """Mean of each square of k x k pixels, stride k.
 
-    They add an elu(0) + 1 = 1, meant for z <= 0 only, to the 1 of z > 0.
+    y[n, i, j, c] = mean over a, b in {0 ... k - 1} of x[n, k i + a, k j + b, c]
+
+    x [N, k H, k W, C], y [N, H, W, C].
+
+    Args:
+        size: k, pixels.
     """
 
-    @staticmethod
-    def input_grad(dy: tf.Tensor, cache: tf.Tensor) -> tf.Tensor:
-        """Return dz as the scripts did.
+    def __init__(self, size: int) -> None:
+        self.size = size
 
-        scripts:   dz = dy * 2 for z > 0, dy * exp(z) for z <= 0
-        calculus:  dz = dy * 1 for z > 0, dy * exp(z) for z <= 0
-        """
-        y = cache
-        return Elu.input_grad(dy, cache) + dy * tf.cast(y > 0, dy.dtype)
-
-
-class AveragePool2x2:
-    """Mean of each 2x2 square of pixels, stride 2.
-
-    y[n, i, j, c] = mean over a, b in {0, 1} of x[n, 2i + a, 2j + b, c]
-
-    x [N, 2H, 2W, C], y [N, H, W, C].
-    """
-
-    @staticmethod
-    def forward(x: tf.Tensor) -> Tuple[tf.Tensor, Tuple[int, int, int]]:
+    def forward(self, x: tf.Tensor) -> Tuple[tf.Tensor, Tuple[int, int, int]]:
         """Return y, and its height, width and channels as cache.
 
         Raises:
-            ValueError: If the height or the width is odd.
+            ValueError: If k does not divide the height or the width.
         """
+        k = self.size
         _, rows, columns, channels = x.shape.as_list()
-        if rows % 2 or columns % 2:
-            raise ValueError("x: expected [N, 2H, 2W, C], got %s" % x.shape)
-        y = tf.nn.avg_pool2d(x, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="VALID")
-        return y, (rows // 2, columns // 2, channels)
+        if rows % k or columns % k:
+            raise ValueError(f"x: expected [N, {k}H, {k}W, C], got {x.shape}")
+        y = tf.nn.avg_pool2d(x, ksize=[1, k, k, 1], strides=[1, k, k, 1], padding="VALID")
+        return y, (rows // k, columns // k, channels)
 
-    @staticmethod
-    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+    def input_grad(self, dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
         """Return dx.
 
-        dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c] / 4   for a, b in {0, 1}
+        dx[n, k i + a, k j + b, c] = dy[n, i, j, c] / k^2   for a, b in {0 ... k - 1}
         """
-        return AveragePool2x2.repeat(dy / 4, cache)
+        return self.repeat(dy / self.size**2, cache)
 
-    @staticmethod
-    def repeat(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
-        """Write each pixel of dy [N, H, W, C] into a 2x2 square: [N, 2H, 2W, C]."""
+    def repeat(self, dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+        """Write each pixel of dy [N, H, W, C] into a square: [N, k H, k W, C]."""
         rows, columns, channels = cache
         pixels = tf.reshape(dy, [-1, rows, 1, columns, channels])
-        pairs = tf.concat([pixels, pixels], axis=4)  # side by side: [N, H, 1, W, 2C]
-        squares = tf.concat([pairs, pairs], axis=2)  # one above the other: [N, H, 2, W, 2C]
-        return tf.reshape(squares, [-1, 2 * rows, 2 * columns, channels])
+        lines = tf.concat([pixels] * self.size, axis=4)  # side by side: [N, H, 1, W, k C]
+        squares = tf.concat([lines] * self.size, axis=2)  # above each other: [N, H, k, W, k C]
+        return tf.reshape(squares, [-1, self.size * rows, self.size * columns, channels])
 
 
-class AveragePool2x2Undivided(AveragePool2x2):
-    """The 2x2 pool with the scripts' backward rule, the quirk ``pool-repeat``."""
-
-    @staticmethod
-    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
-        """Return dx as the scripts did.
-
-        scripts:   dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c]       for a, b in {0, 1}
-        calculus:  dx[n, 2i + a, 2j + b, c] = dy[n, i, j, c] / 4   for a, b in {0, 1}
-        """
-        return AveragePool2x2.repeat(dy, cache)
-
-
-class GlobalAveragePool:
+class GlobalAveragePool(Rule):
     """Mean over all pixels of an image.
 
     y[n, c] = mean over i, j of x[n, i, j, c]
@@ -121,39 +103,23 @@ class GlobalAveragePool:
     x [N, H, W, C], y [N, C].
     """
 
-    @staticmethod
-    def forward(x: tf.Tensor) -> Tuple[tf.Tensor, Tuple[int, int, int]]:
+    def forward(self, x: tf.Tensor) -> Tuple[tf.Tensor, Tuple[int, int, int]]:
         """Return y, and the height, width and channels of x as cache."""
         _, rows, columns, channels = x.shape.as_list()
         return tf.reduce_mean(x, axis=[1, 2]), (rows, columns, channels)
 
-    @staticmethod
-    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+    def input_grad(self, dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
         """Return dx.
 
         dx[n, i, j, c] = dy[n, c] / (H W)
         """
         rows, columns, _ = cache
-        return GlobalAveragePool.tile(dy / (rows * columns), cache)
+        return self.tile(dy / (rows * columns), cache)
 
-    @staticmethod
-    def tile(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
+    def tile(self, dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
         """Write dy [N, C] into every pixel: [N, H, W, C]."""
         rows, columns, channels = cache
         return tf.tile(tf.reshape(dy, [-1, 1, 1, channels]), [1, rows, columns, 1])
-
-
-class GlobalAveragePoolUndivided(GlobalAveragePool):
-    """The global pool with the scripts' backward rule, the quirk ``pool-repeat``."""
-
-    @staticmethod
-    def input_grad(dy: tf.Tensor, cache: Tuple[int, int, int]) -> tf.Tensor:
-        """Return dx as the scripts did.
-
-        scripts:   dx[n, i, j, c] = dy[n, c]
-        calculus:  dx[n, i, j, c] = dy[n, c] / (H W)
-        """
-        return GlobalAveragePool.tile(dy, cache)
 
 
 class SoftmaxCrossEntropy:
@@ -161,14 +127,13 @@ class SoftmaxCrossEntropy:
 
     cost[n] = - sum over k of t[n, k] log p[n, k],   p[n, k] = exp(y[n, k]) / sum_j exp(y[n, j])
 
-    logits y [N, K]; targets t [N, K], one-hot; cost [N].
+    logits y [N, K]; targets t [N, K], one-hot; cost [N]. The chain of derivatives starts here.
 
     Reference: Goodfellow, Bengio and Courville, Deep learning, 2016, section 6.2.2.3.
     """
 
-    @staticmethod
     def forward(
-        logits: tf.Tensor, targets: tf.Tensor
+        self, logits: tf.Tensor, targets: tf.Tensor
     ) -> Tuple[tf.Tensor, Tuple[tf.Tensor, tf.Tensor]]:
         """Return the cost of each image, and (p, targets) as cache."""
         # The largest logit is subtracted, which changes no quotient and keeps exp() finite.
@@ -178,8 +143,7 @@ class SoftmaxCrossEntropy:
         cost = -tf.reduce_sum(targets * (shifted - tf.log(total)), axis=1)
         return cost, (exponentials / total, targets)
 
-    @staticmethod
-    def input_grad(cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def input_grad(self, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Return the derivative of the mean cost by the logits.
 
         d mean(cost) / dy[n, k] = (p[n, k] - t[n, k]) / N
@@ -187,37 +151,3 @@ class SoftmaxCrossEntropy:
         p, targets = cache
         batch = tf.cast(tf.shape(p)[0], p.dtype)
         return (p - targets) / batch
-
-
-class SummedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
-    """Cross entropy with the scripts' derivative, the quirk ``sum-loss``."""
-
-    @staticmethod
-    def input_grad(cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Return the derivative of the summed cost by the logits, as the scripts did.
-
-        scripts:   d sum(cost) / dy[n, k] = p[n, k] - t[n, k]
-        calculus:  d mean(cost) / dy[n, k] = (p[n, k] - t[n, k]) / N
-        """
-        p, targets = cache
-        return p - targets
-
-
-class DoubleSoftmaxCrossEntropy(SoftmaxCrossEntropy):
-    """The cost that the scripts logged, the quirk ``double-softmax-cost``.
-
-    They gave the softmax's result to an operation that takes the softmax again. For ten classes
-    it is never below log(e + 9) - 1 = 1.461. It is reported only; the gradient is another's.
-    """
-
-    @staticmethod
-    def forward(
-        logits: tf.Tensor, targets: tf.Tensor
-    ) -> Tuple[tf.Tensor, Tuple[tf.Tensor, tf.Tensor]]:
-        """Return the cost of each image as the scripts logged it.
-
-        scripts:   cost[n] = cross entropy of softmax(softmax(y[n]))
-        intent:    cost[n] = cross entropy of softmax(y[n])
-        """
-        _, (p, _) = SoftmaxCrossEntropy.forward(logits, targets)
-        return SoftmaxCrossEntropy.forward(p, targets)

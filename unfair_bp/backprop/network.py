@@ -1,52 +1,33 @@
-"""The nine layers in order: the forward pass, and the backward chain that a schedule gates."""
+"""The layers in order: the forward pass, and the backward chain that a schedule gates."""
 
-from typing import Any, Callable, Collection, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from unfair_bp.backprop.fast.choice import chosen_form
+from unfair_bp.backprop.convolution import Convolution
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.layers import (
-    AveragePool2x2,
-    AveragePool2x2Undivided,
-    DoubleSoftmaxCrossEntropy,
+    AveragePool,
     Elu,
-    EluDoubledSlope,
     GlobalAveragePool,
-    GlobalAveragePoolUndivided,
+    Rule,
     SoftmaxCrossEntropy,
-    SummedSoftmaxCrossEntropy,
 )
 from unfair_bp.experiment.architecture import LayerSpec
 
 
 class Rules(NamedTuple):
-    """The classes that a network is made of, exact calculus by default.
+    """What a network is made of, exact calculus by default.
 
-    A deviation from calculus is a subclass of one of these, put in its place. The convolution alone
-    is chosen for each layer: it has several forms, all of them exact.
+    The convolution alone is chosen for each layer: it has several forms, all of them exact.
     """
 
-    convolution: Callable[[LayerSpec], Any] = chosen_form
-    activation: Any = Elu
-    pool: Any = AveragePool2x2
-    global_pool: Any = GlobalAveragePool
-    loss: Any = SoftmaxCrossEntropy
-    reported_cost: Any = SoftmaxCrossEntropy  # its forward rule alone
-
-
-def rules_with(quirks: Collection[str]) -> Rules:
-    """The rules with the named deviations, see :mod:`unfair_bp.quirks`."""
-    rules = Rules()
-    if "elu-slope" in quirks:
-        rules = rules._replace(activation=EluDoubledSlope)
-    if "pool-repeat" in quirks:
-        rules = rules._replace(pool=AveragePool2x2Undivided, global_pool=GlobalAveragePoolUndivided)
-    if "sum-loss" in quirks:
-        rules = rules._replace(loss=SummedSoftmaxCrossEntropy)
-    if "double-softmax-cost" in quirks:
-        rules = rules._replace(reported_cost=DoubleSoftmaxCrossEntropy)
-    return rules
+    convolution: Callable[[LayerSpec], Convolution] = lambda layer: Convolution()
+    activation: Rule = Elu()
+    pool: Rule = AveragePool(2)
+    global_pool: Rule = GlobalAveragePool()
+    loss: SoftmaxCrossEntropy = SoftmaxCrossEntropy()
+    reported_cost: SoftmaxCrossEntropy = SoftmaxCrossEntropy()  # its forward rule alone
 
 
 # Whether something happens on an iteration: a bool tensor, or a NumPy bool if known beforehand.
@@ -92,7 +73,7 @@ class Block:
     pool, or [N, D] after the global pool.
     """
 
-    def __init__(self, convolution: Any, steps: Sequence[Any]) -> None:
+    def __init__(self, convolution: Convolution, steps: Sequence[Rule]) -> None:
         """``steps`` are what follows the convolution, in the order of the forward pass."""
         self.convolution = convolution
         self.steps = tuple(steps)
@@ -135,17 +116,17 @@ class Network:
     """The all-convolutional network: images in, logits out.
 
     Args:
-        layers: The layers, first to last, see :mod:`unfair_bp.experiment.architecture`.
-        rules: The classes to build them from.
+        layers: The layers, first to last.
+        rules: What to build them from.
     """
 
     def __init__(self, layers: Sequence[LayerSpec], rules: Rules = Rules()) -> None:  # noqa: B008
         self.loss = rules.loss
         self.reported_cost = rules.reported_cost
         self.blocks = []
-        for layer in layers:
+        for number, layer in enumerate(layers, start=1):
             pools = [rules.pool] if layer.pool else []
-            if layer is layers[-1]:
+            if number == len(layers):
                 pools = [rules.global_pool]  # over the whole image: logits are means of its ELU
             self.blocks.append(Block(rules.convolution(layer), [rules.activation, *pools]))
 
@@ -159,7 +140,7 @@ class Network:
         """Run every layer, or only the last ones where the first are known to be unchanged.
 
         Args:
-            images: ``[N, H, W, 3]``.
+            images: ``[N, H, W, C]``.
             weights: One tensor for each layer, ``[k, k, C, D]``.
             earlier: The caches of another pass over the same images.
             first: Index of the first layer whose weights are not those of that pass.

@@ -1,36 +1,66 @@
-"""Adam, applied to one layer at a time."""
+"""Optimizers, applied to one layer at a time.
 
+A layer that is skipped keeps its whole state, bit for bit.
+"""
+
+import abc
 from typing import Any, NamedTuple, Sequence, Tuple
 
 from unfair_bp.backprop.graph_mode import tf
 
 
-class LayerState(NamedTuple):
-    """What training changes of one layer: resource variables, or their values.
+class Optimizer(abc.ABC):
+    """How a gradient changes a layer.
 
-    A layer that is skipped keeps all of it, bit for bit.
+    A state is a named tuple of resource variables. Among them are ``w``, the weights, and
+    ``count``, how often the layer has been updated; the rest is the optimizer's own.
     """
+
+    moves_first = False  # whether an iteration computes with weights that are not stored yet
+
+    @abc.abstractmethod
+    def create(self, start: tf.Tensor) -> Any:
+        """Create a layer's state: weights from ``start``, never updated."""
+
+    @abc.abstractmethod
+    def update(self, state: Any, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+        """Return the operation that updates a layer.
+
+        Args:
+            state: The layer's.
+            w: The weights to update, from :meth:`begin`.
+            dw: Derivative of the cost by the weights.
+        """
+
+    def begin(
+        self, states: Sequence[Any], weights: Sequence[tf.Tensor], updated: Sequence[Any]
+    ) -> Tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
+        """Return the weights that an iteration computes with, and those that it updates.
+
+        Both are the weights as they were read; :mod:`unfair_bp.backprop.scripts` has another rule.
+
+        Args:
+            states: Those of all layers.
+            weights: Their weights, as they were read.
+            updated: For each layer, whether this iteration updates it: a gate of the schedule.
+        """
+        return weights, weights
+
+
+def _variable(name: str, start: tf.Tensor) -> tf.Variable:
+    return tf.get_variable(name, initializer=start, trainable=name == "weight", use_resource=True)
+
+
+class AdamState(NamedTuple):
+    """What Adam keeps of a layer."""
 
     w: Any  # weights, [k, k, C, D]
     m: Any  # decaying mean of the gradient, [k, k, C, D]
     v: Any  # decaying mean of its square, [k, k, C, D]
-    count: Any  # how often this layer has been updated, int64 scalar
+    count: Any  # how often the layer has been updated, int64 scalar
 
 
-def create_variables(start: tf.Tensor) -> LayerState:
-    """Create a layer's variables: weights from ``start``, no mean, no square, never updated."""
-    zeros = tf.zeros_like(start)
-    values = LayerState(w=start, m=zeros, v=zeros, count=tf.zeros([], tf.int64))
-    names = LayerState(w="weight", m="m", v="v", count="count")
-    return LayerState(
-        *(
-            tf.get_variable(name, initializer=value, trainable=name == "weight", use_resource=True)
-            for name, value in zip(names, values)
-        )
-    )
-
-
-class Adam:
+class Adam(Optimizer):
     """Adam with bias correction from each layer's own update count.
 
     m <- beta1 m + (1 - beta1) g
@@ -50,8 +80,6 @@ class Adam:
     Reference: Kingma and Ba, Adam: a method for stochastic optimization, 2015, algorithm 1.
     """
 
-    moves_first = False  # whether an iteration computes with weights that are not stored yet
-
     def __init__(
         self,
         learning_rate: float,
@@ -64,30 +92,21 @@ class Adam:
         self.beta2 = beta2
         self.epsilon = epsilon
 
+    def create(self, start: tf.Tensor) -> AdamState:
+        """Create a layer's state: no mean, no square, never updated."""
+        return AdamState(
+            w=_variable("weight", start),
+            m=_variable("m", tf.zeros_like(start)),
+            v=_variable("v", tf.zeros_like(start)),
+            count=_variable("count", tf.zeros([], tf.int64)),
+        )
+
     def powers(self, t: tf.Tensor) -> Tuple[Any, Any]:
-        """Return what the bias corrections lack to 1 at the layer's update t: beta1^t, beta2^t."""
+        """Return beta1^t and beta2^t, by which the corrections fall short of 1."""
         return self.beta1**t, self.beta2**t
 
-    def begin(
-        self,
-        variables: Sequence[LayerState],
-        weights: Sequence[tf.Tensor],
-        updated: Sequence[Any],
-    ) -> Tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]:
-        """Return the weights that an iteration computes with, and those that it updates.
-
-        Both are the weights as they were read; :mod:`unfair_bp.backprop.scripts` has another rule.
-
-        Args:
-            variables: Those of all layers.
-            weights: Their weights, as they were read.
-            updated: For each layer, whether this iteration updates it, a gate of the schedule.
-        """
-        del variables, updated
-        return weights, weights
-
-    def update(self, variables: LayerState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
-        """Update a layer's variables.
+    def update(self, state: AdamState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+        """Update a layer.
 
         By TensorFlow's own operation, which does all of it in one pass over the arrays. It adds
         its epsilon before the correction of v, and so is given another one for each t:
@@ -95,20 +114,14 @@ class Adam:
             sqrt(1 - beta2^t) m / (1 - beta1^t) / (sqrt(v) + sqrt(1 - beta2^t) epsilon)
 
         is the fraction above.
-
-        Args:
-            variables: The layer's.
-            w: The weights to update, from :meth:`begin`.
-            dw: Derivative of the cost by the weights.
         """
-        del w  # still the variable's value: nothing else assigns it
-        t = variables.count.read_value() + 1
+        t = state.count.read_value() + 1
         beta1_power, beta2_power = self.powers(tf.cast(t, dw.dtype))
         return tf.group(
             tf.raw_ops.ResourceApplyAdam(
-                var=variables.w.handle,
-                m=variables.m.handle,
-                v=variables.v.handle,
+                var=state.w.handle,
+                m=state.m.handle,
+                v=state.v.handle,
                 beta1_power=beta1_power,
                 beta2_power=beta2_power,
                 lr=tf.constant(self.learning_rate, dw.dtype),
@@ -117,5 +130,57 @@ class Adam:
                 epsilon=self.epsilon * tf.sqrt(1 - beta2_power),
                 grad=dw,
             ),
-            variables.count.assign(t, read_value=False),
+            state.count.assign(t, read_value=False),
+        )
+
+
+class SgdState(NamedTuple):
+    """What stochastic gradient descent keeps of a layer."""
+
+    w: Any  # weights, [k, k, C, D]
+    a: Any  # accumulated gradient, [k, k, C, D]
+    count: Any  # how often the layer has been updated, int64 scalar
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent with momentum, or with Nesterov's.
+
+    a <- momentum a + g
+    w <- w - learning_rate a                     momentum
+    w <- w - learning_rate (g + momentum a)      Nesterov's
+
+    Args:
+        learning_rate: Step size.
+        momentum: Decay of a, 0 <= momentum < 1.
+        nesterov: Whether to look ahead along a.
+
+    Reference: Sutskever, Martens, Dahl and Hinton, On the importance of initialization and momentum
+    in deep learning, 2013.
+    """
+
+    def __init__(self, learning_rate: float, momentum: float = 0.9, nesterov: bool = False) -> None:
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def create(self, start: tf.Tensor) -> SgdState:
+        """Create a layer's state: nothing accumulated, never updated."""
+        return SgdState(
+            w=_variable("weight", start),
+            a=_variable("a", tf.zeros_like(start)),
+            count=_variable("count", tf.zeros([], tf.int64)),
+        )
+
+    def update(self, state: SgdState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+        """Update a layer by TensorFlow's own operation, in one pass over the arrays."""
+        return tf.group(
+            tf.raw_ops.ResourceApplyMomentum(
+                var=state.w.handle,
+                accum=state.a.handle,
+                lr=tf.constant(self.learning_rate, dw.dtype),
+                grad=dw,
+                momentum=tf.constant(self.momentum, dw.dtype),
+                use_nesterov=self.nesterov,
+            ),
+            state.count.assign(state.count.read_value() + 1, read_value=False),
         )

@@ -24,40 +24,40 @@ LEDGER: Dict[str, Quirk] = {
         scripts="the derivative of ELU is 2 for z > 0",
         truth="1 for z > 0, exp(z) for z <= 0",
         cases="cdef",
-        where="backprop.layers.EluDoubledSlope",
+        where="backprop.scripts.DoubledSlopeElu",
     ),
     "pool-repeat": Quirk(
         scripts="a pool's gradient is repeated into each of its pixels: 2x2, and 8x8 at the end",
         truth="it is shared among them: divided by 4, and by 64",
         cases="cdef",
-        where="backprop.layers.AveragePool2x2Undivided, backprop.layers.GlobalAveragePoolUndivided",
+        where="backprop.scripts.UndividedAveragePool, backprop.scripts.UndividedGlobalAveragePool",
     ),
     "sum-loss": Quirk(
         scripts="the gradient at the logits is softmax - y, that of the summed cost",
         truth="(softmax - y) / batch, that of the mean",
         cases="cdef",
-        where="backprop.layers.SummedSoftmaxCrossEntropy",
+        where="backprop.scripts.SummedSoftmaxCrossEntropy",
     ),
     "adam-constant": Quirk(
         scripts="Adam divides m and v by 1 - beta at every step: with betas of 0.9 a learning rate "
         "sqrt(10) = 3.16 times as large",
         truth="by 1 - beta^t",
         cases="cdef",
-        where="backprop.scripts.ConstantlyCorrectedAdam",
+        where="backprop.scripts.ScriptsAdam",
     ),
     "update-first": Quirk(
         scripts="an iteration first moves the weights by m and v of the one before; its gradient "
         "is taken at the moved weights, but layer 1's forward pass reads the old ones",
         truth="forward, backward, then the move by this iteration's m and v",
         cases="cdef",
-        where="backprop.scripts.moving_first",
+        where="backprop.scripts.ScriptsAdam",
     ),
     "double-softmax-cost": Quirk(
         scripts="the logged cost is the cross entropy of softmax(softmax(logits)), at least 1.461; "
         "the gradient is not affected",
         truth="of softmax(logits)",
         cases="cdef",
-        where="backprop.layers.DoubleSoftmaxCrossEntropy",
+        where="backprop.scripts.DoubleSoftmaxCrossEntropy",
     ),
     "imgaug-uint8": Quirk(
         scripts="augmented images were cast to uint8: black but for pixels that were exactly 1",

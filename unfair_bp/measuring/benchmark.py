@@ -14,18 +14,6 @@ PASSES = {
     "input_grad": "input gradient",
     "param_grad": "weight gradient",
 }
-FORM_LABELS = {
-    "Convolution": "Plain",  # both derivatives are convolutions, too
-    "LibraryConvolution": "Library",
-    "ProductConvolution": "Product",
-    "PointwiseConvolution": "Pointwise",
-    "WinogradConvolution": "Winograd",
-    "WinogradGroupedConvolution": "Winograd",  # one of two is measured
-    "WinogradNestedConvolution": "Nested",
-    "WinogradNestedGroupedConvolution": "Nested",
-    "WinogradPlaneConvolution": "Plane",
-}
-
 Result = Dict[str, Any]  # of what JSON has
 
 
@@ -108,7 +96,6 @@ def _forms(works: Dict[Any, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[s
     return [
         {
             **form._asdict(),
-            "form": FORM_LABELS[form.form.__name__],
             "seconds": quartiles(seconds[work.subject.name].mean(axis=1)),
             "flops": float(work.flops[0]),
         }

@@ -10,10 +10,11 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 
-from unfair_bp.backprop.convolution import LibraryConvolution
+from unfair_bp.backprop.fast.library import LibraryConvolution
 from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.backprop.network import Network, Rules, gates_of, rules_with
+from unfair_bp.backprop.network import Network, Rules, gates_of
+from unfair_bp.backprop.scripts import rules_with
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.cases import Case
 
@@ -36,7 +37,7 @@ def countable_rules(case: Case) -> Rules:
 
     That is also how the scripts had them: as the kernels of TensorFlow's library.
     """
-    return rules_with(case.quirks)._replace(convolution=lambda layer: LibraryConvolution)
+    return rules_with(case.quirks, lambda layer: LibraryConvolution())
 
 
 def scripts_graph(case: Case) -> Built:

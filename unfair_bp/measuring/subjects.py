@@ -3,18 +3,11 @@
 import contextlib
 import itertools
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from unfair_bp.backprop.convolution import (
-    Convolution,
-    LibraryConvolution,
-    PointwiseConvolution,
-    ProductConvolution,
-)
-from unfair_bp.backprop.fast.choice import chosen_form, chosen_nested_form, chosen_row_form
-from unfair_bp.backprop.fast.winograd_plane import WinogradPlaneConvolution
+from unfair_bp.backprop.fast.choice import forms_of, name_of_choice
 from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.batches import (
@@ -216,23 +209,8 @@ class Form(NamedTuple):
 
     layer: int  # from 1
     name: str  # forward, input_grad or param_grad
-    form: Type[Convolution]
+    form: str  # plain, library or Winograd
     chosen: bool  # is it the form that training uses here?
-
-
-def forms_of(name: str) -> Sequence[Type[Convolution]]:
-    """The forms in which a convolution or derivative differs; of Winograd's, those for here.
-
-    Args:
-        name: forward, input_grad or param_grad.
-    """
-    direct = {
-        "forward": (Convolution,),
-        "input_grad": (Convolution, LibraryConvolution),
-        "param_grad": (Convolution, LibraryConvolution, ProductConvolution),
-    }
-    winograd = (chosen_row_form(), chosen_nested_form(), WinogradPlaneConvolution)
-    return (*direct[name], PointwiseConvolution, *winograd)
 
 
 @contextlib.contextmanager
@@ -263,19 +241,16 @@ def _forms_of_layer(
     number: int, layer: LayerSpec, x: tf.Tensor, w: tf.Tensor, dz: tf.Tensor
 ) -> Iterator[Tuple[Form, tf.Operation]]:
     """A layer's convolution and derivatives in every form, and the operation that ends each."""
-    for name in ("forward", "input_grad", "param_grad"):
-        if number == 1 and name == "input_grad":
-            continue  # nothing is below
-        # A form inherits what it does not do in its own way.
-        used = getattr(chosen_form(layer), name)
-        for form in forms_of(name):
-            if not form.fits(layer):
-                continue
-            result, cache = form.forward(x, w)
-            rule = getattr(form, name)
-            if name != "forward":
-                result = rule(form.output_grad(dz, cache), cache)
-            yield Form(number, name, form, rule == used), result.op
+    used = name_of_choice(layer)
+    for form, convolution in forms_of(layer).items():
+        z, cache = convolution.forward(x, w)
+        yield Form(number, "forward", form, form == used), z.op
+        dz_prepared = convolution.output_grad(dz, cache)
+        if number > 1:  # nothing is below layer 1
+            dx = convolution.input_grad(dz_prepared, cache)
+            yield Form(number, "input_grad", form, form == used), dx.op
+        dw = convolution.param_grad(dz_prepared, cache)
+        yield Form(number, "param_grad", form, form == used), dw.op
 
 
 class _NoiseVariables:

@@ -14,12 +14,12 @@ for convolutional neural networks, 2016, section 4.1 and 4.3: F(4, 3) there, who
 called B and A here.
 """
 
-from typing import Any, Tuple, Type
+from typing import Any, Tuple
 
 import numpy as np
 
-from unfair_bp.backprop.convolution import Convolution
-from unfair_bp.backprop.fast.grouped import GroupedConvolution, SplitConvolution
+from unfair_bp.backprop.convolution import Convolution, check_shapes
+from unfair_bp.backprop.fast.grouped import SplitConvolution
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.experiment.architecture import LayerSpec
 
@@ -79,11 +79,6 @@ def row_matrix(columns: int) -> np.ndarray:
     return whole.reshape(-1, columns)
 
 
-def by_place(whole_b: np.ndarray) -> np.ndarray:
-    """The rows of :func:`row_matrix`, first places of all windows first, then all second ones."""
-    return whole_b.reshape(-1, WINDOW, whole_b.shape[1]).swapaxes(0, 1).reshape(whole_b.shape)
-
-
 class WinogradConvolution(Convolution):
     """The convolution of 3 x 3 kernels by minimal filtering along the rows of the image.
 
@@ -95,46 +90,40 @@ class WinogradConvolution(Convolution):
     stand side by side as groups of channels, V [N, H, W/4, 6 C], and the six convolutions are a
     grouped one. All of it is linear: the derivatives are those of the grouped convolution between
     the transposed matrices.
+
+    Args:
+        grouped: The form of the grouped convolution.
     """
 
-    grouped: Type[SplitConvolution] = SplitConvolution  # the form of the grouped convolution
+    def __init__(self, grouped: SplitConvolution) -> None:
+        self.grouped = grouped
 
     @staticmethod
     def fits(layer: LayerSpec) -> bool:
         """Whether the layer has kernels of three columns, and images of whole windows."""
         return layer.kernel == TAPS and layer.size % OUTPUTS == 0
 
-    @classmethod
-    def forward(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
+    def forward(self, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Tuple]:
         """Return z, and (x, w, V in groups, U) as cache.
 
         Raises:
             ValueError: If the shapes do not agree, or are not those above.
         """
-        cls.check_shapes(x, w)
+        check_shapes(x, w)
         columns, taps = x.shape.as_list()[2], w.shape.as_list()[1]
         if taps != TAPS or columns % OUTPUTS:
             raise ValueError(
-                "expected x [N, H, 4R, C] and w [k, 3, C, D], got %s and %s" % (x.shape, w.shape)
+                f"expected x [N, H, 4R, C] and w [k, 3, C, D], got {x.shape} and {w.shape}"
             )
-        z, v, u = cls.filtered(x, tf.transpose(w, [0, 2, 1, 3]))
-        return z, (x, w, v, u)
+        u = _kernels(tf.transpose(w, [0, 2, 1, 3]))
+        v = self.grouped.groups_of(_to_groups(row_matrix(columns), x), WINDOW)
+        return _from_groups(A, self.grouped.forward(v, u)), (x, w, v, u)
 
-    @classmethod
-    def filtered(cls, x: tf.Tensor, w: tf.Tensor) -> Tuple[tf.Tensor, Any, tf.Tensor]:
-        """Return z, V in groups and U, given a kernel whose axes stand as [k, C, 3, D]."""
-        u = _kernels(w)
-        v = cls.grouped.groups_of(_to_groups(row_matrix(x.shape.as_list()[2]), x), WINDOW)
-        return _from_groups(A, cls.grouped.forward(v, u)), v, u
-
-    @classmethod
-    def output_grad(cls, dz: tf.Tensor, cache: Tuple) -> Any:
+    def output_grad(self, dz: tf.Tensor, cache: Tuple) -> Any:
         """Return dM = A^T dz, in groups, which both derivatives start from."""
-        del cache
-        return cls.grouped.groups_of(_to_groups(A.T, dz), WINDOW)
+        return self.grouped.groups_of(_to_groups(A.T, dz), WINDOW)
 
-    @classmethod
-    def input_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
+    def input_grad(self, dm: Any, cache: Tuple) -> tf.Tensor:
         """Return dx, the sum of :meth:`Convolution.input_grad`.
 
         dx = B^T dV,   dV_k = dM_k * U'_k,   U' = G w',   w'[a, t, d, c] = w[k-1-a, t, c, d]
@@ -144,25 +133,18 @@ class WinogradConvolution(Convolution):
         x, w = cache[:2]
         leading_back = _kernels(tf.transpose(tf.reverse(w, axis=[0]), [0, 3, 1, 2]))
         b = row_matrix(x.shape.as_list()[2])
-        return _from_groups(b.T, cls.grouped.forward(dm, leading_back))
+        return _from_groups(b.T, self.grouped.forward(dm, leading_back))
 
-    @classmethod
-    def param_grad(cls, dm: Any, cache: Tuple) -> tf.Tensor:
+    def param_grad(self, dm: Any, cache: Tuple) -> tf.Tensor:
         """Return dw, the sum of :meth:`Convolution.param_grad`.
 
         dw = G^T dU,   dU_k the weight gradient of M_k = V_k * U_k
         """
         _, w, v, u = cache
         k, _, inputs, outputs = w.shape.as_list()
-        du = cls.grouped.param_grad(dm, v, u)
+        du = self.grouped.param_grad(dm, v, u)
         dw = times(G.T, tf.reshape(du, [k, WINDOW, inputs * outputs]))
         return tf.reshape(dw, w.shape)
-
-
-class WinogradGroupedConvolution(WinogradConvolution):
-    """The same, the six convolutions being one operation."""
-
-    grouped = GroupedConvolution
 
 
 def times(matrix: np.ndarray, lines: tf.Tensor) -> tf.Tensor:
