@@ -203,14 +203,16 @@ class NumpyTrainer:
         before = cost_and_accuracy(seen, images, labels)
         _, dw = gradients(seen, images, labels, self.quirks)
         for layer in row:
-            self.counts[layer] += 1
-            g = dw[layer]
-            self.m[layer] = self.beta1 * self.m[layer] + (1.0 - self.beta1) * g
-            self.v[layer] = self.beta2 * self.v[layer] + (1.0 - self.beta2) * g * g
-            if "update-first" not in self.quirks:
-                self._move(layer)
+            self._update(layer, dw[layer])
         self.iteration += 1
         return before
+
+    def _update(self, layer, g):
+        self.counts[layer] += 1
+        self.m[layer] = self.beta1 * self.m[layer] + (1.0 - self.beta1) * g
+        self.v[layer] = self.beta2 * self.v[layer] + (1.0 - self.beta2) * g * g
+        if "update-first" not in self.quirks:
+            self._move(layer)
 
     def _move(self, layer):
         t = 1 if "adam-constant" in self.quirks else self.counts[layer]
@@ -218,3 +220,25 @@ class NumpyTrainer:
         v_hat = self.v[layer] / (1.0 - self.beta2**t)
         move = self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
         self.weights[layer] = self.weights[layer] - move
+
+
+class NumpySgdTrainer(NumpyTrainer):
+    """Gradient descent with momentum on the layers that a table picks per iteration.
+
+    The accumulated gradients rest while a layer is skipped.
+    """
+
+    def __init__(self, weights, table, learning_rate, momentum, nesterov):
+        """The settings of Adam are of no use here."""
+        super().__init__(weights, table, learning_rate, 0.0, 0.0, 0.0)
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.accumulated = [np.zeros(w.shape) for w in self.weights]
+
+    def _update(self, layer, g):
+        self.counts[layer] += 1
+        self.accumulated[layer] = self.momentum * self.accumulated[layer] + g
+        direction = self.accumulated[layer]
+        if self.nesterov:
+            direction = g + self.momentum * direction
+        self.weights[layer] = self.weights[layer] - self.learning_rate * direction

@@ -61,8 +61,8 @@ def test_library_here(monkeypatch):
     "library, full, quarter",
     [
         (GPU, "LLLLLLLLL", "LLLLLLLLL"),
-        (ONEDNN, "LWWWWWLLL", "LWLLLLLLL"),
-        (EIGEN, "PWWWWWPPP", "PWPPPPPPP"),
+        (ONEDNN, "LWWWWLLLL", "LLLLLLLLL"),
+        (EIGEN, "PWWWWPPPP", "PPPPPPPPP"),
     ],
 )
 def test_chosen_form_of_each_layer(library, full, quarter):

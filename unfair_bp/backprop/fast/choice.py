@@ -26,7 +26,7 @@ ONEDNN_FLAGS = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8"
 
 # In smaller images, or with fewer inputs or outputs, Winograd's changes of basis cost too much.
 WINOGRAD_SIZE = 16  # pixels
-WINOGRAD_CHANNELS = 64
+WINOGRAD_CHANNELS = 128
 
 
 @functools.lru_cache(maxsize=None)
