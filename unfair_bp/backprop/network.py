@@ -151,7 +151,7 @@ class Network:
         caches = list(earlier[:first]) if earlier else []
         y = self.blocks[first].input_of(earlier[first]) if earlier else images
         for i in range(len(caches), len(self.blocks)):
-            with tf.name_scope("layer_%d" % (i + 1)):
+            with tf.name_scope(f"layer_{i + 1}"):
                 y, cache = self.blocks[i].forward(y, weights[i])
             caches.append(cache)
         return y, caches
@@ -195,7 +195,7 @@ class Network:
                     dx = block.input_grad(dz, cache)
                 return chain(dx, i - 1)
 
-            with tf.name_scope("layer_%d" % (i + 1)):
+            with tf.name_scope(f"layer_{i + 1}"):
                 with tf.name_scope("pre_activation_grad"):
                     dz = block.pre_activation_grad(dy, cache)
                 return tf.group(

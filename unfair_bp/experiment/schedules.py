@@ -239,21 +239,24 @@ def _parse_row(text: str, row: str, layers: int) -> np.ndarray:
 def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
     """The matrix in characters, with the updates and the cost of each row and of the cycle."""
     fair_step = fair_step_flops(layers)
+    numbers = [str(i + 1) for i in range(len(layers))]
     lines = [
-        "schedule %s: a cycle of %d iterations" % (schedule.name, schedule.period),
+        f"schedule {schedule.name}: a cycle of {schedule.period} iterations",
         "",
-        "  row  layer " + " ".join("%d" % (i + 1) for i in range(len(layers))) + "   FLOPs / fair",
+        f"  row  layer {' '.join(numbers)}   FLOPs / fair",
     ]
     for r, (row, flops) in enumerate(zip(schedule.table, schedule.row_flops(layers))):
-        marks = " ".join("#" if updated else "." for updated in row)
-        lines.append("  %3d        %s   %.3f" % (r, marks, flops / fair_step))
-    counts = schedule.updates(schedule.period)
-    cycle = schedule.cycle_flops(layers) / fair_step
+        marks = " ".join(
+            ("#" if updated else ".").rjust(len(number)) for updated, number in zip(row, numbers)
+        )
+        lines.append(f"  {r:3d}        {marks}   {flops / fair_step:.3f}")
+    counts = " ".join(str(count) for count in schedule.updates(schedule.period))
+    mean, cycle = schedule.relative_cost(layers), schedule.cycle_flops(layers) / fair_step
     lines += [
         "",
-        "updates per cycle, layer 1..%d: %s" % (len(layers), " ".join("%d" % n for n in counts)),
-        "FLOPs of a mean iteration, relative to fair: %.3f" % schedule.relative_cost(layers),
-        "FLOPs of the cycle, in fair iterations: %.3f per step, %.3f per batch"
-        % (schedule.relative_cost(layers) * schedule.period, cycle),
+        f"updates per cycle, layer 1..{len(layers)}: {counts}",
+        f"FLOPs of a mean iteration, relative to fair: {mean:.3f}",
+        f"FLOPs of the cycle, in fair iterations: {mean * schedule.period:.3f} per step, "
+        f"{cycle:.3f} per batch",
     ]
     return "\n".join(lines)
