@@ -26,6 +26,7 @@ setup(
     install_requires=[
         "tensorflow>=1.15.5",
         "numpy",
+        "scipy",
         "imgaug>=0.4.0",
         "matplotlib",
         "pillow",

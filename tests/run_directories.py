@@ -1,9 +1,10 @@
 """Run directories with made-up numbers, written by the package's own functions."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-from unfair_bp.experiment.cases import CASES
-from unfair_bp.running.directory import RunDirectory
+from unfair_bp.experiment.architecture import Architecture, Layer
+from unfair_bp.experiment.cases import CASES, Case
+from unfair_bp.running.directory import RunDirectory, case_configuration
 from unfair_bp.running.metrics import EpochMetrics
 
 DATA = {
@@ -14,9 +15,21 @@ DATA = {
 }
 FLOPS_PER_EPOCH = 3 * 10**12
 SECONDS_PER_EPOCH = 10.5
+# Five layers, other images and classes than the post's.
+OTHER_NETWORK = Architecture(
+    image_size=28,
+    image_channels=1,
+    layers=(
+        Layer(3, 8, 0.1),
+        Layer(3, 8, 0.1, pool=True),
+        Layer(3, 6, 0.1, pool=True),
+        Layer(3, 6, 0.1),
+        Layer(1, 4, 0.1),
+    ),
+)
 
 
-def epochs_of(test, train=None):
+def epochs_of(test, train=None, layers=9, flops=FLOPS_PER_EPOCH):
     """Rows with these test accuracies; the other numbers follow from the epoch's."""
     train = train or [min(1.0, accuracy + 0.1) for accuracy in test]
     return [
@@ -28,22 +41,21 @@ def epochs_of(test, train=None):
             test_accuracy=accuracy,
             seconds=SECONDS_PER_EPOCH,
             iterations=5 * number,
-            updates=tuple(number * (layer + 1) for layer in range(9)),
-            flops=FLOPS_PER_EPOCH * number,
+            updates=tuple(number * (layer + 1) for layer in range(layers)),
+            flops=flops * number,
         )
         for number, accuracy in enumerate(test, start=1)
     ]
 
 
-def write_run(path, name, test, train=None, data=None, **changes):
-    """A run of a case with these test accuracies; ``changes`` are fields of the case."""
-    case = replace(CASES[name], **dict({"epochs": len(test) or 1}, **changes))
+def write_run(path, name, test, train=None, *, data=None, flops=FLOPS_PER_EPOCH, **changes):
+    """A run of a case with these test accuracies; ``changes`` are fields of the case.
+
+    A name that is not a letter of the post's is that of a case of the user's own.
+    """
+    case = replace(CASES.get(name, Case(name)), **dict({"epochs": len(test) or 1}, **changes))
     run = RunDirectory(str(path))
-    config = {
-        "case": dict(asdict(case), quirks=list(case.quirks)),
-        "data": dict(DATA, **data or {}),
-    }
-    run.create(config, "record\n")
+    run.create({**case_configuration(case), "data": dict(DATA, **data or {})}, "record\n")
     if test:
-        run.write_metrics(epochs_of(test, train))
+        run.write_metrics(epochs_of(test, train, len(case.layers), flops))
     return run

@@ -1,19 +1,28 @@
 """Comparing runs: only like with like, each seed once, and statistics that are the textbook's."""
 
 import os
-from itertools import product
 
 import commands
 import numpy as np
 import pytest
-from run_directories import DATA, FLOPS_PER_EPOCH, SECONDS_PER_EPOCH, epochs_of, write_run
+from run_directories import (
+    DATA,
+    FLOPS_PER_EPOCH,
+    OTHER_NETWORK,
+    SECONDS_PER_EPOCH,
+    epochs_of,
+    write_run,
+)
+from scipy import stats
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.results import statistics
-from unfair_bp.results.collection import collect, read_run
+from unfair_bp.results.collection import collect
+from unfair_bp.results.run import read_run
+from unfair_bp.results.statistics import Curve
 
 
 def only_groups(root):
@@ -30,41 +39,32 @@ def by_letters(found):
 # --- statistics
 
 
-def test_the_interval_is_the_bootstraps():
-    """Breaks if values are drawn without replacement, too few, or other percentiles are taken.
+def test_the_interval_is_students():
+    """Breaks if the quantile is the normal one's, the spread that of n, or the error not divided.
 
-    Of three values all 27 samples can be written down: the bootstrap converges to their means.
+    Written out: mean 0.3, standard deviation of n - 1 sqrt(0.07), t 4.302653 for two degrees.
     """
-    values = [0.1, 0.2, 0.6]
+    found = statistics.statistic([0.1, 0.2, 0.6])
+    reach = 4.302653 * np.sqrt(0.07 / 3)
+    assert found == pytest.approx((0.3, 0.3 - reach, 0.3 + reach, 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 30])
+def test_interval_and_p_are_the_librarys(count):
+    """Breaks if interval or p is not that of scipy.stats, the second oracle."""
+    values = np.random.RandomState(count).normal(0.02, 0.05, count)
     found = statistics.statistic(values)
-    means = sorted(np.mean(sample) for sample in product(values, repeat=3))
-    assert found.mean == pytest.approx(0.3)
-    assert (found.low, found.high) == pytest.approx((means[0], means[-1]))  # 1/27 > 2.5 %
-    assert found.count == 3
+    expected = stats.t.interval(0.95, count - 1, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert statistics.p_value(values) == pytest.approx(stats.ttest_1samp(values, 0.0)[1])
 
 
-def test_the_interval_of_many_values_is_that_of_the_normal_distribution():
-    """Breaks if the interval is that of the values and not of their mean, or of another width."""
-    values = np.random.RandomState(1).normal(0.5, 0.1, 400)
-    found = statistics.statistic(values)
-    error = values.std() / np.sqrt(len(values))
-    assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
-    assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
-
-
-def test_the_interval_is_repeatable():
-    """Breaks if the same runs give another interval the next time, or it depends on global state.
-
-    The numbers come from a loop over single samples.
-    """
-    values = np.random.RandomState(3).uniform(size=12)
-    random = np.random.RandomState(0)
-    means = [np.mean(values[random.randint(0, 12, 12)]) for _ in range(10000)]
-    expected = (np.percentile(means, 2.5), np.percentile(means, 97.5))
-    for seed in (1, 2):
-        np.random.seed(seed)
-        found = statistics.statistic(values)
-        assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize(
+    ("values", "p"), [([0.0, 0.0], 1.0), ([0.5, 0.5], 0.0), ([-0.1, 0.1], 1.0)]
+)
+def test_p_without_spread_or_mean(values, p):
+    """Breaks if seeds that all give the same divide by zero."""
+    assert statistics.p_value(values) == p
 
 
 def test_a_single_value_has_no_interval():
@@ -72,31 +72,42 @@ def test_a_single_value_has_no_interval():
     assert statistics.statistic([0.25]) == (0.25, None, None, 1)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "said"),
-    [
-        (1, "no interval"),
-        (2, "few seeds"),
-        (4, "few seeds"),
-        (5, ""),
-        (9, ""),
-    ],
-)
-def test_few_seeds_are_said_to_be_few(seeds, said):
-    """Breaks if the limit moves, or too few seeds pass in silence."""
-    assert statistics.trust(seeds) == said
+def test_holms_correction():
+    """Breaks if a step has another factor, order is lost, or p falls again or exceeds 1.
+
+    Sorted 0.01, 0.02, 0.03, 0.6 times 4, 3, 2, 1; the third may not fall below the second.
+    """
+    assert statistics.holm([0.03, 0.6, 0.01, 0.02]) == pytest.approx([0.06, 0.6, 0.04, 0.06])
+    assert statistics.holm([0.7, 0.6]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_intervals_cover_what_they_say(seeds):
+    """Breaks if fewer, or more, intervals hold the truth than 95 % of them.
+
+    Simulated are accuracies on 2,000 test images: a network's own, normal over seeds, and what
+    the images make of it, binomial; and differences of two such runs with a seed.
+    """
+    random = np.random.RandomState(seeds)
+    truths = [0.6, 0.65]
+    ours = [random.normal(truth, 0.02, [4000, seeds]) for truth in truths]
+    worse, better = (random.binomial(2000, accuracies) / 2000 for accuracies in ours)
+    for samples, truth in ((worse, truths[0]), (better - worse, truths[1] - truths[0])):
+        found = [statistics.statistic(sample) for sample in samples]
+        covered = np.mean([item.low <= truth <= item.high for item in found])
+        assert 0.93 < covered < 0.97
 
 
 def test_the_quantities_of_a_run(tmp_path):
-    """Breaks if best and last, first and last layer, or the sign of the gap are mixed up."""
+    """Breaks if first and last epoch, first and last layer, or the sign of the gap are mixed up."""
     write_run(tmp_path, "c", test=[0.2, 0.5, 0.4], train=[0.3, 0.6, 0.7])
     (group,) = only_groups(tmp_path)
     found = {name: value.mean for name, value in statistics.summary(group).items()}
     assert found == pytest.approx(
         {
-            "test_final": 0.4,
-            "test_best": 0.5,
-            "train_final": 0.7,
+            "test": 0.4,
+            "train": 0.7,
             "gap": 0.3,
             "seconds": 3 * SECONDS_PER_EPOCH,
             "tflop": 3 * FLOPS_PER_EPOCH / 1e12,
@@ -107,13 +118,12 @@ def test_the_quantities_of_a_run(tmp_path):
 
 
 def test_a_groups_statistics_are_over_its_seeds(tmp_path):
-    """Breaks if a seed is left out of the mean, or the best is taken of the mean curve."""
+    """Breaks if a seed is left out of the mean, or another epoch than the last is taken."""
     write_run(tmp_path / "1", "a", [0.9, 0.2], seed=1)
     write_run(tmp_path / "2", "a", [0.1, 0.4], seed=2)
     (group,) = only_groups(tmp_path)
     found = statistics.summary(group)
-    assert found["test_final"] == pytest.approx((0.3, 0.2, 0.4, 2))
-    assert found["test_best"] == pytest.approx((0.65, 0.4, 0.9, 2))
+    assert found["test"] == pytest.approx((0.3, 0.3 - 1.270620, 0.3 + 1.270620, 2))
 
 
 # --- finding and grouping
@@ -139,6 +149,9 @@ def test_runs_are_found_at_any_depth(tmp_path):
         ("beta2", 0.8),
         ("epsilon", 1e-7),
         ("width", 0.5),
+        ("optimizer", "sgd"),
+        ("initial_weights", "2018"),
+        ("architecture", OTHER_NETWORK),
     ],
 )
 def test_other_settings_are_never_mixed(tmp_path, field, value):
@@ -171,9 +184,46 @@ def test_other_data_is_never_mixed(tmp_path, fact):
 )
 def test_what_is_compared_makes_groups_of_one_setting(tmp_path, changes):
     """Breaks if a mean is taken over runs that trained differently, or they cannot be compared."""
-    write_run(tmp_path / "1", "a", [0.1], seed=1)
-    write_run(tmp_path / "2", "a", [0.3], seed=2, **changes)
+    write_run(tmp_path / "1", "e", [0.1], seed=1)
+    write_run(tmp_path / "2", "e", [0.3], seed=2, **changes)
     assert [group.seeds for group in only_groups(tmp_path)] in ([(1,), (2,)], [(2,), (1,)])
+
+
+@pytest.mark.parametrize("changes", [{"name": "a"}, {"name": "c", "quirks": ledger.as_run("c")}])
+def test_a_cycle_of_one_row_is_the_same_under_both_protocols(tmp_path, changes):
+    """Breaks if a fair run counts as another experiment for the protocol that it does not use."""
+    write_run(tmp_path / "1", test=[0.1], seed=1, **changes)
+    write_run(tmp_path / "2", test=[0.3], seed=2, protocol="per-batch", **changes)
+    assert [group.seeds for group in only_groups(tmp_path)] == [(1, 2)]
+
+
+def test_a_case_of_ones_own_is_called_by_its_schedule(tmp_path):
+    """Breaks if a case that the post does not have is dropped, or passes for one of the post's."""
+    long = ";".join(99 * ["1-9", "9"])
+    for seed, (name, schedule) in enumerate(
+        [("own", "back"), ("mine", "back"), ("", long), ("c", "back")]
+    ):
+        write_run(tmp_path / str(seed), name, [0.1], schedule=schedule, seed=seed)
+    found = {group.variant.name: group for group in only_groups(tmp_path)}
+    assert {name: group.seeds for name, group in found.items()} == {
+        "c": (3,),
+        long: (2,),
+        "back": (0, 1),
+    }
+    assert [name for name in found if found[name].as_posted] == ["c"]
+    assert len(found[long].variant.shortened().training) == 60
+    assert [variant.rules for variant in (found["c"].variant, found["back"].variant)] == ["", ""]
+
+
+def test_runs_of_another_network_stand_apart(tmp_path):
+    """Breaks if a network that is not the post's is mixed with it, or not read at all."""
+    write_run(tmp_path / "1", "c", [0.1])
+    write_run(tmp_path / "2", "c", [0.2], architecture=OTHER_NETWORK)
+    settings = collect(str(tmp_path)).settings
+    assert len(settings) == 2
+    for setting, (group,) in settings.items():
+        assert setting.posted_network == group.as_posted == (group.runs[0].metrics[0][4] == 0.1)
+        assert group.runs[0].expected_updates.shape == (9 if setting.posted_network else 5,)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +258,7 @@ def test_a_seed_is_counted_once(tmp_path):
     write_run(tmp_path / "a", "a", [0.1], seed=1)
     write_run(tmp_path / "c", "a", [0.3], seed=2)
     (group,) = only_groups(tmp_path)
-    assert statistics.summary(group)["test_final"].mean == pytest.approx(0.2)
+    assert statistics.summary(group)["test"].mean == pytest.approx(0.2)
     (line,) = collect(str(tmp_path)).left_out
     assert line.startswith("%s: case a with seed 1 again" % (tmp_path / "b"))
     assert str(tmp_path / "a") in line
@@ -240,7 +290,6 @@ def test_runs_that_cannot_be_counted_are_named_and_left_out(tmp_path):
         {"seconds": float("inf")},
         {"seconds": -1.0},
         {"flops": -1},
-        {"updates": (1,) * 8},
         {"updates": (1,) * 8 + (-1,)},
     ],
 )
@@ -272,11 +321,10 @@ def test_facts_of_another_type_are_damage(tmp_path, fact, value):
         read_run(str(tmp_path))
 
 
-def test_an_unknown_letter_is_damage(tmp_path):
-    """Breaks if a case that the post does not have ends in a KeyError further on."""
-    write_run(tmp_path, "a", [0.1])
-    commands.edit_config(tmp_path, lambda config: config["case"].update(name="z"))
-    with pytest.raises(UsageError, match="case 'z'"):
+def test_updates_of_another_network_are_damage(tmp_path):
+    """Breaks if rows with fewer layers than the run's network are drawn or compared."""
+    write_run(tmp_path, "a", [0.1]).write_metrics(epochs_of([0.1], layers=8))
+    with pytest.raises(UsageError, match=r"metrics\.csv is damaged \(it has updates of 8 layers"):
         read_run(str(tmp_path))
 
 
@@ -321,22 +369,91 @@ def test_nothing_to_count(tmp_path, name, message):
 def test_differences_are_over_common_seeds_only(tmp_path):
     """Breaks if seeds that only one case has shift a difference, or its sign is turned."""
     for seed, accuracy in ((1, 0.5), (2, 0.6), (3, 0.9)):
-        write_run(tmp_path / ("a%d" % seed), "a", [accuracy], seed=seed)
+        write_run(tmp_path / f"a{seed}", "a", [accuracy], seed=seed)
     for seed, accuracy in ((2, 0.55), (3, 0.7), (4, 0.1)):
-        write_run(tmp_path / ("c%d" % seed), "c", [accuracy], seed=seed)
-    (found,) = statistics.differences(only_groups(tmp_path))
+        write_run(tmp_path / f"c{seed}", "c", [accuracy], seed=seed)
+    (found,) = statistics.differences(only_groups(tmp_path), "epochs")
     assert (found.first.name, found.second.name) == ("c", "a")
-    assert found.seeds == (2, 3)
-    assert found.statistic == pytest.approx((-0.125, -0.2, -0.05, 2))
+    reach = 12.706205 * 0.075  # t for one degree of freedom, times the error of -0.05 and -0.2
+    assert found.statistic == pytest.approx((-0.125, -0.125 - reach, -0.125 + reach, 2))
+    assert found.p == pytest.approx(stats.ttest_rel([0.55, 0.7], [0.6, 0.9])[1])
 
 
 def test_differences_pair_seed_with_seed(tmp_path):
     """Breaks if the interval is that of unpaired runs: here every seed differs by the same."""
     for seed, accuracy in ((1, 0.2), (2, 0.5), (3, 0.8)):
-        write_run(tmp_path / ("b%d" % seed), "b", [accuracy], seed=seed)
-        write_run(tmp_path / ("d%d" % seed), "d", [accuracy + 0.1], seed=seed)
-    (found,) = statistics.differences(only_groups(tmp_path))
+        write_run(tmp_path / f"b{seed}", "b", [accuracy], seed=seed)
+        write_run(tmp_path / f"d{seed}", "d", [accuracy + 0.1], seed=seed)
+    (found,) = statistics.differences(only_groups(tmp_path), "epochs")
     assert found.statistic == pytest.approx((0.1, 0.1, 0.1, 3))
+
+
+def test_one_pair_has_neither_interval_nor_p(tmp_path):
+    """Breaks if a single pair of runs pretends to certainty, or counts as a test for Holm."""
+    for name in "ace":
+        write_run(tmp_path / name, name, [0.1], seed=1)
+    for name, accuracy in (("a", 0.1), ("c", 0.15)):
+        write_run(tmp_path / f"{name}2", name, [accuracy], seed=2)
+    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    assert {letters: item.statistic.count for letters, item in found.items()} == {
+        ("c", "a"): 2,
+        ("e", "a"): 1,
+        ("c", "e"): 1,
+    }
+    assert found["e", "a"].statistic[1:3] == (None, None)
+    assert found["e", "a"].p is None
+    assert found["c", "a"].p == pytest.approx(0.5)
+
+
+def test_p_is_corrected_within_a_table(tmp_path):
+    """Breaks if several differences are each tested as if there were no others."""
+    groups = {"a": (0.1, 0.2, 0.3), "c": (0.2, 0.31, 0.42), "e": (0.1, 0.25, 0.2)}
+    for name, accuracies in groups.items():
+        for seed, accuracy in enumerate(accuracies):
+            write_run(tmp_path / f"{name}{seed}", name, [accuracy], seed=seed)
+    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    raw = {(x, y): stats.ttest_rel(groups[x], groups[y])[1] for x, y in found}
+    smallest = min(raw, key=raw.get)
+    assert found[smallest].p == pytest.approx(3 * raw[smallest])
+    assert found[max(raw, key=raw.get)].p == pytest.approx(max(raw.values()))
+
+
+def test_differences_at_equal_cost(tmp_path):
+    """Breaks if the dearer run is taken at its end, at an epoch beside, or at another cost.
+
+    c takes half the operations of a: its four epochs are two of a's. e takes 3/8 of a's, so that
+    its four epochs end in the middle of a's second.
+    """
+    fair = 8 * 10**12
+    write_run(tmp_path / "a", "a", [0.1, 0.3, 0.6, 0.8], flops=fair)
+    write_run(tmp_path / "c", "c", [0.2, 0.3, 0.4, 0.5], flops=fair // 2)
+    write_run(tmp_path / "e", "e", [0.1, 0.2, 0.3, 0.7], flops=fair * 3 // 8)
+    groups = only_groups(tmp_path)
+    costs = {cost: by_letters(statistics.differences(groups, cost)) for cost in Curve._fields[:3]}
+    found = {
+        cost: {letters: (item.at, item.statistic.mean) for letters, item in items.items()}
+        for cost, items in costs.items()
+    }
+    assert found["tflop"]["c", "a"] == pytest.approx((16, 0.5 - 0.3))
+    assert found["tflop"]["e", "a"] == pytest.approx((12, 0.7 - 0.2))
+    assert found["tflop"]["c", "e"] == pytest.approx((12, 0.4 - 0.7))
+    for cost, at in (("epochs", 4), ("updates", 20)):  # made up the same for every case
+        assert found[cost]["c", "a"] == pytest.approx((at, 0.5 - 0.8))
+
+
+def test_a_longer_run_is_compared_where_the_shorter_ends(tmp_path):
+    """Breaks if 50 epochs of one case are compared with 10 of another."""
+    write_run(tmp_path / "a", "a", [0.1, 0.2, 0.9])
+    write_run(tmp_path / "c", "c", [0.1, 0.4])
+    (found,) = statistics.differences(only_groups(tmp_path), "epochs")
+    assert (found.at, found.statistic.mean) == pytest.approx((2, 0.2))
+
+
+def test_nothing_is_known_before_the_first_epoch(tmp_path):
+    """Breaks if the accuracy after an epoch stands for one that was never measured."""
+    write_run(tmp_path / "a", "a", [0.3, 0.4], flops=8)
+    write_run(tmp_path / "c", "c", [0.1], flops=4)
+    assert statistics.differences(only_groups(tmp_path), "tflop") == []
 
 
 def test_the_differences_are_those_that_the_post_is_about(tmp_path):
@@ -344,17 +461,26 @@ def test_the_differences_are_those_that_the_post_is_about(tmp_path):
     finals = {"a": 0.10, "b": 0.21, "c": 0.33, "d": 0.46, "e": 0.60, "f": 0.75}
     for name, accuracy in finals.items():
         write_run(tmp_path / name, name, [accuracy])
-    found = by_letters(statistics.differences(only_groups(tmp_path)))
+    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
     pairs = ["ca", "ea", "ce", "db", "fb", "df", "ba"]
     assert ["".join(letters) for letters in found] == pairs
     for (first, second), item in found.items():
         assert item.statistic.mean == pytest.approx(finals[first] - finals[second])
 
 
+def test_cases_of_ones_own_are_compared(tmp_path):
+    """Breaks if the post's question is not answered for another network, or its schedules."""
+    for name, accuracy in (("fair", 0.1), ("back", 0.3), ("single", 0.6)):
+        changes = {"schedule": name, "architecture": OTHER_NETWORK}
+        write_run(tmp_path / name, "own", [accuracy], **changes)
+    (found,) = statistics.differences(only_groups(tmp_path), "tflop")
+    assert (found.first.name, found.second.name) == ("back", "fair")
+    assert found.statistic.mean == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"protocol": "per-batch"},
         {"quirks": ("elu-slope",)},
         {"schedule": "single"},
         {"augment": True},
@@ -363,32 +489,25 @@ def test_the_differences_are_those_that_the_post_is_about(tmp_path):
     ],
 )
 def test_what_is_not_alike_is_not_paired(tmp_path, changes):
-    """Breaks if a difference comes from a protocol, quirk or schedule and is put down to the case.
+    """Breaks if a difference comes from quirks or a schedule and is put down to the case.
 
     A schedule that is not the letter's own would be reported as the post's.
     """
     write_run(tmp_path / "a", "a", [0.1])
     write_run(tmp_path / "c", "c", [0.2], **changes)
     for groups in collect(str(tmp_path)).settings.values():
-        assert statistics.differences(groups) == []
+        assert statistics.differences(groups, "epochs") == []
 
 
-def test_other_numbers_of_epochs_are_not_paired(tmp_path):
-    """Breaks if 50 epochs of one case are compared with 10 of another."""
-    write_run(tmp_path / "a", "a", [0.1, 0.2])
-    write_run(tmp_path / "c", "c", [0.1])
-    assert statistics.differences(only_groups(tmp_path)) == []
-
-
-def test_each_protocol_has_its_own_difference(tmp_path):
-    """Breaks if runs of one protocol are paired with those of the other."""
-    for protocol, shift in (("per-step", 0.1), ("per-batch", 0.3)):
-        write_run(tmp_path / protocol / "a", "a", [0.2], protocol=protocol)
-        write_run(tmp_path / protocol / "c", "c", [0.2 + shift], protocol=protocol)
-    found = statistics.differences(only_groups(tmp_path))
-    assert {item.first.protocol: round(item.statistic.mean, 6) for item in found} == {
-        "per-batch": 0.3,
-        "per-step": 0.1,
+def test_protocols_are_compared_with_fair_runs_but_not_with_each_other(tmp_path):
+    """Breaks if c per batch is paired with e per step, or not with a, whose cycle has one row."""
+    write_run(tmp_path / "a", "a", [0.2], protocol="per-batch")
+    write_run(tmp_path / "c", "c", [0.3], protocol="per-batch")
+    write_run(tmp_path / "e", "e", [0.6])
+    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    assert {letters: item.mode for letters, item in found.items()} == {
+        ("c", "a"): "per-batch",
+        ("e", "a"): "per-step",
     }
 
 
@@ -402,8 +521,8 @@ def test_how_a_variant_is_named(tmp_path):
     write_run(tmp_path / "x", "c", [0.1], quirks=("elu-slope", "sum-loss"), seed=2)
     write_run(tmp_path / "y", "c", [0.1], schedule="front", augment=True, seed=3)
     found = {group.seeds + (group.variant.name,): group.variant for group in only_groups(tmp_path)}
-    assert found[(1, "a")].mode == "per-step"
-    assert found[(1, "c")].mode == "per-step, as run in 2018"
+    assert found[(1, "a")].mode == "either"
+    assert found[(1, "c")].mode == "either, as run in 2018"
     assert found[(2, "c")].mode == "per-step, elu-slope, sum-loss"
     assert found[(3, "c")].training == "front, augmented"
     assert [found[key].as_posted for key in sorted(found)] == [True, True, True, False]
@@ -447,4 +566,5 @@ def test_every_field_of_a_case_is_thought_of():
         *("schedule", "protocol", "quirks", "augment", "epochs"),
         *("data", "train_size", "test_size"),
         *("batch_size", "learning_rate", "beta1", "beta2", "epsilon", "width", "initial_weights"),
+        *("optimizer", "momentum", "nesterov", "architecture"),
     }

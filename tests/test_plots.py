@@ -1,21 +1,21 @@
 """Pictures of a run: drawn from its directory alone, and right."""
 
 import shutil
-from dataclasses import replace
 
 import commands
 import numpy as np
 import pytest
+from run_directories import OTHER_NETWORK, epochs_of, write_run
 
 from unfair_bp import plots, train
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment import schedules
-from unfair_bp.experiment.cases import CASES
+from unfair_bp.experiment import ledger, schedules
 from unfair_bp.figures.curves import learning_curves
 from unfair_bp.figures.images import example_images
 from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import skewness, weight_histograms
 from unfair_bp.reporting import pictures
+from unfair_bp.results.run import read_run
 from unfair_bp.running.directory import RunDirectory
 from unfair_bp.running.metrics import EpochMetrics
 
@@ -144,16 +144,45 @@ def test_the_command(run, capfd):
     assert len(list((run / "figures").iterdir())) == 8
 
 
-def test_expected_updates():
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, schedules.parse("back").updates(11).tolist()),
+        ({"protocol": "per-batch"}, [11 * n for n in range(1, 10)]),
+        ({"quirks": ("collapsed-rounds",)}, 9 * [11]),
+    ],
+)
+def test_expected_updates(tmp_path, changes, expected):
     """Breaks if the protocol, a quirk, or a part of a cycle is forgotten."""
-    schedule = schedules.parse("back")
-    case = CASES["c"]
-    expected = pictures.expected_updates(case, 11)
-    assert expected.tolist() == schedule.updates(11).tolist() != schedule.updates(9).tolist()
-    per_batch = pictures.expected_updates(replace(case, protocol="per-batch"), 11)
-    assert per_batch.tolist() == [11 * n for n in range(1, 10)]
-    collapsed = replace(case, quirks=("collapsed-rounds",))
-    assert pictures.expected_updates(collapsed, 11).tolist() == 9 * [11]
+    directory = write_run(tmp_path, "c", [0.1], **changes)
+    directory.write_metrics([epochs_of([0.1])[0]._replace(iterations=11)])
+    assert read_run(str(tmp_path)).expected_updates.tolist() == expected
+
+
+def test_a_run_of_another_network_is_drawn(tmp_path):
+    """Breaks if a picture of a run takes nine layers, 32 pixels or three channels for granted."""
+    directory = write_run(tmp_path, "own", [0.1], architecture=OTHER_NETWORK)
+    weights = [np.linspace(-1, 1, layer.weight_count) for layer in OTHER_NETWORK.scaled()]
+    directory.write_weights("weights_before.npz", weights)
+    directory.write_weights("weights_after.npz", weights)
+    images = np.zeros([2, 28, 28, 1], np.uint8)
+    names, augmented = np.array(["cat", "dog"]), np.zeros([0, 2, 28, 28, 1], np.uint8)
+    examples = {"images": images, "augmented": augmented, "names": names}
+    directory.write_arrays("examples.npz", examples)
+    assert set(pictures.draw(str(tmp_path))) == NAMES
+
+
+def test_how_a_run_is_headed(tmp_path):
+    """Breaks if a picture does not say what was run."""
+    write_run(tmp_path / "c", "c", [0.1], quirks=ledger.as_run("c"))
+    changes = {"schedule": "1-5;" * 99 + "5", "optimizer": "sgd", "augment": True}
+    write_run(tmp_path / "own", "mine", [0.1], architecture=OTHER_NETWORK, **changes)
+    headings = [pictures._heading(read_run(str(tmp_path / name))) for name in ("c", "own")]
+    assert headings == [
+        "case c: back, per-step, width 1, seed 678, CIFAR-10, drawn, as run in 2018",
+        f"case mine: {14 * '1-5;'}1..., augmented, per-step, width 1, seed 678, CIFAR-10, drawn, "
+        "5 layers, sgd",
+    ]
 
 
 def test_pictures_that_cannot_be_drawn_are_named(run, capfd):

@@ -117,11 +117,8 @@ def no_work(place):
         patch.setattr(sources, "load", load)
         patch.setattr(measuring_collapse, "measure", reached)
         patch.setattr(style, "render", lambda figure, kind: b"")
-        patch.setattr(
-            pictures, "_figures", lambda run: dict.fromkeys(["curves"], run.read_config())
-        )
-        for module in (report, comparison):
-            patch.setattr(module, "figure_of", lambda settings: None)
+        patch.setattr(pictures, "_figures", lambda run: dict.fromkeys(["curves"]))
+        patch.setattr(comparison, "figure_of", lambda settings: None)
         patch.setattr(schedule_figure, "schedule_heatmap", lambda schedule, layers: None)
         patch.setattr(
             animation,

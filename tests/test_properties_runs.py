@@ -16,9 +16,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.figures import style
 from unfair_bp.figures.curves import learning_curves
-from unfair_bp.reporting import pictures
-from unfair_bp.results.collection import read_run
-from unfair_bp.running.directory import RunDirectory
+from unfair_bp.results.run import read_run
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(
@@ -58,8 +56,8 @@ def outcome(run):
     for read in (
         lambda: read_run(run.path),
         lambda: run.read_metrics() and run.read_config(),
-        lambda: pictures._weights(run, "weights_before.npz"),
-        lambda: pictures._examples(run),
+        lambda: read_run(run.path).weights("weights_before.npz"),
+        lambda: read_run(run.path).examples(),
     ):
         try:
             said.append(read() is not None)
@@ -182,10 +180,10 @@ def test_deep_configurations_are_refused(run):
 )
 def test_arrays_that_are_no_weights_or_examples_are_refused(tmp_path, name, arrays):
     """Breaks if arrays of another kind, shape or number get to where they are drawn."""
-    run = RunDirectory(str(tmp_path))
-    run.write_arrays(name, arrays)
-    with pytest.raises(UsageError, match="%s is damaged" % name):
-        pictures._weights(run, name) if name.startswith("weights") else pictures._examples(run)
+    write_run(tmp_path, "c", [0.1]).write_arrays(name, arrays)
+    run = read_run(str(tmp_path))
+    with pytest.raises(UsageError, match=f"{name} is damaged"):
+        run.weights(name) if name.startswith("weights") else run.examples()
 
 
 @pytest.mark.parametrize("cost", ["inf", "nan", "1e38"])

@@ -4,9 +4,9 @@ For example:
 
     python -m unfair_bp.plots logs/case_e/seed678
 
-Training draws these pictures when it ends; this command draws them again, or those of a run that
-has not ended. They are made from the run directory alone and put below its figures/, in place of
-those that are there.
+Training draws these pictures when it ends. This command draws them again, or draws those of a run
+that has not ended. It reads nothing but the run directory and puts the pictures into its figures/,
+in place of those that are there.
 """
 
 import sys
@@ -14,7 +14,6 @@ from typing import Sequence
 
 from unfair_bp import commandline
 from unfair_bp.reporting.pictures import FORMATS, draw, missing
-from unfair_bp.running.directory import RunDirectory
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,11 +22,11 @@ def main(arguments: Sequence[str]) -> int:
     commandline.add_run(parser)
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: png")
     options = parser.parse_args(arguments)
-    paths = draw(RunDirectory(options.run_dir), options.format)
+    paths = draw(options.run_dir, options.format)
     for line in missing(paths):
         print(line, file=sys.stderr)
     for path in paths.values():
-        print("wrote %s" % path)
+        print(f"wrote {path}")
     return 0
 
 

@@ -10,29 +10,12 @@ For example:
     python -m unfair_bp.report logs --png statistics.png --html statistics.html
 """
 
-import os
 import sys
 from typing import Sequence
 
-from unfair_bp import commandline, files
-from unfair_bp.errors import UsageError
-from unfair_bp.reporting.comparison import COMMAND, figure_of, html_of, markdown_of
+from unfair_bp import commandline
+from unfair_bp.reporting import comparison
 from unfair_bp.results.collection import collect
-
-
-def _write(path: str, text: str) -> None:
-    """Write a text file."""
-    from unfair_bp.figures import style  # noqa: PLC0415 - imports Matplotlib
-
-    style.write(path, text.encode())
-
-
-def _check_files(paths: Sequence[str], overwrite: bool) -> None:
-    """Refuse names that cannot be written, before the first of them is."""
-    for path in paths:
-        files.check(path, overwrite)
-        if sum(os.path.abspath(path) == os.path.abspath(other) for other in paths) > 1:
-            raise UsageError("%s is named twice; give each output its own name" % path)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,24 +36,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
-    _check_files(paths, options.overwrite)
+    comparison.check_files(paths, options.overwrite)
     collection = collect(options.root)
     for line in collection.left_out:
-        print("warning: not counted: %s" % " ".join(line.split()), file=sys.stderr)
-
-    text = markdown_of(collection, options.root)
+        print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
+    text = comparison.markdown_of(collection, options.root)
     if options.png:  # first, because its name may still be refused
-        from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
-
-        style.save(figure_of(collection.settings), options.png, options.overwrite)
+        comparison.write_png(options.png, collection, options.overwrite)
     if options.html:
-        _write(options.html, html_of(collection, [*COMMAND, *arguments]))
+        page = comparison.html_of(collection, [*comparison.COMMAND, *arguments])
+        comparison.write(options.html, page)
     if options.markdown:
-        _write(options.markdown, text)
+        comparison.write(options.markdown, text)
     else:
         sys.stdout.write(text)
     for path in paths:
-        print("wrote %s" % path, file=sys.stderr)
+        print(f"wrote {path}", file=sys.stderr)
     return 0
 
 

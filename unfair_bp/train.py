@@ -147,7 +147,7 @@ def main(arguments: Sequence[str]) -> int:
         )
         return commandline.INTERRUPTED_STATUS
     if not options.no_plots:
-        pictures.draw(run)
+        pictures.draw(run.path)
     print("done: %s" % run.path)
     return 0
 

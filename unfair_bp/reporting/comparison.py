@@ -1,16 +1,19 @@
 """A comparison of runs as Markdown, as a picture, and as one HTML page that holds everything."""
 
+import os
 from typing import Dict, List, Mapping, Optional, Sequence
 
-from unfair_bp.experiment import published as published_log
+from unfair_bp import files
+from unfair_bp.errors import UsageError
 from unfair_bp.reporting.document import Picture, as_html, as_markdown
 from unfair_bp.reporting.text import TITLE, count_text, report_blocks, setting_text
 from unfair_bp.results import statistics
-from unfair_bp.results.collection import Collection, Group, Setting, collect
+from unfair_bp.results.collection import Collection, Group, collect
+from unfair_bp.results.run import EITHER, Setting
 from unfair_bp.results.statistics import Part, Series
 
 COMMAND = ("python", "-m", "unfair_bp.report")
-LONGEST_TICK, LONGEST_LABEL = 9, 24  # letters of a schedule in a picture; typed ones may be long
+LONGEST_TICK, LONGEST_LABEL = 9, 24  # letters of a schedule in a picture
 
 
 def markdown(root: str) -> str:
@@ -62,11 +65,11 @@ def html_of(collection: Collection, command: Sequence[str]) -> str:
 
 def _description(groups: Sequence[Group]) -> str:
     """What a setting's picture shows, for those who cannot see it."""
-    letters = sorted({group.variant.name for group in groups})
+    labels = list(dict.fromkeys(group.variant.shortened().name for group in groups))
+    cases = ("case " if len(labels) == 1 else "cases ") + ", ".join(labels)
     return (
-        "Four panels: test accuracy of %s over epochs, over layer updates, over TFLOP, and after "
-        "the last epoch. The tables below hold the numbers after the last epoch."
-        % ("case " + letters[0] if len(letters) == 1 else "cases " + ", ".join(letters))
+        f"Four panels: test accuracy of {cases} over epochs, over layer updates, over TFLOP, and "
+        "after the last epoch. The tables below hold the numbers after the last epoch."
     )
 
 
@@ -76,7 +79,7 @@ def figure_of(settings: Mapping[Setting, Sequence[Group]]) -> "matplotlib.figure
     from unfair_bp.figures.comparison import comparison_figure  # noqa: PLC0415
 
     parts = [
-        Part(setting_text(setting) + ": " + mode, _series(chosen))
+        Part(f"{setting_text(setting)}: {mode}", [_series(group, chosen) for group in chosen])
         for setting, groups in settings.items()
         for mode, chosen in _by_mode(groups).items()
     ]
@@ -84,35 +87,69 @@ def figure_of(settings: Mapping[Setting, Sequence[Group]]) -> "matplotlib.figure
 
 
 def _by_mode(groups: Sequence[Group]) -> Dict[str, List[Group]]:
-    """Groups of one protocol and one kind of quirks: lines of one colour in a panel are few."""
-    modes: Dict[str, List[Group]] = {}
+    """Groups of one protocol and the same quirks, which share a set of panels.
+
+    A cycle of one row, the same under both protocols, is drawn beside the runs of either.
+    """
+    rules: Dict[str, List[Group]] = {}
     for group in groups:
-        modes.setdefault(group.variant.mode, []).append(group)
+        rules.setdefault(group.variant.rules, []).append(group)
+    modes = {}
+    for alike in rules.values():
+        protocols = {group.variant.protocol for group in alike}
+        for protocol in sorted(protocols - {EITHER}) or [EITHER]:
+            chosen = [group for group in alike if group.variant.protocol in (protocol, EITHER)]
+            modes[chosen[0].variant._replace(protocol=protocol).mode] = chosen
     return modes
 
 
-def _series(groups: Sequence[Group]) -> List[Series]:
-    """What is drawn of groups that share a set of panels."""
-    posted = published_log.load()
-    letters = [group.variant.name for group in groups]
-    series = []
-    for group in groups:
-        variant, tick = group.variant, group.variant.name
-        epochs, seeds = count_text(variant.epochs, "epoch"), count_text(len(group.runs), "seed")
-        if letters.count(variant.name) > 1:
-            tick = "\n".join(
-                [variant.name, _cut(variant.schedule, LONGEST_TICK), "%d ep." % variant.epochs]
-            )
-        schedule = _cut(variant.training, LONGEST_LABEL)
-        label = "%s: %s, %s, %s" % (variant.name, schedule, epochs, seeds)
-        curves = [statistics.curve(run.metrics) for run in group.runs]
-        final = statistics.summary(group)["test_final"]
-        log = posted[variant.name] if group.as_posted else None
-        theirs = log and statistics.published_curve(variant.name, log)
-        series.append(Series(variant.name, tick, label, curves, final, theirs))
-    return series
+def _series(group: Group, others: Sequence[Group]) -> Series:
+    """What is drawn of a group that shares a set of panels with others, itself included."""
+    variant, log = group.variant, statistics.published(group)
+    short, label = variant.shortened(LONGEST_TICK), variant.shortened(LONGEST_LABEL)
+    tick = short.name
+    if [other.variant.name for other in others].count(variant.name) > 1:
+        tick += f"\n{short.schedule}\n{variant.epochs} ep."
+    epochs, seeds = count_text(variant.epochs, "epoch"), count_text(len(group.runs), "seed")
+    return Series(
+        name=variant.name,
+        tick=tick,
+        label=f"{label.name}: {label.training}, {epochs}, {seeds}",
+        curves=[statistics.curve(run.metrics) for run in group.runs],
+        final=statistics.summary(group)["test"],
+        published=statistics.published_curve(variant.name, log) if log else None,
+    )
 
 
-def _cut(text: str, length: int) -> str:
-    """A text of at most so many letters."""
-    return text if len(text) <= length else text[: length - 3] + "..."
+def check_files(paths: Sequence[str], overwrite: bool) -> None:
+    """Make sure that files can be written, before the first of them is.
+
+    Raises:
+        UsageError: If one cannot be, exists and may not be overwritten, or is named twice.
+    """
+    for path in paths:
+        files.check(path, overwrite)
+        if sum(os.path.abspath(path) == os.path.abspath(other) for other in paths) > 1:
+            raise UsageError(f"{path} is named twice; give each output its own name")
+
+
+def write_png(path: str, collection: Collection, overwrite: bool) -> None:
+    """Write the picture of runs that have been collected.
+
+    Raises:
+        UsageError: If the file exists and may not be overwritten, or cannot be written.
+    """
+    from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
+
+    style.save(figure_of(collection.settings), path, overwrite)
+
+
+def write(path: str, text: str) -> None:
+    """Write a text file, in place of one that is there.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
+
+    style.write(path, text.encode())

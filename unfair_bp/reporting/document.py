@@ -1,6 +1,8 @@
-"""Documents as lists of blocks, and their two forms: Markdown, and an HTML page of its own.
+"""Documents as lists of blocks, and their two forms: Markdown, and an HTML page.
 
-In every text `backticks` mark code, as in Markdown; everything else is taken as it is.
+In every text `backticks` mark code, as in Markdown; everything else is taken as it is. That is why
+the page is made from the blocks and not from the Markdown: a name of a data set or a path can then
+be neither markup nor HTML, whatever it holds.
 """
 
 import base64
@@ -89,10 +91,10 @@ def _markdown(block: Block) -> str:
     if isinstance(block, Paragraph):
         return _line(block.text) + "\n"
     if isinstance(block, Bullets):
-        return "".join("- %s\n" % _line(item) for item in block.items)
+        return "".join(f"- {_line(item)}\n" for item in block.items)
     rule = ["---:" if i in block.numbers else "---" for i in range(len(block.header))]
     lines = [block.header, rule, *block.rows]
-    return "".join("| %s |\n" % " | ".join(map(_markdown_cell, cells)) for cells in lines)
+    return "".join(f"| {' | '.join(map(_markdown_cell, cells))} |\n" for cells in lines)
 
 
 def _markdown_cell(text: str) -> str:
@@ -100,7 +102,7 @@ def _markdown_cell(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Text in one line; names of data sets and paths may hold anything, even no characters."""
+    """Text in one line; names of data sets and paths may hold anything, even bytes not UTF-8."""
     return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
 
 
@@ -110,37 +112,37 @@ def as_html(blocks: Sequence[Block], title: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<title>%s</title>\n<style>%s</style>\n</head>\n<body>\n%s\n</body>\n</html>\n"
-    ) % (html.escape(title), STYLE, body)
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"{body}\n</body>\n</html>\n"
+    )
 
 
 def _html(block: Block) -> str:
     """One block."""
     if isinstance(block, Heading):
-        return "<h%d>%s</h%d>" % (block.level, _html_text(block.text), block.level)
+        return f"<h{block.level}>{_html_text(block.text)}</h{block.level}>"
     if isinstance(block, Paragraph):
-        return "<p>%s</p>" % _html_text(block.text)
+        return f"<p>{_html_text(block.text)}</p>"
     if isinstance(block, Bullets):
-        items = ["<li>%s</li>" % _html_text(item) for item in block.items]
-        return "<ul>\n%s\n</ul>" % "\n".join(items)
+        items = "\n".join(f"<li>{_html_text(item)}</li>" for item in block.items)
+        return f"<ul>\n{items}\n</ul>"
     if isinstance(block, Picture):
-        data = base64.b64encode(block.png).decode("ascii")
-        source = "data:image/png;base64," + data
-        return '<figure><img src="%s" alt="%s"></figure>' % (source, html.escape(block.text))
+        source = "data:image/png;base64," + base64.b64encode(block.png).decode("ascii")
+        return f'<figure><img src="{source}" alt="{html.escape(block.text)}"></figure>'
     heads = [
-        '<th scope="col"%s>%s</th>' % (_html_class(i, block.numbers), _html_text(name))
+        f'<th scope="col"{_html_class(i, block.numbers)}>{_html_text(name)}</th>'
         for i, name in enumerate(block.header)
     ]
-    lines = ["<thead>", "<tr>%s</tr>" % "".join(heads), "</thead>", "<tbody>"]
-    lines += ["<tr>%s</tr>" % _html_cells(row, block.numbers) for row in block.rows]
-    return '<div class="table"><table>\n%s\n</tbody>\n</table></div>' % "\n".join(lines)
+    rows = "\n".join(f"<tr>{_html_cells(row, block.numbers)}</tr>" for row in block.rows)
+    head = f"<thead>\n<tr>{''.join(heads)}</tr>\n</thead>"
+    return f'<div class="table"><table>\n{head}\n<tbody>\n{rows}\n</tbody>\n</table></div>'
 
 
 def _html_cells(row: Sequence[str], numbers: Container[int]) -> str:
     """The first cell names the row."""
-    cells: List[str] = ['<th scope="row">%s</th>' % _html_text(row[0])]
+    cells: List[str] = [f'<th scope="row">{_html_text(row[0])}</th>']
     for i, text in enumerate(row[1:], start=1):
-        cells.append("<td%s>%s</td>" % (_html_class(i, numbers), _html_text(text)))
+        cells.append(f"<td{_html_class(i, numbers)}>{_html_text(text)}</td>")
     return "".join(cells)
 
 

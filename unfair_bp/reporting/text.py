@@ -1,31 +1,66 @@
 """What the report says: its text and tables, made from groups of runs."""
 
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Container, List, Mapping, NamedTuple, Optional, Sequence
 
 from unfair_bp import __version__
 from unfair_bp.console import shell_line
-from unfair_bp.experiment import published as published_log
 from unfair_bp.reporting.document import Block, Bullets, Heading, Paragraph, Picture, Table
 from unfair_bp.results import statistics
-from unfair_bp.results.collection import Collection, Group, Setting, Variant
-from unfair_bp.results.statistics import Difference, Statistic
+from unfair_bp.results.collection import Collection, Group
+from unfair_bp.results.run import Setting, Variant
+from unfair_bp.results.statistics import Difference, Pair, Statistic
 
 TITLE = "Unfair back propagation: runs compared"
 NONE = "-"
-ADAM = ("beta1", "beta2", "epsilon")
 
 NOTES = (
-    "Numbers are means over seeds; in brackets the 95 %% bootstrap interval of the mean (%d "
-    "resamples of the seeds). It does not contain the error that comes from the size of the test "
-    "set." % statistics.RESAMPLES,
-    "Best test: the highest test accuracy after any epoch. The epoch is picked on the test set, "
-    "so this number is optimistic.",
-    "Train: mean over the last epoch's images, augmented ones included, each before its batch's "
-    "update. Train - test is the generalisation gap after the last epoch.",
+    "Numbers are means over seeds. Brackets hold the 95 % interval of the mean by Student's t "
+    "distribution; one run, or one pair of runs, has none. An interval covers the choice of "
+    "seeds, not the size of the test set.",
+    "Differences are taken seed by seed. p is that of the two-sided paired t test, after Holm's "
+    "correction for the number of tests in its table; the intervals are not corrected.",
+    "Test: after the last epoch. Train: mean over the last epoch's images, augmented ones "
+    "included, each before its batch's update. Train - test is the generalisation gap.",
+    "Protocol `either`: a cycle of one row is the same per step and per batch.",
     "Published: the log of the post's single run, at full width on the original CIFAR-10; in "
     "parentheses its number of epochs. The scripts of c to f trained fairly on every TensorFlow "
     "tried, see `python -m unfair_bp.collapse`.",
-    "Equal epochs are not equal effort: schedules differ in layer updates and in operations.",
+)
+
+
+class Comparison(NamedTuple):
+    """One table of differences."""
+
+    cost: str  # what is equal: a field of statistics.Curve
+    heading: str
+    column: str  # heading of the column that holds the cost
+    form: str  # how the cost is written
+    note: str
+
+
+COMPARISONS = (
+    Comparison(
+        cost="tflop",
+        heading="Difference of test accuracy at equal operations",
+        column="at TFLOP",
+        form=".4g",
+        note="Both runs of a pair at the operations of the whole cheaper run. Between two epochs "
+        "of the other run, its test accuracy is interpolated linearly.",
+    ),
+    Comparison(
+        cost="updates",
+        heading="Difference of test accuracy at equal layer updates",
+        column="at updates",
+        form=".0f",
+        note="The same at the layer updates, mean over the layers, of the run that made fewer.",
+    ),
+    Comparison(
+        cost="epochs",
+        heading="Difference of test accuracy at equal epochs",
+        column="at epoch",
+        form=".0f",
+        note="Both runs after the last epoch of the shorter run.",
+    ),
 )
 
 
@@ -33,19 +68,10 @@ def report_blocks(
     collection: Collection, command: Sequence[str], pictures: Mapping[Setting, Picture]
 ) -> List[Block]:
     """The whole report."""
-    blocks: List[Block] = [
-        Heading(1, TITLE),
-        Paragraph(
-            "Made by `%s` (unfair_bp %s) from %s in %s."
-            % (
-                shell_line(command),
-                __version__,
-                count_text(collection.run_count, "run"),
-                count_text(len(collection.settings), "setting"),
-            )
-        ),
-        Bullets(NOTES),
-    ]
+    runs = count_text(collection.run_count, "run")
+    settings = count_text(len(collection.settings), "setting")
+    made = f"Made by `{shell_line(command)}` (unfair_bp {__version__}) from {runs} in {settings}."
+    blocks: List[Block] = [Heading(1, TITLE), Paragraph(made), Bullets(NOTES)]
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting))
     for heading, lines in (
@@ -61,137 +87,152 @@ def _setting_blocks(
     setting: Setting, groups: Sequence[Group], picture: Optional[Picture]
 ) -> List[Block]:
     """The tables of one setting."""
-    adam = ", ".join("%s %g" % (name, getattr(setting.case, name)) for name in ADAM)
     summaries = {group.variant: statistics.summary(group) for group in groups}
     return [
         Heading(2, setting_text(setting)),
-        Paragraph("Adam with %s. Data: sha256 `%s`." % (adam, setting.sha256[:16])),
-        *_few_seeds(groups),
+        Paragraph(_details(setting)),
         *([picture] if picture else []),
+        *_difference_blocks(groups),
         Heading(3, "Accuracy"),
         _accuracy_table(groups, summaries),
         Heading(3, "Cost"),
-        _cost_table(summaries),
-        Heading(3, "Paired differences of the final test accuracy"),
-        *_difference_blocks(statistics.differences(groups)),
+        _cost_table(len(setting.case.layers), summaries),
     ]
 
 
 def setting_text(setting: Setting) -> str:
     """A setting in a line."""
-    return "Width %g, %s, %d training and %d test images, batches of %d, learning rate %g" % (
-        setting.case.width,
+    case = setting.case
+    parts = [
+        f"Width {case.width:g}",
         setting.data,
-        setting.training_images,
-        setting.test_images,
-        setting.case.batch_size,
-        setting.case.learning_rate,
-    )
+        f"{setting.training_images} training and {setting.test_images} test images",
+        f"batches of {case.batch_size}",
+        f"learning rate {case.learning_rate:g}",
+    ]
+    if not setting.posted_network:
+        parts.append(f"{len(case.layers)} layers for {_images(setting)} images")
+    if case.optimizer != "adam":
+        parts.append(case.optimizer)
+    if case.initial_weights != "numpy":
+        parts.append(f"initial weights of {case.initial_weights}")
+    return ", ".join(parts)
+
+
+def _images(setting: Setting) -> str:
+    """The shape of the network's images."""
+    return "x".join(map(str, setting.case.architecture.image_shape))
+
+
+def _details(setting: Setting) -> str:
+    """The rest of what the runs have in common."""
+    case = setting.case
+    optimizer = f"Adam with beta1 {case.beta1:g}, beta2 {case.beta2:g}, epsilon {case.epsilon:g}"
+    if case.optimizer != "adam":
+        nesterov = ", Nesterov" if case.nesterov else ""
+        optimizer = f"Optimizer {case.optimizer} with momentum {case.momentum:g}{nesterov}"
+    text = f"{optimizer}. Data: sha256 `{setting.sha256[:16]}`."
+    if not setting.posted_network:
+        layers = [
+            f"{layer.kernel}x{layer.kernel} to {layer.outputs} channels, stddev {layer.stddev:g}"
+            + (", pool" if layer.pool else "")
+            for layer in case.architecture.layers
+        ]
+        text += f" Layers at width 1: {'; '.join(layers)}."
+    return text
 
 
 def _accuracy_table(
     groups: Sequence[Group], summaries: Mapping[Variant, Mapping[str, Statistic]]
 ) -> Table:
     """Accuracies, the published ones beside them."""
-    quantities = (("test_final", "test"), ("test_best", "best test"), ("train_final", "train"))
     header = ["case", "schedule", "protocol", "epochs", "seeds"]
-    for _, label in quantities:
-        header += [label, "published " + label]
-    posted = published_log.load()
+    header += ["test", "published test", "train", "published train", "train - test"]
     rows = []
     for group in groups:
-        variant, values = group.variant, summaries[group.variant]
+        variant, values = group.variant.shortened(), summaries[group.variant]
+        log = statistics.published(group)
         row = [variant.name, variant.training, variant.mode]
-        row += ["%d" % variant.epochs, "%d" % len(group.seeds)]
-        for name, _ in quantities:
-            log = posted[variant.name] if group.as_posted else []
-            row.append(_with_interval("%.4f", values[name]))
-            row.append("%.4f (%d)" % (statistics.QUANTITIES[name](log), len(log)) if log else NONE)
-        rows.append([*row, _with_interval("%+.4f", values["gap"])])
-    return Table([*header, "train - test"], rows, range(3, 12))
+        row += [f"{variant.epochs}", f"{len(group.seeds)}"]
+        for name in ("test", "train"):
+            row.append(_with_interval(".4f", values[name]))
+            row.append(f"{statistics.QUANTITIES[name](log):.4f} ({len(log)})" if log else NONE)
+        rows.append([*row, _with_interval("+.4f", values["gap"])])
+    return Table(header, rows, range(3, 10))
 
 
-def _cost_table(summaries: Mapping[Variant, Mapping[str, Statistic]]) -> Table:
+def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]]) -> Table:
     """What the runs took; updates and operations do not depend on the seed."""
-    header = ["case", "schedule", "protocol", "epochs", "updates of layer 1", "updates of layer 9"]
+    header = ["case", "schedule", "protocol", "epochs", "updates of layer 1"]
+    header += [f"updates of layer {layers}", "TFLOP", "seconds of training"]
     rows = [
         [
-            *(variant.name, variant.training, variant.mode, "%d" % variant.epochs),
-            "%.0f" % values["updates_first"].mean,
-            "%.0f" % values["updates_last"].mean,
-            "%.4g" % values["tflop"].mean,
-            _with_interval("%.0f", values["seconds"]),
+            variant.shortened().name,
+            variant.shortened().training,
+            variant.mode,
+            f"{variant.epochs}",
+            f"{values['updates_first'].mean:.0f}",
+            f"{values['updates_last'].mean:.0f}",
+            f"{values['tflop'].mean:.4g}",
+            f"{values['seconds'].mean:.0f}",
         ]
         for variant, values in summaries.items()
     ]
-    return Table([*header, "TFLOP", "seconds of training"], rows, range(3, 8))
+    return Table(header, rows, range(3, 8))
 
 
-def _difference_blocks(found: Sequence[Difference]) -> List[Block]:
-    """Differences seed by seed, and which ones there are no runs for."""
+def _difference_blocks(groups: Sequence[Group]) -> List[Block]:
+    """A table for each kind of equal cost, and the pairs that there are no runs for."""
+    tables = {item: statistics.differences(groups, item.cost) for item in COMPARISONS}
+    compared = {difference.pair for found in tables.values() for difference in found}
     blocks: List[Block] = []
-    if found:
-        header = ["cases", "question", "protocol", "epochs", "seeds", "difference", "note"]
-        rows = [
-            [
-                "%s - %s" % (item.first.name, item.second.name),
-                *(item.question, item.first.mode, "%d" % item.first.epochs),
-                "%d" % len(item.seeds),
-                _with_interval("%+.4f", item.statistic),
-                statistics.trust(len(item.seeds)),
-            ]
-            for item in found
-        ]
-        blocks.append(Table(header, rows, range(3, 6)))
-    there = {(item.first.name, item.second.name) for item in found}
-    missing = ["%s - %s" % (a, b) for a, b, _ in statistics.PAIRS if (a, b) not in there]
-    if missing:
+    for item, found in tables.items():
+        if compared:
+            blocks += [Heading(3, item.heading), Paragraph(item.note)]
+        if found:
+            blocks.append(_difference_table(item, found))
+        early = _letters(compared - {difference.pair for difference in found})
+        if early:
+            why = "one run of the pair ended within the first epoch of the other"
+            blocks.append(Paragraph(f"Not compared here, because {why}: {early}."))
+    absent = _letters(set(statistics.PAIRS) - compared)
+    if absent:
         blocks.append(
-            Paragraph(
-                "No two runs with the same seed, protocol, quirks and number of epochs for: %s."
-                % ", ".join(missing)
-            )
+            Paragraph(f"No two runs with the same seed, protocol and quirks for: {absent}.")
         )
     return blocks
 
 
-def _few_seeds(groups: Sequence[Group]) -> List[Block]:
-    """A sentence about the groups whose seeds are too few, if there are any."""
-    letters = [group.variant.name for group in groups]
-    named: Dict[int, List[str]] = {}  # by the number of seeds
-    for group in groups:
-        if statistics.trust(len(group.seeds)):
-            alone = letters.count(group.variant.name) == 1
-            name = group.variant.name if alone else _named(group.variant)
-            named.setdefault(len(group.seeds), []).append(name)
-    if not named:
-        return []
-    counts = [
-        "%s %s %d" % (", ".join(names), "has" if len(names) == 1 else "have", seeds)
-        for seeds, names in sorted(named.items())
-    ]
-    return [
-        Paragraph(
-            "Too few seeds for an interval to be trusted, %d would do: %s."
-            % (statistics.ENOUGH_SEEDS, "; ".join(counts))
-        )
-    ]
+def _letters(pairs: Container[Pair]) -> str:
+    """Pairs by the letters of their cases, in the order of the tables."""
+    return ", ".join(f"{p.first} - {p.second}" for p in statistics.PAIRS if p in pairs)
 
 
-def _named(variant: Variant) -> str:
-    """A group, told from others of the same letter."""
-    words = (variant.name, variant.training, variant.mode, count_text(variant.epochs, "epoch"))
-    return "%s (%s, %s, %s)" % words
+def _difference_table(item: Comparison, found: Sequence[Difference]) -> Table:
+    header = ["cases", "question", "protocol", item.column, "pairs", "difference", "p (Holm)"]
+    rows = [
+        [
+            f"{difference.first.shortened().name} - {difference.second.shortened().name}",
+            difference.pair.question,
+            difference.mode,
+            format(difference.at, item.form),
+            f"{difference.statistic.count}",
+            _with_interval("+.4f", difference.statistic),
+            NONE if difference.p is None else f"{difference.p:.4f}",
+        ]
+        for difference in found
+    ]
+    return Table(header, rows, range(3, 7))
 
 
 def _with_interval(form: str, value: Statistic) -> str:
     """A mean and, if there is one, its interval."""
-    text = form % value.mean
+    text = format(value.mean, form)
     if value.low is not None:
-        text += " [%s, %s]" % (form % value.low, form % value.high)
+        text += f" [{format(value.low, form)}, {format(value.high, form)}]"
     return text
 
 
 def count_text(number: int, noun: str) -> str:
     """A number of things in words."""
-    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,46 +1,56 @@
 """Groups of runs compared: statistics over seeds, paired differences, and curves to draw.
 
-An interval is the 95 % percentile bootstrap interval of a mean over seeds: from 10,000 samples of
-as many seeds, drawn with replacement by NumPy's legacy generator with seed 0, so that the same
-runs always give the same interval. It says how far the mean depends on the seeds that happened to
-be chosen; it knows nothing of the test set's size.
+With n seeds, mean m and standard deviation s (that of n - 1), the 95 % interval of the mean is
+
+    m - t s / sqrt(n)  to  m + t s / sqrt(n)
+
+where t is the 0.975 quantile of Student's distribution with n - 1 degrees of freedom. One seed has
+no interval. An interval covers the choice of seeds, not the size of the test set.
 """
 
 import math
 from dataclasses import replace
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from itertools import product
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
+from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
 from unfair_bp.data.batches import iterations_per_epoch
 from unfair_bp.experiment import ledger
+from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES, schedule_of
 from unfair_bp.experiment.published import PublishedEpoch
-from unfair_bp.results.collection import Group, Variant
+from unfair_bp.results.collection import Group
+from unfair_bp.results.run import EITHER, Variant
 from unfair_bp.running.metrics import EpochMetrics
 
-ENOUGH_SEEDS = 5  # with fewer, resampling knows too few values to say how far others may be
-RESAMPLES = 10000
-BOOTSTRAP_SEED = 0
-PERCENTILES = (2.5, 97.5)
+CONFIDENCE = 0.95
 POSTED_IMAGES = 50000  # the post's runs used all of CIFAR-10's training set
 
-# First minus second, and what the difference answers.
+
+class Pair(NamedTuple):
+    """Two cases of the post, and the question that their difference answers."""
+
+    first: str
+    second: str
+    question: str
+
+
 PAIRS = (
-    ("c", "a", "from the back against fair"),
-    ("e", "a", "from the front against fair"),
-    ("c", "e", "from the back against from the front"),
-    ("d", "b", "from the back against fair, both augmented"),
-    ("f", "b", "from the front against fair, both augmented"),
-    ("d", "f", "from the back against from the front, both augmented"),
-    ("b", "a", "augmented against not, both fair"),
+    Pair("c", "a", "from the back against fair"),
+    Pair("e", "a", "from the front against fair"),
+    Pair("c", "e", "from the back against from the front"),
+    Pair("d", "b", "from the back against fair, both augmented"),
+    Pair("f", "b", "from the front against fair, both augmented"),
+    Pair("d", "f", "from the back against from the front, both augmented"),
+    Pair("b", "a", "augmented against not, both fair"),
 )
 
-# Each from the finished epochs of a run. Accuracies are 0..1.
+# Each from the finished epochs of a run. Accuracies are 0..1, after the last epoch.
 QUANTITIES: Dict[str, Callable[[Sequence[EpochMetrics]], float]] = {
-    "test_final": lambda epochs: epochs[-1].test_accuracy,
-    "test_best": lambda epochs: max(epoch.test_accuracy for epoch in epochs),
-    "train_final": lambda epochs: epochs[-1].train_accuracy,
+    "test": lambda epochs: epochs[-1].test_accuracy,
+    "train": lambda epochs: epochs[-1].train_accuracy,
     "gap": lambda epochs: epochs[-1].train_accuracy - epochs[-1].test_accuracy,
     "seconds": lambda epochs: math.fsum(epoch.seconds for epoch in epochs),
     "tflop": lambda epochs: epochs[-1].flops / 1e12,
@@ -50,7 +60,7 @@ QUANTITIES: Dict[str, Callable[[Sequence[EpochMetrics]], float]] = {
 
 
 class Statistic(NamedTuple):
-    """A mean over seeds with its interval, which a single seed does not have."""
+    """A mean over seeds and its interval, which a single seed does not have."""
 
     mean: float
     low: Optional[float]
@@ -59,17 +69,23 @@ class Statistic(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Final test accuracy of one group minus another's, over the seeds that both have."""
+    """Test accuracy of one group minus another's at equal cost, over the seeds of both."""
 
+    pair: Pair  # the question it answers
     first: Variant
     second: Variant
-    question: str
-    seeds: Tuple[int, ...]
-    statistic: Statistic
+    at: float  # the cost, in the unit of the curves
+    statistic: Statistic  # its count is the number of pairs
+    p: Optional[float]  # of the paired t test, Holm's correction applied; None for one pair
+
+    @property
+    def mode(self) -> str:
+        """Protocol and quirks in words."""
+        return (self.second if self.first.protocol == EITHER else self.first).mode
 
 
 class Curve(NamedTuple):
-    """Test accuracy after each epoch, and what it took: arrays ``[epochs]``."""
+    """Test accuracy after each epoch, and its cost: arrays ``[epochs]``."""
 
     epochs: np.ndarray  # finished
     updates: np.ndarray  # so far, mean over the layers
@@ -80,8 +96,8 @@ class Curve(NamedTuple):
 class Series(NamedTuple):
     """The runs of one group."""
 
-    name: str  # letter of the case
-    tick: str  # the letter, and what else tells the group from others of the same letter
+    name: str  # letter of the case; for any other case, its schedule
+    tick: str  # the name, and what else tells the group from others of the same name
     label: str  # for the legend
     curves: Sequence[Curve]  # one for each seed
     final: Statistic  # test accuracy
@@ -96,22 +112,39 @@ class Part(NamedTuple):
 
 
 def statistic(values: Sequence[float]) -> Statistic:
-    """Mean and bootstrap interval of one value for each seed, at least one."""
+    """Mean and interval of one value for each seed, at least one."""
     sample = np.asarray(values, np.float64)
-    mean = float(sample.mean())
-    if len(sample) == 1:
+    mean, count = float(sample.mean()), len(sample)
+    if count == 1:
         return Statistic(mean, None, None, 1)
-    random = np.random.RandomState(BOOTSTRAP_SEED)
-    chosen = random.randint(0, len(sample), [RESAMPLES, len(sample)])
-    low, high = np.percentile(sample[chosen].mean(axis=1), PERCENTILES)
-    return Statistic(mean, float(low), float(high), len(sample))
+    reach = float(stdtrit(count - 1, (1.0 + CONFIDENCE) / 2.0)) * _standard_error(sample)
+    return Statistic(mean, mean - reach, mean + reach, count)
 
 
-def trust(seeds: int) -> str:
-    """A note on an interval over so many seeds, empty if they are enough."""
-    if seeds == 1:
-        return "no interval"
-    return "few seeds" if seeds < ENOUGH_SEEDS else ""
+def p_value(values: Sequence[float]) -> float:
+    """p of the two-sided t test that the mean of at least two values is 0."""
+    sample = np.asarray(values, np.float64)
+    mean, error = float(sample.mean()), _standard_error(sample)
+    if error == 0.0:
+        return 1.0 if mean == 0.0 else 0.0
+    return float(2.0 * stdtr(len(sample) - 1, -abs(mean) / error))
+
+
+def holm(values: Sequence[float]) -> List[float]:
+    """Correct p values for their number: Holm's step-down method, in the order of the values.
+
+    The k-th smallest of m, k from 0, becomes the largest (m - j) p_j with j <= k, at most 1.
+    """
+    order = np.argsort(values, kind="stable")
+    steps = (len(values) - np.arange(len(values))) * np.asarray(values, np.float64)[order]
+    corrected = np.empty(len(values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected.tolist()
+
+
+def _standard_error(sample: np.ndarray) -> float:
+    """Of the mean of at least two values."""
+    return float(sample.std(ddof=1)) / math.sqrt(len(sample))
 
 
 def summary(group: Group) -> Dict[str, Statistic]:
@@ -122,35 +155,58 @@ def summary(group: Group) -> Dict[str, Statistic]:
     }
 
 
-def differences(groups: Sequence[Group]) -> List[Difference]:
-    """The differences that the post is about, between groups of one setting.
+def differences(groups: Sequence[Group], cost: str) -> List[Difference]:
+    """The differences that the post is about, between groups of one setting at equal cost.
 
-    Compared are runs with the schedule and augmentation of their letter, the same protocol, quirks
-    and number of epochs, seed by seed.
+    Compared are groups with a case's own schedule and augmentation, the same protocol and the same
+    quirks, seed by seed, at the cost of the cheaper run. Between two epochs of the other run, its
+    accuracy is interpolated linearly; before its first epoch it is not known, and such groups are
+    left out.
+
+    Args:
+        groups: The groups of one setting.
+        cost: The field of :class:`Curve` that is equal: ``tflop``, ``updates`` or ``epochs``.
     """
-    found = []
-    for first_name, second_name, question in PAIRS:
-        for first in groups:
-            for second in groups:
-                names = (first.variant.name, second.variant.name)
-                seeds = tuple(seed for seed in first.seeds if seed in second.seeds)
-                if names == (first_name, second_name) and seeds and _comparable(first, second):
-                    over = statistic(_final(first, seeds) - _final(second, seeds))
-                    found.append(Difference(first.variant, second.variant, question, seeds, over))
-    return found
+    found = [
+        _difference(pair, first, second, cost)
+        for pair in PAIRS
+        for first, second in product(groups, groups)
+        if first.variant.plays(pair.first) and second.variant.plays(pair.second)
+    ]
+    known = [item for item in found if item is not None]
+    tested = [item.p for item in known if item.p is not None]
+    corrected = iter(holm(tested))
+    return [item if item.p is None else item._replace(p=next(corrected)) for item in known]
 
 
-def _comparable(first: Group, second: Group) -> bool:
-    """Whether two groups run as the post describes their letters, and otherwise alike."""
-    a, b = first.variant, second.variant
-    alike = (a.protocol, a.quirks, a.epochs) == (b.protocol, b.quirks, b.epochs)
-    return alike and a.as_posted and b.as_posted
+def _difference(pair: Pair, first: Group, second: Group, cost: str) -> Optional[Difference]:
+    """One difference, its p not corrected; None if the groups cannot be compared."""
+    seeds = sorted(set(first.seeds) & set(second.seeds))
+    if not seeds or not _alike(first.variant, second.variant):
+        return None
+    pairs = list(zip(_curves(first, seeds), _curves(second, seeds)))
+    reached = [getattr(curve, cost) for curves in pairs for curve in curves]
+    at = min(float(costs[-1]) for costs in reached)
+    if at < max(float(costs[0]) for costs in reached):
+        return None
+    values = [
+        np.interp(at, getattr(a, cost), a.accuracy) - np.interp(at, getattr(b, cost), b.accuracy)
+        for a, b in pairs
+    ]
+    p = p_value(values) if len(values) > 1 else None
+    return Difference(pair, first.variant, second.variant, at, statistic(values), p)
 
 
-def _final(group: Group, seeds: Sequence[int]) -> np.ndarray:
-    """Final test accuracies of these seeds, in their order."""
-    runs = {run.seed: run.metrics for run in group.runs}
-    return np.array([QUANTITIES["test_final"](runs[seed]) for seed in seeds])
+def _alike(first: Variant, second: Variant) -> bool:
+    """Whether two groups have the same protocol and quirks."""
+    protocols = {first.protocol, second.protocol} - {EITHER}
+    return len(protocols) <= 1 and first.quirks == second.quirks
+
+
+def _curves(group: Group, seeds: Sequence[int]) -> List[Curve]:
+    """The curves of these seeds, in their order."""
+    runs = {run.case.seed: run for run in group.runs}
+    return [curve(runs[seed].metrics) for seed in seeds]
 
 
 def curve(metrics: Sequence[EpochMetrics]) -> Curve:
@@ -164,11 +220,16 @@ def curve(metrics: Sequence[EpochMetrics]) -> Curve:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The mean of curves of equally many epochs."""
+    """The mean of curves with the same number of epochs."""
     return Curve(*(np.mean(arrays, axis=0) for arrays in zip(*curves)))
 
 
-def published_curve(name: str, published: Sequence[PublishedEpoch]) -> Curve:
+def published(group: Group) -> List[PublishedEpoch]:
+    """The post's epochs of a group's case; empty if the post did not run it."""
+    return published_log.load()[group.variant.name] if group.as_posted else []
+
+
+def published_curve(name: str, epochs: Sequence[PublishedEpoch]) -> Curve:
     """The curve of a published run, which trained as its script did: see unfair_bp.collapse.
 
     Its log has no updates and no operations; they follow from the schedule that really ran, on
@@ -176,12 +237,12 @@ def published_curve(name: str, published: Sequence[PublishedEpoch]) -> Curve:
     """
     case = replace(CASES[name], quirks=ledger.as_run(name))
     schedule, layers = schedule_of(case), case.layers
-    iterations = [epoch.epoch * iterations_per_epoch(case, POSTED_IMAGES) for epoch in published]
+    iterations = [epoch.epoch * iterations_per_epoch(case, POSTED_IMAGES) for epoch in epochs]
     return Curve(
-        epochs=np.array([epoch.epoch for epoch in published]),
+        epochs=np.array([epoch.epoch for epoch in epochs]),
         updates=np.array([schedule.updates(count).mean() for count in iterations]),
         tflop=np.array(
             [case.batch_size * schedule.flops(layers, count) / 1e12 for count in iterations]
         ),
-        accuracy=np.array([epoch.test_accuracy for epoch in published]),
+        accuracy=np.array([epoch.test_accuracy for epoch in epochs]),
     )
