@@ -20,7 +20,7 @@ from unfair_bp.results.statistics import Curve, Part, Series, Statistic
 PNG = b"\x89PNG\r\n"
 VOID = {"meta", "img"}
 DIFFERENCES = tuple(
-    f"Difference of test accuracy at equal {cost}"
+    f"Paired differences of test accuracy at equal {cost}"
     for cost in ("operations", "layer updates", "epochs")
 )
 
@@ -163,7 +163,7 @@ def test_runs_without_a_pair_have_no_table_of_differences(tmp_path):
     """Breaks if there are headings without tables, or the reader is not told why."""
     write_run(tmp_path, "a", [0.2])
     text = comparison.markdown(str(tmp_path))
-    assert "### Difference" not in text
+    assert "### Paired" not in text
     assert "quirks for: c - a, e - a, c - e, d - b, f - b, d - f, b - a.\n" in text
 
 

@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
 COMPARISONS = (
     Comparison(
         cost="tflop",
-        heading="Difference of test accuracy at equal operations",
+        heading="Paired differences of test accuracy at equal operations",
         column="at TFLOP",
         form=".4g",
         note="Both runs of a pair at the operations of the whole cheaper run. Between two epochs "
@@ -49,14 +49,14 @@ COMPARISONS = (
     ),
     Comparison(
         cost="updates",
-        heading="Difference of test accuracy at equal layer updates",
+        heading="Paired differences of test accuracy at equal layer updates",
         column="at updates",
         form=".0f",
         note="The same at the layer updates, mean over the layers, of the run that made fewer.",
     ),
     Comparison(
         cost="epochs",
-        heading="Difference of test accuracy at equal epochs",
+        heading="Paired differences of test accuracy at equal epochs",
         column="at epoch",
         form=".0f",
         note="Both runs after the last epoch of the shorter run.",
