@@ -180,7 +180,7 @@ def test_a_run_of_ones_own_is_reported(tmp_path):
     assert "Layers at width 1: 3x3 to 8 channels, stddev 0.1; 3x3 to 8 channels" in text
     assert list(table(text, "Cost")[0])[5] == "updates of layer 5"
     legend = comparison.figure(str(tmp_path)).axes[0].get_legend()
-    assert legend.texts[1].get_text() == "back: back, 1 epoch, 1 seed"
+    assert legend.texts[1].get_text() == "back, 1 epoch, 1 seed"
 
 
 def test_how_it_was_made_and_what_is_missing(logs):

@@ -110,11 +110,12 @@ def _series(group: Group, others: Sequence[Group]) -> Series:
     tick = short.name
     if [other.variant.name for other in others].count(variant.name) > 1:
         tick += f"\n{short.schedule}\n{variant.epochs} ep."
+    what = label.training if variant.name == variant.schedule else f"{label.name}: {label.training}"
     epochs, seeds = count_text(variant.epochs, "epoch"), count_text(len(group.runs), "seed")
     return Series(
         name=variant.name,
         tick=tick,
-        label=f"{label.name}: {label.training}, {epochs}, {seeds}",
+        label=f"{what}, {epochs}, {seeds}",
         curves=[statistics.curve(run.metrics) for run in group.runs],
         final=statistics.summary(group)["test"],
         published=statistics.published_curve(variant.name, log) if log else None,
