@@ -1,6 +1,5 @@
 """The picture of :mod:`unfair_bp.report`: cases side by side, per epoch, per update, per FLOP."""
 
-import itertools
 import textwrap
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -12,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from unfair_bp.errors import UsageError
-from unfair_bp.figures.style import AMBER, BLUE, GREEN, GRID, ORANGE, PINK, SKY, new_figure
+from unfair_bp.figures.style import AMBER, BLUE, GRID, ORANGE, SKY, new_figure
 from unfair_bp.results.statistics import Curve, Part, Series, mean_curve
 
 # A colour family for each schedule; augmented runs are lighter and dashed.
@@ -24,13 +23,6 @@ STYLES: Dict[str, Dict[str, Any]] = {
     "e": {"color": ORANGE, "linestyle": "-", "marker": "v"},
     "f": {"color": AMBER, "linestyle": "--", "marker": "P"},
 }
-# In turn, for cases of the user's own.
-OWN_STYLES: Sequence[Dict[str, Any]] = (
-    {"color": GREEN, "linestyle": "-", "marker": "X"},
-    {"color": PINK, "linestyle": "-", "marker": "<"},
-    {"color": GREEN, "linestyle": "--", "marker": "*"},
-    {"color": PINK, "linestyle": "--", "marker": ">"},
-)
 # More groups of the same letter, as with other numbers of epochs.
 REPEATED: Sequence[Dict[str, Any]] = (
     {},
@@ -96,9 +88,7 @@ def _styles(series: Sequence[Series]) -> List[Dict[str, Any]]:
     """How to draw each series."""
     names = [item.name for item in series]
     repeats = [names[:place].count(name) % len(REPEATED) for place, name in enumerate(names)]
-    own = (name for name in dict.fromkeys(names) if name not in STYLES)
-    styles = {**STYLES, **dict(zip(own, itertools.cycle(OWN_STYLES)))}
-    return [dict(styles[name], **REPEATED[repeat]) for name, repeat in zip(names, repeats)]
+    return [dict(STYLES[name], **REPEATED[repeat]) for name, repeat in zip(names, repeats)]
 
 
 def _legend_entries(series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> List[Line2D]:
