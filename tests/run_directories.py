@@ -1,10 +1,10 @@
 """Run directories with made-up numbers, written by the package's own functions."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.cases import CASES, Case
-from unfair_bp.running.directory import RunDirectory, case_configuration
+from unfair_bp.running.directory import RunDirectory
 from unfair_bp.running.metrics import EpochMetrics
 
 DATA = {
@@ -55,7 +55,7 @@ def write_run(path, name, test, train=None, *, data=None, flops=FLOPS_PER_EPOCH,
     """
     case = replace(CASES.get(name, Case(name)), **dict({"epochs": len(test) or 1}, **changes))
     run = RunDirectory(str(path))
-    run.create({**case_configuration(case), "data": dict(DATA, **data or {})}, "record\n")
+    run.create({"case": asdict(case), "data": dict(DATA, **data or {})}, "record\n")
     if test:
         run.write_metrics(epochs_of(test, train, len(case.layers), flops))
     return run
