@@ -30,6 +30,8 @@ setup(
         "imgaug>=0.4.0",
         "matplotlib",
         "pillow",
+        "pooch>=1.8",
+        "requests",  # which pooch uses, and whose errors it lets through
         "tqdm",
     ],
     extras_require={

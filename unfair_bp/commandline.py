@@ -156,12 +156,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Add the place where CIFAR-10 is."""
+    """Add the place where CIFAR-10 or CIFAR-100 is."""
     parser.add_argument(
         "--data-dir",
         type=path,
         metavar="DIR",
-        help="directory or tar.gz with CIFAR-10 in either official format (default: "
+        help="directory or tar.gz with CIFAR-10 or CIFAR-100 in either official format (default: "
         "$UNFAIR_BP_DATA, the package's cache, Keras' cache, and then a download)",
     )
 

@@ -7,20 +7,21 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequenc
 
 import numpy as np
 
+from unfair_bp.data.augment import Augmenter, through_uint8
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.experiment.cases import Case
 
-# One stream of random numbers for each purpose, so that none depends on how often another drew.
+# Each purpose has a stream of random numbers of its own: none depends on what another has drawn.
 ORDER, MIX, AUGMENT, EXAMPLE = 0, 1, 2, 3
 EXAMPLES_SHOWN, EXAMPLE_COPIES = 10, 3
-AUGMENTED_TOGETHER = 320  # images, 4 MB
-AHEAD = 8  # batches kept ready; one of 10 images takes 120 kilobytes
+AUGMENTED_TOGETHER = 320  # images; 4 MB of CIFAR-10's
+AHEAD = 8  # batches kept ready; 10 images of CIFAR-10 take 120 kilobytes
 
 Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
-    """Images ready to be fed: float32 ``[n, 32, 32, 3]`` in 0..1, and labels ``[n]``."""
+    """Images ready to be fed: float32 ``[n, H, W, C]`` in 0..1, and labels ``[n]``."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -32,12 +33,12 @@ def scale(images: np.ndarray) -> np.ndarray:
 
 
 def clean_per_batch(case: Case) -> int:
-    """How many different images a batch holds: all of them, or half with augmentation."""
+    """Number of different images in a batch: all of them, or half with augmentation."""
     return case.batch_size // 2 if case.augment else case.batch_size
 
 
 def iterations_per_epoch(case: Case, images: int) -> int:
-    """Batches that show each of so many training images once; the last may be smaller."""
+    """Number of batches that show each training image once; the last may be smaller."""
     return -(-images // clean_per_batch(case))
 
 
@@ -46,12 +47,12 @@ def training_batches(
 ) -> Iterator[Batch]:
     """The batches of one epoch, from iteration ``start`` on.
 
-    Batch i is a function of (case.seed, epoch, i) and of nothing else, so that a resumed run sees
-    what it would have seen. With augmentation it holds the clean images and their augmented copies,
-    shuffled together.
+    Batch i depends on (case.seed, epoch, i) and on nothing else, so a resumed run sees the same
+    batches. With augmentation a batch holds clean images and their augmented copies, shuffled
+    together.
 
     Args:
-        images: uint8 ``[N, 32, 32, 3]``, the training set.
+        images: uint8 ``[N, H, W, C]``, the training set.
         labels: ``[N]``.
         case: Batch size, augmentation and seed.
         epoch: Counted from 0.
@@ -80,14 +81,14 @@ def _augmented_batches(
 ) -> Iterator[Batch]:
     """Batches of the chosen images, each with their augmented copies, from ``start`` on.
 
-    imgaug takes about as long to begin as to augment dozens of images, so the images of several
-    batches are augmented together. All is drawn for each image by itself, but for the order of
-    the steps, which does not matter: shifts and rotations are as likely in one direction as in the
-    other, so flipping before or after them gives the same distribution.
+    imgaug takes about as long to start as to augment dozens of images, so the images of several
+    batches are augmented together. Everything is drawn for each image separately, except the order
+    of the steps. That does not matter: shifts and rotations are equally likely in both directions,
+    so flipping before or after them gives the same distribution.
     """
     augment = _augmentation(case)
     together = max(1, AUGMENTED_TOGETHER // clean_per_batch(case))  # batches
-    mix = _random(case, MIX, epoch)  # seeded anew for each batch: a new one takes ten times as long
+    mix = _random(case, MIX, epoch)  # reseeded for each batch: a new one takes ten times as long
     for first in range(start - start % together, len(chosen), together):
         parts = chosen[first : first + together]
         originals = scale(images[np.concatenate(parts)])
@@ -107,11 +108,11 @@ def _augmented_batches(
 
 
 def examples(dataset: Dataset, case: Case) -> Dict[str, np.ndarray]:
-    """A few training images to look at, and augmented copies of them if the case has any.
+    """A few training images to look at, and augmented copies if the case augments.
 
     Returns:
-        ``images`` uint8 ``[n, 32, 32, 3]``, ``names`` of their classes ``[n]``, and ``augmented``
-        uint8 ``[copies, n, 32, 32, 3]``, copies 0 without augmentation.
+        ``images`` uint8 ``[n, H, W, C]``, ``names`` of their classes ``[n]``, and ``augmented``
+        uint8 ``[copies, n, H, W, C]``, where copies is 0 without augmentation.
     """
     shown, copies = dataset.train_images[:EXAMPLES_SHOWN], []
     names = [dataset.classes[label] for label in dataset.train_labels[:EXAMPLES_SHOWN]]
@@ -126,8 +127,6 @@ def examples(dataset: Dataset, case: Case) -> Dict[str, np.ndarray]:
 
 def _augmentation(case: Case) -> Callable[[np.ndarray, int], np.ndarray]:
     """The function that makes augmented copies of images, given a seed."""
-    from unfair_bp.data.augment import Augmenter, through_uint8  # noqa: PLC0415 - imports imgaug
-
     augmenter = Augmenter()
     if "imgaug-uint8" in case.quirks:
         return lambda images, seed: through_uint8(augmenter(images, seed))
@@ -135,7 +134,7 @@ def _augmentation(case: Case) -> Callable[[np.ndarray, int], np.ndarray]:
 
 
 def _random(case: Case, *stream: int) -> np.random.RandomState:
-    # NumPy's legacy generator: its streams are the same on every version.
+    # NumPy's legacy generator, whose streams are the same in every version.
     return np.random.RandomState(_seed(case, *stream))
 
 
@@ -146,7 +145,8 @@ def _seed(case: Case, *stream: int) -> List[int]:
 def prefetch(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
     """Iterate over items that a background thread makes ahead of their use.
 
-    What making an item raises is raised here, in its turn. Closing the iterator ends the thread.
+    An exception raised while making an item is raised here in that item's place. Closing the
+    iterator ends the thread.
     """
     iterator = iter(items)
     exhausted = object()

@@ -6,7 +6,8 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError
+from unfair_bp.experiment.cases import Case
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,13 @@ class Dataset:
     Attributes:
         name: How results measured on it must call it, such as ``"CIFAR-10"``.
         classes: Name of each class, indexed by label.
-        train_images: uint8 ``[N, 32, 32, 3]``, RGB.
-        train_labels: uint8 ``[N]``.
-        test_images: uint8 ``[M, 32, 32, 3]``, RGB.
-        test_labels: uint8 ``[M]``.
+        train_images: uint8 ``[N, H, H, C]``, values 0..255.
+        train_labels: Integers ``[N]``, from 0 to the number of classes - 1.
+        test_images: uint8 ``[M, H, H, C]``.
+        test_labels: Integers ``[M]``.
+
+    Raises:
+        FieldError: If an array has another type, shape or range, or is empty.
     """
 
     name: str
@@ -29,11 +33,52 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Refuse arrays that training would accept but make nonsense of."""
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not self.classes:
+            raise FieldError("classes", "is empty; give the name of each class")
+        for split in ("train", "test"):
+            images, labels = f"{split}_images", f"{split}_labels"
+            _check_images(images, getattr(self, images))
+            _check_labels(labels, getattr(self, labels), getattr(self, images), self.classes)
+        train, test = self.train_images.shape[1:], self.test_images.shape[1:]
+        if train != test:
+            raise FieldError(
+                "test_images", f"has images {_shown(test)}, but train_images has {_shown(train)}"
+            )
+
+    @property
+    def image_shape(self) -> Tuple[int, int, int]:
+        """Shape of an image, ``(height, width, channels)``."""
+        return self.train_images.shape[1:]
+
+    def check_fits(self, case: Case) -> None:
+        """Make sure that a case's network takes these images and has an output for each class.
+
+        Raises:
+            FieldError: If it does not.
+        """
+        expected, classes = case.architecture.image_shape, len(self.classes)
+        if self.image_shape != expected:
+            size, _, channels = self.image_shape
+            raise FieldError(
+                "architecture",
+                f"takes images {_shown(expected)}, but {self.name} has {_shown(self.image_shape)}; "
+                f"give one with image_size {size} and image_channels {channels}",
+            )
+        if classes != case.classes:
+            raise FieldError(
+                "architecture",
+                f"has {case.classes} outputs, but {self.name} has {classes} classes; "
+                "give one whose last layer has an output for each class",
+            )
+
     def first(self, train_size: Optional[int], test_size: Optional[int]) -> "Dataset":
         """The data set made of the first images of each split; None means all of them.
 
         Raises:
-            UsageError: If more images are asked for than there are.
+            FieldError: If more images are asked for than there are.
         """
         check_sizes(self.name, train_size, len(self.train_images), test_size, len(self.test_images))
         # Copies, so that a small subset does not keep the whole data set in memory.
@@ -56,17 +101,54 @@ class Dataset:
 def check_sizes(
     name: str, train_size: Optional[int], train: int, test_size: Optional[int], test: int
 ) -> None:
-    """Make sure that a data set of ``train`` and ``test`` images has as many as are asked for.
+    """Make sure that a data set of ``train`` and ``test`` images has as many as a case asks for.
 
     Raises:
-        UsageError: If it has fewer.
+        FieldError: If it has fewer.
     """
-    for option, wanted, there in (
-        ("--train-size", train_size, train),
-        ("--test-size", test_size, test),
-    ):
+    for field, wanted, there in (("train_size", train_size, train), ("test_size", test_size, test)):
         if wanted is not None and wanted > there:
-            raise UsageError(
-                "%s %d is more than the %d images that %s has; give at most %d"
-                % (option, wanted, there, name, there)
+            raise FieldError(
+                field,
+                f"{wanted} is more than the {there} images that {name} has; give at most {there}",
+            )
+
+
+def _shown(shape: Tuple[int, ...]) -> str:
+    return "x".join(str(size) for size in shape)
+
+
+def _check_array(field: str, value: object, kind: type, expected: str) -> None:
+    """Refuse what is not an array of this kind of numbers, or is empty."""
+    if not isinstance(value, np.ndarray):
+        raise FieldError(field, f"is a {type(value).__name__}, expected a NumPy array: {expected}")
+    if not np.issubdtype(value.dtype, kind):
+        raise FieldError(field, f"has the type {value.dtype}, expected {expected}")
+    if value.size == 0:
+        raise FieldError(field, f"is empty: its shape is {value.shape}; give at least one image")
+
+
+def _check_images(field: str, images: np.ndarray) -> None:
+    _check_array(field, images, np.uint8, "uint8; multiply values in 0..1 by 255 and round")
+    if images.ndim != 4 or images.shape[1] != images.shape[2]:
+        raise FieldError(
+            field,
+            f"has the shape {images.shape}, expected [images, height, width, channels] "
+            "with height equal to width",
+        )
+
+
+def _check_labels(
+    field: str, labels: np.ndarray, images: np.ndarray, classes: Tuple[str, ...]
+) -> None:
+    _check_array(field, labels, np.integer, "integers")
+    if labels.shape != (len(images),):
+        raise FieldError(
+            field,
+            f"has the shape {labels.shape}, expected ({len(images)},): a label for each image",
+        )
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < len(classes):
+            raise FieldError(
+                field, f"has a label {label}, expected 0 to {len(classes) - 1}, one for each class"
             )

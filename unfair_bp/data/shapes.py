@@ -1,20 +1,20 @@
 """The embedded data set: ten classes of drawings, made from a seed in about a second.
 
-It needs no download, so that every command can be tried (and every test can train) anywhere. The
-images have CIFAR-10's form: 32x32 pixels, RGB, uint8, ten classes.
+It needs no download, so every command can be tried, and every test can train, anywhere. The images
+look like CIFAR-10's: 32x32 pixels, RGB, uint8, ten classes.
 
-Three things shape how it is written:
+Three requirements shape the code:
 
-* **The class survives the augmentation.** Flips, rotations and translations must not turn one
-  class into another, which is why there is a cross but no saltire, and why every drawing is
-  turned by any angle to begin with.
+* **Augmentation keeps the class.** Flips, rotations and translations must not turn one class into
+  another. That is why there is an upright cross but no diagonal one, and why every drawing is
+  rotated by a random angle to begin with.
 * **A network learns it within a few epochs, but not at once.** Two classes share each of five
-  colours, one full and one thin: the colours are learnt first and give half of the accuracy, the
-  drawings the rest.
-* **The same bits everywhere.** Results are compared between versions of Python and NumPy, so
-  the images must not depend on them. ``RandomState`` has frozen streams; the arithmetic is + - * /,
-  sqrt, floor and comparisons on float64, which IEEE 754 rounds in one way only. Hence no sin,
-  cos, exp, hypot or normal deviates: those come from a mathematical library and may differ in the
+  colours, one filled and one thin. The network learns the colours first, which give half of the
+  accuracy, and then the drawings.
+* **The same bits everywhere.** Results are compared between versions of Python and NumPy, so the
+  images must not depend on them. ``RandomState`` has frozen streams. The arithmetic is + - * /,
+  sqrt, floor and comparisons on float64, which IEEE 754 rounds in exactly one way. There is no sin,
+  cos, exp, hypot or normal deviate: those come from a mathematical library and may differ in the
   last digit.
 """
 
@@ -23,7 +23,7 @@ from typing import Callable, Dict, List, Tuple
 import numpy as np
 
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError
 
 SEED = 2018
 SIDE = 32
@@ -35,19 +35,19 @@ _PARAMETERS = 13  # random numbers per image, besides the noise
 _NOISE = 12.0  # largest change of a pixel by noise, of 255
 _PIXEL = np.arange(SIDE) - (SIDE - 1) / 2.0  # coordinates of pixel centres, 0 in the middle
 
-# Each class is a function of coordinates that says how far a point is outside the drawing
-# (negative: inside), in units of the drawing's radius. Unlike a mask, such a distance gives smooth
-# edges at any size: pixels less than half a pixel from the edge are mixed of both colours.
-# `max` of two distances is the intersection of two drawings, `min` their union, `-` turns a
+# Each class is a function of coordinates: the distance from a point to the drawing's edge (negative
+# inside), in units of the drawing's radius. Unlike a mask, a distance gives smooth edges at any
+# size: a pixel less than half a pixel from the edge mixes both colours.
+# `max` of two distances is the intersection of two drawings, `min` is their union, `-` turns a
 # drawing inside out, and abs(distance) - w is a line of width 2w along its edge.
 #
-# x, y: coordinates [N, 32, 32] around the drawing's centre, turned by its angle.
+# x, y: coordinates [N, 32, 32] around the drawing's centre, rotated by its angle.
 # p: a random number in [0, 1) per image [N, 1, 1], for the proportions (line widths, periods).
 _Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def _disc(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """All points within the radius (whatever p: a disc has no other proportion)."""
+    """All points within the radius; p is not used."""
     return np.sqrt(x * x + y * y) - 1.0
 
 
@@ -58,7 +58,7 @@ def _ring(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _square(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Both coordinates small; 0.85, so that it is about as large as the disc."""
+    """Both coordinates below 0.85, which makes it about as large as the disc."""
     return np.maximum(np.abs(x), np.abs(y)) - 0.85
 
 
@@ -69,7 +69,7 @@ def _frame(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _triangle(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Below two slanting lines and above a level one: equilateral."""
+    """Below two slanting lines and above a horizontal one: an equilateral triangle."""
     slanting = 0.8660254037844386 * np.abs(x) + 0.5 * y
     return np.maximum(slanting, -y) - 0.7
 
@@ -99,12 +99,12 @@ def _stripes(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _checkerboard(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Points in a stripe of just one of two directions, within a square: four by four fields."""
+    """Points in a stripe of exactly one of two directions, in a square: four by four fields."""
     field = 0.4 + 0.07 * p
     a = _wave(x - field / 2.0, 2.0 * field) - field / 2.0
     b = _wave(y - field / 2.0, 2.0 * field) - field / 2.0
     either_not_both = np.maximum(np.minimum(a, b), -np.maximum(a, b))
-    # A little less than four fields, or the edges of a fifth one would show as a hair line.
+    # Slightly less than four fields; otherwise the edge of a fifth would show as a thin line.
     return np.maximum(either_not_both, np.maximum(np.abs(x), np.abs(y)) - 2.0 * field + 0.06)
 
 
@@ -119,8 +119,8 @@ def _dots(x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.sqrt(near_x * near_x + near_y * near_y) - (0.17 + 0.06 * p)
 
 
-# A label is the index of its class in this table. The classes of a column share a colour, see
-# _colours; one of them is full and the other thin.
+# A label is the index of its class in this table. The two classes of a column share a colour (see
+# _colours); one is filled and the other thin.
 DRAWINGS: Dict[str, _Distance] = dict(
     disc=_disc, square=_square, triangle=_triangle, stripes=_stripes, checkerboard=_checkerboard,
     ring=_ring, frame=_frame, cross=_cross, bar=_bar, dots=_dots,
@@ -137,13 +137,11 @@ def load(train_size: int = 3000, test_size: int = 1000) -> Dataset:
     """Draw the data set; a smaller one is the beginning of a larger one.
 
     Raises:
-        UsageError: If a size is less than 1, or more than would fit into memory.
+        FieldError: If a size is less than 1 or more than `LARGEST`.
     """
-    for option, size in (("--train-size", train_size), ("--test-size", test_size)):
+    for field, size in (("train_size", train_size), ("test_size", test_size)):
         if not 1 <= size <= LARGEST:
-            raise UsageError(
-                "%s %d is out of range for shapes; give 1 to %d" % (option, size, LARGEST)
-            )
+            raise FieldError(field, f"{size} is out of range for shapes; give 1 to {LARGEST}")
     train_images, train_labels = _draw_split(_TRAIN, train_size)
     test_images, test_labels = _draw_split(_TEST, test_size)
     return Dataset("shapes", CLASSES, train_images, train_labels, test_images, test_labels)
@@ -152,8 +150,8 @@ def load(train_size: int = 3000, test_size: int = 1000) -> Dataset:
 def _draw_split(split: int, size: int, seed: int = SEED) -> Tuple[np.ndarray, np.ndarray]:
     """Images and labels of one split.
 
-    Every image takes the same number of draws from each stream, one image after the other:
-    therefore image i is the same whatever the size.
+    Every image takes the same number of draws from each stream, one image after the other, so
+    image i does not depend on the size.
     """
     parameters = np.random.RandomState([seed, split, 0])
     noise = np.random.RandomState([seed, split, 1])
@@ -191,8 +189,8 @@ def _coverage(labels: np.ndarray, u: np.ndarray) -> np.ndarray:
     x = _PIXEL[np.newaxis, np.newaxis, :] - (2.0 * column[:, 3] - 1.0) * room
     y = _PIXEL[np.newaxis, :, np.newaxis] - (2.0 * column[:, 4] - 1.0) * room
 
-    # Turn by any angle without sin and cos: t is the tangent of half of it, so between -1 and 1
-    # it makes a half circle, and the sign makes the other half.
+    # Rotate by any angle without sin and cos: t is the tangent of half the angle. From -1 to 1 it
+    # covers half a circle, and the sign adds the other half.
     t = 2.0 * column[:, 5] - 1.0
     sign = np.where(column[:, 6] < 0.5, -1.0, 1.0)
     cos, sin = sign * (1.0 - t * t) / (1.0 + t * t), sign * 2.0 * t / (1.0 + t * t)
@@ -208,9 +206,9 @@ def _coverage(labels: np.ndarray, u: np.ndarray) -> np.ndarray:
 def _colours(labels: np.ndarray, u: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Background and foreground colours, [N, 1, 1, 3] each, 0..255: drawings are light on dark.
 
-    Each colour of the palette belongs to two classes, so that who sees colours only is right half
-    of the time. With small initial weights the network is nearly linear, and a linear one that
-    averages over the image sees nothing but its mean colour: training needs that to start from.
+    Each colour of the palette belongs to two classes, so a network that sees only colours is right
+    half of the time. With small initial weights the network is nearly linear, and a linear network
+    that averages over the image sees only its mean colour: training needs that to start from.
     """
     background = 5.0 + 30.0 * u[:, 7:10]
     foreground = _PALETTE[labels % len(_PALETTE)] + _COLOUR_SPREAD * (2.0 * u[:, 10:13] - 1.0)

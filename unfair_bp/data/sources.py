@@ -3,10 +3,11 @@
 from typing import Optional
 
 from unfair_bp.data import shapes
-from unfair_bp.data.cifar import cifar10
+from unfair_bp.data.cifar import reading
+from unfair_bp.data.cifar.sets import SETS
 from unfair_bp.data.dataset import Dataset, check_sizes
-from unfair_bp.errors import UsageError
-from unfair_bp.experiment.cases import Case
+from unfair_bp.errors import FieldError, UsageError
+from unfair_bp.experiment.cases import DATASETS, OWN_DATA, Case
 
 
 def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
@@ -14,22 +15,36 @@ def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
 
     Args:
         case: Its data set and sizes.
-        data_dir: Where CIFAR-10 is, see :func:`unfair_bp.data.cifar.cifar10.load`.
+        data_dir: Where CIFAR is, see :func:`unfair_bp.data.cifar.reading.load`.
 
     Raises:
-        UsageError: If the data is missing, damaged, or smaller than the case asks for, or a place
-            is given for embedded data.
+        UsageError: If the data is missing, damaged, smaller than the case asks for, or does not
+            fit its network; if a place is given for embedded data; or if the data set is one that
+            must be given from Python.
     """
-    if case.data == "shapes":
-        if data_dir is not None:
-            raise UsageError(
-                "--data-dir %r is of no use: the data set of this run is shapes, which is "
-                "embedded; leave it out, or train with --data cifar10" % data_dir
-            )
-        sizes = {"train_size": case.train_size, "test_size": case.test_size}
-        return shapes.load(**{name: size for name, size in sizes.items() if size is not None})
+    if case.data == OWN_DATA:
+        raise FieldError(
+            "data",
+            f"{case.data!r} is a data set that was given from Python; "
+            f"give {' or '.join(DATASETS)}, or train from Python with the arrays",
+        )
+    dataset = _shapes(case, data_dir) if case.data == "shapes" else _cifar(case, data_dir)
+    dataset.check_fits(case)
+    return dataset
+
+
+def _shapes(case: Case, data_dir: Optional[str]) -> Dataset:
+    if data_dir is not None:
+        raise UsageError(
+            f"--data-dir {data_dir!r} is of no use: the data set of this run is shapes, which is "
+            f"embedded; leave it out, or train with --data {' or '.join(SETS)}"
+        )
+    sizes = {"train_size": case.train_size, "test_size": case.test_size}
+    return shapes.load(**{name: size for name, size in sizes.items() if size is not None})
+
+
+def _cifar(case: Case, data_dir: Optional[str]) -> Dataset:
+    cifar = SETS[case.data]
     # Before the files are read, which takes seconds, or even downloaded.
-    check_sizes(
-        "CIFAR-10", case.train_size, cifar10.TRAIN_IMAGES, case.test_size, cifar10.TEST_IMAGES
-    )
-    return cifar10.load(data_dir).first(case.train_size, case.test_size)
+    check_sizes(cifar.name, case.train_size, cifar.train_images, case.test_size, cifar.test_images)
+    return reading.load(cifar, data_dir).first(case.train_size, case.test_size)

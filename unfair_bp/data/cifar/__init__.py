@@ -1,1 +1,1 @@
-"""The official files of CIFAR, found, checked and read."""
+"""CIFAR-10 and CIFAR-100: their official files described, downloaded, found and read."""
