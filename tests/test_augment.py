@@ -2,10 +2,11 @@
 
 import sys
 
+import commands
 import numpy as np
 import pytest
 
-from unfair_bp.data.augment import Augmenter, through_uint8
+from unfair_bp.data.augment import Augmenter, check_available, through_uint8
 
 TRIES = 400
 
@@ -107,3 +108,50 @@ def test_through_uint8():
     values = through_uint8(np.array([0.0, 0.4, 0.6, 0.999, 1.0], np.float32))
     assert values.dtype == np.float32
     assert values.tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (9, 9, 2), (16, 16, 5)])
+def test_images_of_any_size_are_augmented(augmenter, shape):
+    """Breaks if images must be those of CIFAR-10: others lose a channel or become black."""
+    images = np.random.RandomState(0).uniform(0.2, 1.0, [40, *shape]).astype(np.float32)
+    copies = augmenter(images, 5)
+    assert copies.shape == images.shape and copies.dtype == np.float32
+    flipped = (copies == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert 0.6 < flipped.mean() < 1.0
+
+
+BROKEN = {
+    "OpenCV cannot be loaded": (
+        "cv2",
+        "raise ImportError('libGL.so.1: cannot open shared object file')",
+        "libGL.so.1",
+    ),
+    "OpenCV is of another kind": ("cv2", "", "cv2"),
+    "imgaug is not there": ("imgaug", "raise ModuleNotFoundError('No module named imgaug')", "No m"),
+    "imgaug is too old": ("imgaug", "import numpy\nnumpy.no_such_name", "no_such_name"),
+    "imgaug says much": ("imgaug", "raise RuntimeError('two\\nlines')", "two lines"),
+    "imgaug says nothing": ("imgaug", "raise OSError", "OSError"),
+}
+
+
+@pytest.mark.parametrize("case", list(BROKEN))
+def test_a_library_that_cannot_be_loaded_is_one_line(case, tmp_path):
+    """Breaks if the run begins and then ends in a traceback, or NumPy keeps the lent table."""
+    module, content, reason = BROKEN[case]
+    (tmp_path / (module + ".py")).write_text(content)
+    code = (
+        "import sys\nsys.path.insert(0, '.')\nimport numpy as np\nbefore = hasattr(np, 'sctypes')\n"
+        "from unfair_bp.data.augment import check_available\n"
+        "from unfair_bp.errors import FieldError\n"
+        "try:\n    check_available()\nexcept FieldError as error:\n    print(error)\n"
+        "assert hasattr(np, 'sctypes') == before"
+    )
+    status, output, errors = commands.run(["-c", code], tmp_path)
+    assert (status, output.count("\n")) == (0, 1), errors
+    assert output.startswith("augment needs imgaug and OpenCV, which cannot be loaded: ")
+    assert reason in output
+
+
+def test_libraries_that_are_there_are_found():
+    """Breaks if augmentation is refused where it would work."""
+    check_available()

@@ -15,6 +15,7 @@ from unfair_bp.data.batches import (
     scale,
     training_batches,
 )
+from unfair_bp.data.dataset import Dataset
 from unfair_bp.experiment.cases import CASES
 
 COUNT = 23
@@ -238,3 +239,28 @@ def test_examples_of_the_black_images(drawings):
     shown = examples(drawings, case)
     assert set(np.unique(shown["augmented"])) <= {0, 255}
     assert shown["images"].max() > 0
+
+
+@pytest.mark.parametrize("name", ["c", "d"])
+def test_images_and_classes_of_any_number(name):
+    """Breaks if batches or examples assume 32x32 pixels, three channels or ten classes."""
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, [COUNT, 28, 28, 1]).astype(np.uint8)
+    labels = np.arange(COUNT) * 3
+    classes = tuple("class %d" % number for number in range(3 * COUNT))
+    dataset = Dataset("own", classes, images, labels, images, labels)
+    case = CASES[name]
+    batches = list(training_batches(images, labels, case, epoch=0))
+    assert {batch.images.shape[1:] for batch in batches} == {(28, 28, 1)}
+    assert set(np.concatenate([batch.labels for batch in batches])) == set(labels)
+    shown = examples(dataset, case)
+    assert shown["images"].shape == (10, 28, 28, 1)
+    assert shown["names"].tolist() == ["class %d" % (3 * number) for number in range(10)]
+    assert shown["augmented"].shape == ({"c": 0, "d": 3}[name], 10, 28, 28, 1)
+
+
+def test_examples_of_a_few_images():
+    """Breaks if there must be as many images as are shown."""
+    image = np.zeros([1, 8, 8, 3], np.uint8)
+    dataset = Dataset("own", ("x",), image, np.array([0]), image, np.array([0]))
+    assert examples(dataset, CASES["a"])["augmented"].shape == (0, 1, 8, 8, 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unfair_bp.data import shapes
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,15 @@ def test_no_drawing_twice_but_for_noise():
 @pytest.mark.parametrize(
     ("sizes", "named"),
     [
-        ((0, 10), "--train-size 0 "),
-        ((10, 0), "--test-size 0 "),
-        ((-1, 10), "--train-size -1 "),
-        ((10, 10**12), "--test-size 1000000000000 "),
+        ((0, 10), "train_size 0 "),
+        ((10, 0), "test_size 0 "),
+        ((-1, 10), "train_size -1 "),
+        ((10, 10**12), "test_size 1000000000000 "),
     ],
 )
 def test_sizes_out_of_range(sizes, named):
     """Breaks when an empty or endless split gets as far as training."""
-    with pytest.raises(UsageError, match=named):
+    with pytest.raises(FieldError, match=named):
         shapes.load(*sizes)
 
 
