@@ -22,20 +22,20 @@ import threading
 import traceback
 from typing import NamedTuple
 
-import cifar10_files
+import cifar_files
 import commands
 import pytest
 import test_checkpoints
-import test_cifar10
+import test_cifar
 import test_download
 import test_hostile_data
 import test_plots
 import test_survival
 import test_train
-from cifar10_files import write_archive, write_binary, write_pickled
+from cifar_files import write, write_archive
 
 from unfair_bp import collapse, evaluate, plots, published, quirks, report, schedule, train
-from unfair_bp.data.cifar import cifar10, download
+from unfair_bp.data.cifar import download, sets
 
 WORDS = {
     "an option that a schedule has not": (schedule.main, ["--epochs", "3"]),
@@ -71,19 +71,6 @@ WORDS = {
 }
 DATA_WORDS = ["--case", "a", "--run-dir", "new", "--data-dir"]
 
-# What a server does, the test of which says why that is bad.
-SERVERS = {
-    "no such file": {"status": 404},
-    "busy": {"status": 503},
-    "nothing behind the start": {"status": 416},
-    "a page of text": {"kind": "text/html"},
-    "another file": {"content": b"x" * 70_000},
-    "nothing": {"content": b""},
-    "redirects to itself": {"redirects_to": "/again"},
-    "redirects to a file of this machine": {"redirects_to": "file:///etc/passwd"},
-    "redirects to no address": {"redirects_to": "http://[::1"},
-    "states too large a size": {"states": str(1 << 40)},
-}
 GROUPS = {}  # name: a function that gives pairs of an input's name and what prepares it
 
 
@@ -128,23 +115,41 @@ def command_lines():
         yield name, functools.partial(with_files, main, words)
 
 
-def data_file(write, name, content, at):
-    """A directory of batches, one of which has another content."""
-    directory = write(at.path / "data")
+def data_file(form, name, content, data, at):
+    """A directory of a data set, one file of which has another content."""
+    directory = write(at.path / "data", data, form)
     (directory / name).write_bytes(content)
-    return train.main, [*DATA_WORDS, "data"]
+    return train.main, [*DATA_WORDS, "data", "--data", data]
 
 
 @group("binary file")
 def binary_files():
-    for name, (content, _) in test_cifar10.BAD_BINARY.items():
-        yield name, functools.partial(data_file, write_binary, "data_batch_2.bin", content)
+    for name, (content, _) in test_cifar.BAD_BINARY.items():
+        yield name, functools.partial(data_file, "binary", "data_batch_2.bin", content, "cifar10")
+    sound = cifar_files.contents("cifar100", "binary")["test.bin"]
+    for name, content in (
+        ("CIFAR-100: fine label 100", b"\0\x64" + sound[2:]),
+        ("CIFAR-100: one label byte", sound[len(sound) // 3074 :]),
+        ("CIFAR-100: empty", b""),
+    ):
+        yield name, functools.partial(data_file, "binary", "test.bin", content, "cifar100")
 
 
 @group("pickled file")
 def pickled_files():
-    for name, (content, _) in test_hostile_data.HOSTILE_PICKLES.items():
-        yield name, functools.partial(data_file, write_pickled, "data_batch_2", content)
+    hostile = test_hostile_data.HOSTILE_PICKLES
+    for name, content in hostile.items():
+        yield name, functools.partial(data_file, "pickled", "data_batch_2", content, "cifar10")
+    others = cifar_files.contents("cifar10", "pickled", seed=1)["data_batch_2"]
+    yield (
+        "sound but not official",
+        functools.partial(data_file, "pickled", "data_batch_2", others, "cifar10"),
+    )
+    command = hostile["runs a command"]
+    yield (
+        "CIFAR-100: runs a command",
+        functools.partial(data_file, "pickled", "train", command, "cifar100"),
+    )
 
 
 def archive_file(content, at):
@@ -153,30 +158,27 @@ def archive_file(content, at):
 
 
 def cut_archive(part, at):
-    """A sound archive, of which a part is missing at the end."""
-    whole = write_archive(at.path / "a.tar.gz", write_binary(at.path / "data")).read_bytes()
-    shutil.rmtree(str(at.path / "data"))
+    """An official archive, of which a part is missing at the end."""
+    whole = write_archive(at.path / "a.tar.gz", patch=at.patch).read_bytes()
     return archive_file(whole[: int(part * len(whole))], at)
+
+
+def other_archive(at):
+    """The official archive of CIFAR-100 for CIFAR-10."""
+    return archive_file(write_archive(at.path / "a", "cifar100", patch=at.patch).read_bytes(), at)
 
 
 @group("archive")
 def archives():
-    for name, (content, _) in test_hostile_data.HOSTILE_TARS.items():
-        packed = test_hostile_data.gzip.compress(content)
-        yield name, functools.partial(archive_file, packed)
-    yield "empty file", functools.partial(archive_file, b"")
-    yield "no archive", functools.partial(archive_file, b"not gzip at all")
-    yield (
-        "something behind it",
-        functools.partial(archive_file, test_hostile_data.gzip.compress(bytes(1024)) + b"tail"),
-    )
-    yield "600 MB of zeros in 0.6 MB", functools.partial(archive_file, test_hostile_data.zeros(600))
+    for name, content in test_hostile_data.HOSTILE_ARCHIVES.items():
+        yield name, functools.partial(archive_file, content)
     for part in (0.001, 0.5, 0.999):
         yield "cut at %g" % part, functools.partial(cut_archive, part)
+    yield "of CIFAR-100", other_archive
 
 
 def special_file(make, at):
-    directory = write_pickled(at.path / "data")
+    directory = write(at.path / "data", form_name="pickled")
     (directory / "data_batch_5").unlink()
     make(str(directory / "data_batch_5"))
     return train.main, [*DATA_WORDS, "data"]
@@ -197,8 +199,8 @@ def from_server(settings, patch_more, at):
     threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
     at.stack.callback(running.shutdown)
     vars(running).update(settings)
-    at.patch.setattr(cifar10, "URL", running.url)
-    at.patch.setattr(cifar10, "MD5", test_download.MD5)
+    at.patch.setattr(sets, "SITE", running.url)
+    at.patch.setattr(download, "RETRIES", 0)
     patch_more(at.patch, running, cache)
     return train.main, ["--case", "a", "--run-dir", "new"]
 
@@ -220,19 +222,26 @@ def garbage(patch, server, cache):
 
 
 def no_room(patch, server, cache):
-    (cache / "data.tar.gz.part").mkdir()
+    cache.rmdir()
+    cache.write_text("mine")
+
+
+def already_there(patch, server, cache):
+    (cache / "cifar-10-binary.tar.gz").write_text("mine")
 
 
 @group("download")
 def downloads():
-    for name, settings in SERVERS.items():
+    for name, (settings, _) in test_download.BAD.items():
         yield name, functools.partial(from_server, settings, lambda *more: None)
-    yield "no server", functools.partial(from_server, {}, gone)
-    yield "says nothing", functools.partial(from_server, {}, silent)
-    yield "not HTTP", functools.partial(from_server, {}, garbage)
-    yield "a directory in the part's place", functools.partial(from_server, {}, no_room)
-    flipped = {"content": b"?" + test_download.CONTENT[1:]}
-    yield "one byte is another", functools.partial(from_server, flipped, lambda *more: None)
+    for name, patch_more in (
+        ("no server", gone),
+        ("says nothing", silent),
+        ("not HTTP", garbage),
+        ("a file in the cache's place", no_room),
+        ("something else in the archive's place", already_there),
+    ):
+        yield name, functools.partial(from_server, {}, patch_more)
 
 
 def finished_run(place):
@@ -329,7 +338,7 @@ def outcome(prepare, place):
 def alone(patch, place):
     """In that directory, with small batches, and no data set of this machine in reach."""
     patch.chdir(place)
-    patch.setattr(cifar10, "IMAGES_PER_BATCH", cifar10_files.N)
+    cifar_files.be_small(patch)
     patch.delenv("UNFAIR_BP_DATA", raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         patch.delenv(name, raising=False)

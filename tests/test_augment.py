@@ -127,7 +127,11 @@ BROKEN = {
         "libGL.so.1",
     ),
     "OpenCV is of another kind": ("cv2", "", "cv2"),
-    "imgaug is not there": ("imgaug", "raise ModuleNotFoundError('No module named imgaug')", "No m"),
+    "imgaug is not there": (
+        "imgaug",
+        "raise ModuleNotFoundError('No module named imgaug')",
+        "No m",
+    ),
     "imgaug is too old": ("imgaug", "import numpy\nnumpy.no_such_name", "no_such_name"),
     "imgaug says much": ("imgaug", "raise RuntimeError('two\\nlines')", "two lines"),
     "imgaug says nothing": ("imgaug", "raise OSError", "OSError"),

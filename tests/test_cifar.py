@@ -70,8 +70,8 @@ CONTAINERS = {
             form,
         ).parent.parent
     ),
-    "archive of any name": lambda tmp, data, form, patch: (
-        write_archive(tmp / "any name", data, form, patch)
+    "archive of any name": lambda tmp, data, form, patch: write_archive(
+        tmp / "any name", data, form, patch
     ),
     "with the archive": lambda tmp, data, form, patch: (
         write_archive(tmp / getattr(sets.SETS[data], form).archive, data, form, patch).parent
@@ -80,8 +80,10 @@ CONTAINERS = {
         write_archive(tmp / (directory_of(data, form) + ".tar.gz"), data, form, patch).parent
     ),
     "with Keras' newer archive": lambda tmp, data, form, patch: (
-        write_archive(tmp / (directory_of(data, form) + "-target_archive"), data, form, patch)
-    ).parent,
+        (
+            write_archive(tmp / (directory_of(data, form) + "-target_archive"), data, form, patch)
+        ).parent
+    ),
 }
 
 
@@ -155,8 +157,8 @@ BAD_BINARY = {
     "empty": (b"", "0 bytes, expected 61460"),
     "truncated": (SOUND[:-1], "61459 bytes, expected 61460"),
     "an image short": (SOUND[:-3073], "58387 bytes, expected 61460"),
-    "a byte more": (SOUND + b"x", "more bytes, expected 61460"),
-    "an image more": (SOUND + bytes(3073), "more bytes, expected 61460"),
+    "a byte more": (SOUND + b"x", "61461 bytes, expected at most 61460"),
+    "an image more": (SOUND + bytes(3073), "64533 bytes, expected at most 61460"),
     "label 10": (b"\x0a" + SOUND[1:], "label 10, expected 0 to 9"),
 }
 
@@ -292,7 +294,7 @@ def test_the_bytes_that_are_hashed_are_the_bytes_that_are_read(monkeypatch, tmp_
 def test_missing_file_is_named(data, form, tmp_path):
     """Breaks if an incomplete set is read, or the message leaves the user to search."""
     directory = write(tmp_path / "b", data, form)
-    victim = directory / list(contents(data, form))[0]
+    victim = directory / next(iter(contents(data, form)))
     victim.unlink()
     assert "incomplete: %s is missing" % victim.name in refusal(directory, data=data)
 
@@ -492,6 +494,8 @@ def test_a_part_in_the_cache_does_not_hinder_the_download(site, tmp_path, capsys
     assert_holds(load())
     assert sorted(part.iterdir()) == before
     assert len(site) == 1
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1 and "data_batch_4.bin is missing" in warning
 
 
 @pytest.mark.parametrize("kind", ["half", "link"])
@@ -504,7 +508,8 @@ def test_what_is_in_the_place_of_the_download_is_left_alone(kind, site, tmp_path
     else:
         place.symlink_to(tmp_path / "away")
     reason = {"half": "not an official archive", "link": "No such file"}[kind]
-    assert reason in refusal(None, place)
+    text = refusal(None, place)
+    assert reason in text and "delete it to have it downloaded again" in text
     assert site == []
     assert place.is_symlink() or place.read_bytes() == b"half"
 

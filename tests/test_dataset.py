@@ -109,19 +109,19 @@ def test_named_data_must_fit_the_network():
     dataset = sources.load(case)
     assert (len(dataset.train_images), len(dataset.test_images)) == (5, 4)
     assert dataset.classes == shapes.CLASSES
-    with pytest.raises(FieldError, match="^architecture takes images 28x28x1, but shapes has"):
+    with pytest.raises(FieldError, match=r"^architecture takes images 28x28x1, but shapes has"):
         sources.load(replace(case, architecture=SMALL, schedule="fair"))
 
 
 def test_data_of_ones_own_has_no_source():
     """Breaks if a run on a user's arrays is evaluated on other data, or ends in a traceback."""
-    with pytest.raises(FieldError, match="^data 'own' .* from Python"):
+    with pytest.raises(FieldError, match=r"^data 'own' .* from Python"):
         sources.load(case_of(SMALL))
 
 
 def test_a_place_for_embedded_data_is_refused(tmp_path):
     """Breaks if the user believes that the images come from there."""
-    with pytest.raises(UsageError, match="--data-dir .* is of no use"):
+    with pytest.raises(UsageError, match=r"--data-dir .* is of no use"):
         sources.load(replace(CASES["a"], data="shapes"), str(tmp_path))
 
 

@@ -335,7 +335,7 @@ def test_waiting_can_be_interrupted(server, path):
     """Breaks if Ctrl-C does not end a download, or leaves half of the file behind."""
     server.goes_on.clear()
     process = fetching(server.url, path)
-    wait_until(lambda: path.parent.is_dir() and os.listdir(str(path.parent)), seconds=60)
+    wait_until(lambda: server.requests, seconds=60)
     process.send_signal(signal.SIGINT)
     assert commands.finish(process)[0] in (-signal.SIGINT, 1)
     assert os.listdir(str(path.parent)) == []

@@ -22,7 +22,7 @@ from unfair_bp import (
     train,
 )
 from unfair_bp.data import sources
-from unfair_bp.data.cifar import cifar10
+from unfair_bp.data.cifar import reading, sets
 from unfair_bp.experiment import ledger
 from unfair_bp.figures import animation, style
 from unfair_bp.figures import schedule as schedule_figure
@@ -90,8 +90,8 @@ def reached(*arguments):
 
 def load(case, data_dir):
     """Data is looked for where the words say, and nowhere else."""
-    if case.data == "cifar10" and data_dir is not None:
-        cifar10.load(data_dir)
+    if case.data in sets.SETS and data_dir is not None:
+        reading.load(sets.SETS[case.data], data_dir)
     raise ReachedTheWorkError
 
 

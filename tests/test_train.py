@@ -16,7 +16,7 @@ import pytest
 
 from unfair_bp import train
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.data.cifar import cifar10
+from unfair_bp.data.cifar import sets
 from unfair_bp.running import training
 
 FILES = {
@@ -654,19 +654,18 @@ def test_sizes_beyond_the_data_are_refused(fake_cifar10, tmp_path, capfd, option
     """Breaks if fewer images than asked for are taken in silence."""
     words = small("a", tmp_path / "run", "--data", "cifar10", "--data-dir", str(fake_cifar10(1)))
     assert commands.here(train.main, *words, option, size + 1) == 2
-    error = capfd.readouterr().err.splitlines()
-    assert error[0].startswith("warning: the files in ")
-    assert error[1:] == [
-        "error: %s %d is more than the %d images that CIFAR-10 format, files not official has; "
-        "give at most %d" % (option, size + 1, size, size)
-    ]
+    assert capfd.readouterr().err == (
+        "error: %s %d is more than the %d images that CIFAR-10 has; give at most %d\n"
+        % (option, size + 1, size, size)
+    )
     assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
 def fake_cifar10(tmp_path, monkeypatch):
     """Makes directories in the format of CIFAR-10, with 20 images in each file."""
-    monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", 20)
+    cifar10 = sets.SETS["cifar10"]._replace(train_images=5 * 20, test_images=20)
+    monkeypatch.setitem(sets.SETS, "cifar10", cifar10)
 
     def make(seed):
         directory = tmp_path / ("data %d" % seed)

@@ -64,8 +64,9 @@ def _download(url: str, output: str, cache: Any) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    """What an error says; a server may have put anything into it."""
+    """The first sentence of an error; a server may have put anything into it."""
     while error.__context__ is not None:  # "Connection refused", not the layers around it
         error = error.__context__
     text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
+    first = text.split(". ")[0].rstrip(".")
+    return "".join(letter if letter.isprintable() else "?" for letter in first[:300])

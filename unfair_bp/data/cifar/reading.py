@@ -14,7 +14,7 @@ import sys
 import tarfile
 from dataclasses import replace
 from functools import partial
-from typing import Callable, Iterable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -61,7 +61,9 @@ def load(cifar: CifarSet, data_dir: Optional[str] = None) -> Dataset:
     if dataset is None:
         path = os.path.join(cache, cifar.binary.archive)
         download.fetch(cifar.url, path, cifar.binary.archive_checksum)
-        dataset, problems = _first_whole([partial(_read_archive, cifar, path)])
+        dataset, unusable = _first_whole([partial(_read_archive, cifar, path)])
+        if dataset is None:  # it was there before
+            raise UsageError(f"{unusable[0]}; delete it to have it downloaded again, or {_ADVICE}")
     return _result(dataset, problems)
 
 
@@ -141,11 +143,12 @@ def _read_archive(cifar: CifarSet, path: str) -> Optional[Dataset]:
     if not os.path.lexists(path):
         return None
     raw = _content(path, LARGEST)
+    checksum = _checksum("md5", raw)
     for form in (cifar.binary, cifar.pickled):
-        if _is_official(raw, form.archive_checksum):
+        if checksum == form.archive_checksum:
             with tarfile.open(fileobj=io.BytesIO(raw), mode="r:gz") as tar:
                 members = (tar.extractfile(f"{form.directory}/{name}") for name in form.files)
-                return _dataset(cifar, form, (member.read() for member in members))
+                return _dataset(cifar, [_decode(cifar, form, file.read()) for file in members])
     raise _UnusableError(
         f"{path!r} is not an official archive of {cifar.name}: its checksum is neither "
         f"{cifar.binary.archive_checksum} nor {cifar.pickled.archive_checksum}"
@@ -166,13 +169,9 @@ def _read_directory(cifar: CifarSet, form: Form, directory: str) -> Optional[Dat
     if missing:
         raise _UnusableError(f"{directory!r} is incomplete: {missing[0]} is missing")
     read = _read_binary_file if form is cifar.binary else _read_pickled_file
-    contents, official = [], True
-    for name in form.files:
-        raw, is_official = read(cifar, name, os.path.join(directory, name))
-        contents.append(raw)
-        official = official and is_official
-    dataset = _dataset(cifar, form, contents)
-    if official:
+    files = [read(cifar, name, os.path.join(directory, name)) for name in form.files]
+    dataset = _dataset(cifar, files)
+    if all(file.official for file in files):
         return dataset
     name = cifar.known.get(dataset.fingerprint(), f"{cifar.name} format, files not official")
     print(
@@ -183,46 +182,54 @@ def _read_directory(cifar: CifarSet, form: Form, directory: str) -> Optional[Dat
     return replace(dataset, name=name)
 
 
-def _read_binary_file(cifar: CifarSet, name: str, path: str) -> Tuple[bytes, bool]:
-    """The content of a binary file, and whether it is the official one."""
+class _File(NamedTuple):
+    """What one file holds."""
+
+    images: np.ndarray  # uint8 [n, 32, 32, 3]
+    labels: np.ndarray  # uint8 [n]
+    official: bool = True
+
+
+def _read_binary_file(cifar: CifarSet, name: str, path: str) -> _File:
+    """A file in the binary form, official or not."""
     *train, test = cifar.binary.files
     images = cifar.test_images if name == test else cifar.train_images // len(train)
     expected = images * (cifar.label_bytes + PIXEL_BYTES)
     raw = _content(path, expected)
-    if len(raw) != expected:
-        found = f"{len(raw)}" if len(raw) < expected else "more"
+    if len(raw) < expected:
+        raise _UnusableError(f"{path!r} is truncated: it has {len(raw)} bytes, expected {expected}")
+    file = _decode(cifar, cifar.binary, raw)
+    largest = file.labels.max()
+    if largest >= len(cifar.classes):
         raise _UnusableError(
-            f"{path!r} is truncated or foreign: it has {found} bytes, expected {expected}"
-        )
-    _, labels = _decode_binary(cifar, raw)
-    if labels.max() >= len(cifar.classes):
-        raise _UnusableError(
-            f"{path!r} is foreign: it has a label {labels.max()}, "
+            f"{path!r} is not of {cifar.name}: it has a label {largest}, "
             f"expected 0 to {len(cifar.classes) - 1}"
         )
-    return raw, _is_official(raw, cifar.binary.files[name])
+    return file._replace(official=_is_official(raw, cifar.binary.files[name]))
 
 
-def _read_pickled_file(cifar: CifarSet, name: str, path: str) -> Tuple[bytes, bool]:
-    """The content of an official pickled file; no other is read, for a pickle may run code."""
+def _read_pickled_file(cifar: CifarSet, name: str, path: str) -> _File:
+    """An official pickled file; no other is read, because a pickle may run code."""
     raw = _content(path, LARGEST)
     checksum = cifar.pickled.files[name]
     if not _is_official(raw, checksum):
         raise _UnusableError(
             f"{path!r} is not the official file of {cifar.name}: its checksum is not {checksum}"
         )
-    return raw, True
+    return _decode(cifar, cifar.pickled, raw)
 
 
 def _content(path: str, most: int) -> bytes:
-    """What a regular file holds, or its first ``most + 1`` bytes if it is larger."""
+    """What a regular file holds, which may be this many bytes."""
     try:
         # Asked before opening, because opening a pipe would wait for its other end.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise _UnusableError(f"{path!r} is not a regular file")
         with open(path, "rb") as file:
-            # Python reserves memory for all that is asked for: no more than there is.
-            return file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise _UnusableError(f"{path!r} has {size} bytes, expected at most {most}")
+            return file.read(size)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -231,39 +238,37 @@ def _unreadable(path: str, error: OSError) -> _UnusableError:
     return _UnusableError(f"{path!r} cannot be read: {error.strerror or type(error).__name__}")
 
 
+def _checksum(algorithm: str, raw: bytes) -> str:
+    """The checksum of bytes as the table writes it."""
+    return f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
+
+
 def _is_official(raw: bytes, checksum: str) -> bool:
-    """Whether bytes have a checksum that is written ``algorithm:digest``."""
-    algorithm, _, digest = checksum.partition(":")
-    return hashlib.new(algorithm, raw).hexdigest() == digest
+    algorithm, _, _ = checksum.partition(":")
+    return _checksum(algorithm, raw) == checksum
 
 
-def _dataset(cifar: CifarSet, form: Form, contents: Iterable[bytes]) -> Dataset:
-    """The data set whose files of one form have these contents, training files first."""
-    decode = _decode_binary if form is cifar.binary else _decode_pickled
-    images, labels = [], []
-    for raw in contents:
-        rows, file_labels = decode(cifar, raw)
-        # A row holds the whole image in red, then in green, then in blue.
-        planes = rows.reshape(-1, CHANNELS, SIZE, SIZE)
-        images.append(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
-        labels.append(file_labels.copy())
+def _decode(cifar: CifarSet, form: Form, raw: bytes) -> _File:
+    """Images and labels of a file: in the binary form, or an official one in the pickled form."""
+    if form is cifar.binary:
+        table = np.frombuffer(raw, np.uint8).reshape(-1, cifar.label_bytes + PIXEL_BYTES)
+        rows, labels = table[:, cifar.label_bytes :], table[:, cifar.label_bytes - 1].copy()
+    else:
+        record = pickle.loads(raw, encoding="bytes")  # Python 2 wrote them: strings are bytes
+        rows, labels = record[b"data"], np.array(record[cifar.label_key], np.uint8)
+    # A row holds the whole image in red, then in green, then in blue.
+    planes = rows.reshape(-1, CHANNELS, SIZE, SIZE)
+    return _File(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
+
+
+def _dataset(cifar: CifarSet, files: List[_File]) -> Dataset:
+    """The data set of these files, training files first."""
+    *train, test = files
     return Dataset(
         name=cifar.name,
         classes=cifar.classes,
-        train_images=np.concatenate(images[:-1]),
-        train_labels=np.concatenate(labels[:-1]),
-        test_images=images[-1],
-        test_labels=labels[-1],
+        train_images=np.concatenate([file.images for file in train]),
+        train_labels=np.concatenate([file.labels for file in train]),
+        test_images=test.images,
+        test_labels=test.labels,
     )
-
-
-def _decode_binary(cifar: CifarSet, raw: bytes) -> Tuple[np.ndarray, np.ndarray]:
-    """Rows, uint8 ``[n, 3072]``, and labels, uint8 ``[n]``, of a file in the binary form."""
-    rows = np.frombuffer(raw, np.uint8).reshape(-1, cifar.label_bytes + PIXEL_BYTES)
-    return rows[:, cifar.label_bytes :], rows[:, cifar.label_bytes - 1]
-
-
-def _decode_pickled(cifar: CifarSet, raw: bytes) -> Tuple[np.ndarray, np.ndarray]:
-    """Rows, uint8 ``[n, 3072]``, and labels, uint8 ``[n]``, of an official pickle."""
-    record = pickle.loads(raw, encoding="bytes")  # Python 2 wrote them: strings are bytes
-    return record[b"data"], np.array(record[cifar.label_key], np.uint8)
