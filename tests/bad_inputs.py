@@ -67,6 +67,9 @@ WORDS = {
     "run directory in memory": (train.main, ["--data", "shapes", "--run-dir", "ram://run"]),
     "run directory that is no text": (train.main, ["--data", "shapes", "--run-dir", "\udcff"]),
     "run directory of an empty name": (train.main, ["--data", "shapes", "--run-dir", ""]),
+    "a data set that only Python gives": (train.main, ["--data", "own", "--run-dir", "new"]),
+    "CIFAR-100 where there is none": (train.main, ["--data", "cifar100", "--data-dir", "."]),
+    "a place for embedded data": (train.main, ["--data", "shapes", "--data-dir", "."]),
     "minutes that are none": (train.main, ["--data", "shapes", "--checkpoint-minutes", "nan"]),
 }
 DATA_WORDS = ["--case", "a", "--run-dir", "new", "--data-dir"]

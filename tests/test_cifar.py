@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import threading
 
+import commands
 import numpy as np
 import pytest
 from cifar_files import (
@@ -30,6 +31,7 @@ from cifar_files import (
     write_archive,
 )
 
+from unfair_bp import evaluate, train
 from unfair_bp.data.cifar import sets
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import DATASETS
@@ -440,6 +442,21 @@ def test_home_holds_the_caches_by_default(monkeypatch, tmp_path):
     assert_holds(load(), seed=2)
     write(tmp_path / "mine", seed=3)
     assert_holds(load(os.path.join("~", "mine")), seed=3)
+
+
+# --- The command
+
+
+def test_the_command_trains_on_cifar100(tmp_path, capfd):
+    """Breaks if the network, the metrics or the record have ten classes, whatever the data."""
+    place = write(tmp_path / "b", "cifar100", "pickled")
+    words = ["--data", "cifar100", "--data-dir", place, "--epochs", "1"]
+    run = tmp_path / "run"
+    assert commands.here(train.main, *commands.SMALL, *words, "--run-dir", run) == 0
+    output, errors = capfd.readouterr()
+    assert "images of CIFAR-100" in output and errors == ""
+    assert commands.weights(run)[-1].shape[-1] == 100
+    assert commands.here(evaluate.main, run, "--data-dir", place) == 0
 
 
 # --- The download

@@ -83,7 +83,7 @@ def _load_given(cifar: CifarSet, option: str, place: str) -> Dataset:
     except OSError as error:
         raise UsageError(
             f"{option} {place!r}: {error.strerror}; give the directory or archive of {cifar.name}, "
-            "or leave it out to have it looked for in the caches, then downloaded"
+            "or leave it out to search the caches and then download it"
         ) from error
     dataset, problems = _first_whole(_readers(cifar, place))
     if dataset is None and not problems:
