@@ -116,9 +116,10 @@ def _readers(cifar: CifarSet, place: str) -> Iterator[_Reader]:
     forms = (cifar.binary, cifar.pickled)
     # Keras names the archive after the directory, and newer versions unpack it one level deeper.
     for form in forms:
-        deeper = os.path.join(f"{form.directory}-target", form.directory)
-        for directory in ("", form.directory, deeper):
-            yield partial(_read_directory, cifar, form, os.path.join(place, directory))
+        below = os.path.join(place, form.directory)
+        deeper = os.path.join(f"{below}-target", form.directory)
+        for directory in (place, below, deeper):
+            yield partial(_read_directory, cifar, form, directory)
     for form in forms:
         for name in (form.archive, f"{form.directory}.tar.gz", f"{form.directory}-target_archive"):
             yield partial(_read_archive, cifar, os.path.join(place, name))
