@@ -1,5 +1,6 @@
 """What may happen to a run: kills, full disks, a second process, numbers that explode."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -272,8 +273,36 @@ def test_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     with files.only_process(str(tmp_path / "lock"), "trains here"):
         pass
-    assert "no locks on this system" in capfd.readouterr().err
+    assert capfd.readouterr().err.startswith("warning: files cannot be locked here (")
     assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", ["ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK"])
+def test_on_a_file_system_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch, name):
+    """Breaks if a run on a network file system is refused, or its lock file is left."""
+    _failing_locks(monkeypatch, getattr(errno, name))
+    with files.only_process(str(tmp_path / "lock"), "trains here"):
+        assert (tmp_path / "lock").read_text() == "%d\n" % os.getpid()
+    error = capfd.readouterr().err
+    assert error.startswith("warning: files cannot be locked here (") and error.count("\n") == 1
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_lock_that_fails_otherwise_is_one_line(tmp_path, monkeypatch):
+    """Breaks if a broken disk is taken for a file system without locks."""
+    _failing_locks(monkeypatch, errno.EIO)
+    with pytest.raises(UsageError, match=r"cannot write .*lock: Input/output error"):
+        with files.only_process(str(tmp_path / "lock"), "trains here"):
+            pass
+
+
+def _failing_locks(monkeypatch, number):
+    """Let the system refuse every lock with this error."""
+
+    def flock(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
 
 
 def test_a_second_run_in_a_directory_is_refused(run, capfd):

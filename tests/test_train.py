@@ -17,7 +17,7 @@ import pytest
 from unfair_bp import train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.cifar import cifar10
-from unfair_bp.running import training
+from unfair_bp.running.signals import STOPPING, Interrupted, stopped_by_signals
 
 FILES = {
     "config.json",
@@ -41,7 +41,8 @@ INTERRUPTED = "interrupted run"  # a name that needs quotes in a shell
 # Several runs, one after the other, in one process; Ctrl-C comes at the first image of a test.
 SEVERAL = """
 import json, os, signal, sys
-from unfair_bp import commandline, train, training
+from unfair_bp import commandline, train
+from unfair_bp.running import training
 evaluate = training.evaluate
 def interrupted(*arguments, **named):
     os.kill(os.getpid(), signal.SIGINT)
@@ -366,14 +367,59 @@ def test_interrupt_while_testing(long_runs):
 def test_a_second_interrupt_does_not_wait():
     """Breaks if a hanging run cannot be ended with Ctrl-C, or the handler stays behind."""
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), training._stop_on_interrupt() as check:
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals() as check:
         check()
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(training.Interrupted):
+        with pytest.raises(Interrupted):
             check()
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(10)  # does not last: the signal comes first
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signals_that_ask_to_stop(name, status):
+    """Breaks if a batch system's signal kills a run unsaved, or a handler stays behind.
+
+    All but Ctrl-C may come twice at once, as from ``timeout`` or a terminal that is closed.
+    """
+    number = getattr(signal, name)
+    before = [signal.getsignal(stopping) for stopping in STOPPING]
+    with stopped_by_signals() as check:
+        check()
+        for _ in range(1 if name == "SIGINT" else 2):
+            os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted) as interrupt:
+            check()
+    assert interrupt.value.status == status
+    assert [signal.getsignal(stopping) for stopping in STOPPING] == before
+
+
+def test_ignored_signals_stay_ignored():
+    """Breaks if a run under nohup, or in the background of a script, ends by such a signal."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    try:
+        with stopped_by_signals() as check:
+            for number in STOPPING:
+                os.kill(os.getpid(), number)
+            check()
+        assert {signal.getsignal(number) for number in STOPPING} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_handler_from_c_stays(monkeypatch):
+    """Breaks if a handler that Python does not know is replaced, or ends a run in a TypeError."""
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "getsignal", lambda number: None)
+        installed = []
+        patched.setattr(signal, "signal", lambda *arguments: installed.append(arguments))
+        with stopped_by_signals() as check:
+            check()
+    assert installed == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_training_may_run_in_another_thread():
@@ -382,7 +428,7 @@ def test_training_may_run_in_another_thread():
 
     def body():
         try:
-            with training._stop_on_interrupt() as check:
+            with stopped_by_signals() as check:
                 check()
         except Exception as error:
             failures.append(error)

@@ -7,7 +7,7 @@ from unfair_bp.experiment.cases import Case
 
 
 def config(case: Case) -> tf.ConfigProto:
-    """Threads as the case says; memory of a graphics card as it is needed."""
+    """Return a session's settings: the case's threads, and a GPU's memory only as needed."""
     settings = tf.ConfigProto(
         intra_op_parallelism_threads=case.threads,
         inter_op_parallelism_threads=case.threads,
@@ -18,7 +18,7 @@ def config(case: Case) -> tf.ConfigProto:
 
 
 def accelerators(session: tf.Session) -> List[str]:
-    """Names of the session's devices other than the processor."""
+    """Return the names of the session's devices other than the processor."""
     return [
         device.name.split("device:")[-1]
         for device in session.list_devices()
