@@ -422,7 +422,7 @@ def test_the_same_run_may_go_on(run):
 def test_another_configuration_is_refused(run, field, value):
     """Breaks if a run could be continued with a setting that it was not started with."""
     other = dict(CONFIG, case=dict(CONFIG["case"], **{field: value}))
-    with pytest.raises(UsageError, match="was started with %s " % field):
+    with pytest.raises(UsageError, match=f"^{field} .* is not what .* was started with, "):
         run.check_same(other)
 
 

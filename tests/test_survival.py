@@ -53,9 +53,10 @@ def run(tmp_path):
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments():
+@pytest.mark.parametrize("option", [[], ["--without-locks"]])
+def test_kills_at_random_moments(option):
     """Breaks if a run that was killed and resumed ends otherwise than one that was left alone."""
-    words = ["--kills", "4", "--images", "300", "--epochs", "3"]
+    words = ["--kills", "4", "--images", "300", "--epochs", "3", *option]
     status, stdout, stderr = commands.run([PLACE / "fault_injection.py", *words], PLACE)
     print(stdout)
     assert status == 0, stdout + stderr
@@ -112,6 +113,55 @@ def test_a_damaged_checkpoint_costs_no_more_than_itself(run, tmp_path, capfd):
     assert "model-7 is damaged" in capfd.readouterr().err
     assert commands.metrics(run) == commands.metrics(whole)
     assert commands.same_bits(commands.weights(run), commands.weights(whole))
+
+
+# --- what is in the checkpoints' directory
+
+
+def test_a_new_run_is_never_given_another_ones_checkpoints(run, tmp_path, capfd):
+    """Breaks if a run that is overwritten keeps the checkpoints of a longer one behind a link."""
+    (run / "checkpoints").rename(tmp_path / "elsewhere")
+    (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    before = commands.snapshot(tmp_path)
+    words = [*WORDS, "--run-dir", run]
+    assert commands.here(train.main, *words, "--epochs", "1", "--overwrite") == 2
+    assert "checkpoints is a link to " in one_line(capfd)
+    assert commands.snapshot(tmp_path) == before
+    # The run itself may go on with checkpoints that its user has moved.
+    assert commands.here(train.main, *words, "--epochs", "2", "--resume") == 0
+    assert (run / "checkpoints").is_symlink() and len(commands.metrics(run)) == 2
+
+
+@pytest.mark.parametrize("option", ["--resume", "--overwrite"])
+def test_files_of_the_users_stay(run, option):
+    """Breaks if resuming or overwriting deletes what the user has put beside the checkpoints."""
+    users = run / "checkpoints" / "best"
+    users.mkdir()
+    (users / "model-7.index").write_text("mine")
+    (run / "checkpoints" / "README.txt").write_text("mine")
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, option]
+    assert commands.here(train.main, *words) == 0
+    assert (users / "model-7.index").read_text() == "mine"
+    assert (run / "checkpoints" / "README.txt").read_text() == "mine"
+    assert RunDirectory(str(run)).saved_steps() == [14, 13]
+
+
+def test_a_leftover_that_cannot_be_deleted_is_a_warning(run, capfd, monkeypatch):
+    """Breaks if a file that a kill has left behind and that stays ends every later attempt."""
+    stays = run / "checkpoints" / "model-99.data-00000-of-00001"
+    stays.write_bytes(b"x")
+    remove = os.remove
+
+    def refuse(path):
+        if path == str(stays):
+            raise PermissionError(1, "Operation not permitted", path)
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", refuse)
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 0
+    error = capfd.readouterr().err
+    assert error == f"warning: cannot delete {stays}: Operation not permitted\n"
 
 
 # --- numbers that explode
@@ -291,9 +341,9 @@ def test_on_a_file_system_without_locks_there_is_a_warning(tmp_path, capfd, monk
 def test_a_lock_that_fails_otherwise_is_one_line(tmp_path, monkeypatch):
     """Breaks if a broken disk is taken for a file system without locks."""
     _failing_locks(monkeypatch, errno.EIO)
-    with pytest.raises(UsageError, match=r"cannot write .*lock: Input/output error"):
-        with files.only_process(str(tmp_path / "lock"), "trains here"):
-            pass
+    refused = pytest.raises(UsageError, match=r"cannot write .*lock: Input/output error")
+    with refused, files.only_process(str(tmp_path / "lock"), "trains here"):
+        pass
 
 
 def _failing_locks(monkeypatch, number):

@@ -7,6 +7,8 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -364,6 +366,55 @@ def test_interrupt_while_testing(long_runs):
     assert commands.same_bits(commands.weights(place / "tested"), commands.weights(place / "whole"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_saves_as_ctrl_c_does(tmp_path, name, status):
+    """Breaks if a batch system or a closed terminal costs more than the current iteration."""
+    command = ["-m", "unfair_bp.train", *WORDS, "--epochs", "9", "--run-dir", "run"]
+    process = commands.start(command, tmp_path)
+    wait_for(process.stdout, "epoch   1/9")
+    process.send_signal(getattr(signal, name))
+    ended, _, stderr = commands.finish(process)
+    assert ended == status
+    assert stderr.startswith("interrupted and saved; go on with: ") and stderr.count("\n") == 1
+    assert not (tmp_path / "run" / "run.lock").exists()
+    assert checkpoints(tmp_path / "run")[-1] >= ITERATIONS
+    words = ["--epochs", "1", "--run-dir", tmp_path / "run", "--resume"]
+    assert commands.here(train.main, *WORDS, *words) == 2  # it was started with 9
+
+
+@pytest.mark.slow
+def test_a_run_that_ignores_ctrl_c_goes_on(tmp_path):
+    """Breaks if Ctrl-C for another program ends a run that was started in the background."""
+    words = [sys.executable, "-m", "unfair_bp.train", *WORDS, "--epochs", "2", "--run-dir", "run"]
+    line = "trap '' INT HUP; exec " + " ".join(map(shlex.quote, words))
+    process = commands.start(
+        ["-c", f"import os; os.execvp('bash', ['bash', '-c', {line!r}])"], tmp_path
+    )
+    wait_for(process.stdout, "epoch   1/2")
+    for number in (signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    status, stdout, stderr = commands.finish(process)
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines()[-1] == "done: run"
+
+
+@pytest.mark.parametrize("redirection", ["| head -1", "1>&- 2>&-"])
+def test_a_run_whose_output_is_lost_goes_on(tmp_path, redirection):
+    """Breaks if a log that nobody reads any more ends the run, or is written into its files."""
+    words = [sys.executable, "-m", "unfair_bp.train", *small("c", "run")]
+    line = " ".join(map(shlex.quote, words))
+    status = subprocess.call(
+        ["bash", "-o", "pipefail", "-c", f"{line} {redirection}"],
+        cwd=str(tmp_path),
+        env=commands.environment(),
+        stdout=subprocess.DEVNULL,
+    )
+    assert status == 0
+    assert len(commands.metrics(tmp_path / "run")) == 1
+    assert set(os.listdir(str(tmp_path / "run"))) == FILES
+
+
 def test_a_second_interrupt_does_not_wait():
     """Breaks if a hanging run cannot be ended with Ctrl-C, or the handler stays behind."""
     before = signal.getsignal(signal.SIGINT)
@@ -559,7 +610,9 @@ BAD_INPUT = {
     "garbage schedule": ("--schedule ;;;", "--schedule"),
     "unknown schedule": ("--schedule sideways", "'sideways'"),
     "random schedule": ("--schedule random:10", "random:10"),
-    "unknown option": ("--momentum 0.9", "--momentum"),
+    "unknown option": ("--dropout 0.9", "--dropout"),
+    "momentum of one": ("--momentum 1", "--momentum 1"),
+    "unknown optimizer": ("--optimizer adagrad", "--optimizer 'adagrad'"),
     "abbreviated option": ("--over", "--over"),
     "no value": ("--seed", "--seed"),
     "resume and overwrite": ("--resume --overwrite", "--overwrite"),
@@ -650,10 +703,10 @@ def cut_checkpoints(run):
 
 # Each damage, more words for the command, and what the message names.
 BAD_RUNS = {
-    "another learning rate": (None, "--learning-rate 0.02", "learning-rate"),
-    "another case": (None, "--case a", "was started with case c, not a"),
-    "another size": (None, "--train-size 15", "train-size"),
-    "another seed": (None, "--seed 1", "seed"),
+    "another learning rate": (None, "--learning-rate 0.02", "--learning-rate 0.02 is not what"),
+    "another case": (None, "--case a", "--case a is not what"),
+    "another size": (None, "--train-size 15", "--train-size 15 is not what"),
+    "another seed": (None, "--seed 1", "--seed 1 is not what"),
     "configuration cut off": (change_file("config.json", lambda b: b[:50]), "", "config.json"),
     "configuration empty": (change_file("config.json", lambda b: b""), "", "config.json"),
     "no data recorded": (
@@ -690,7 +743,7 @@ def test_fewer_epochs_are_refused(finished, capfd):
     """Breaks if a run of more epochs than its configuration says could come about."""
     commands.edit_config(finished, lambda config: config["case"].update(epochs=2))
     assert commands.here(train.main, *small("c", finished, "--resume")) == 2
-    assert "epochs 2, not 1" in one_line(capfd)
+    assert "--epochs 1 is not what" in one_line(capfd)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
 
 def _as_option(error: UsageError) -> str:
     """The line of an error, in which a field of the case is the option that sets it."""
-    if isinstance(error, FieldError) and error.field in FIELDS:
+    if isinstance(error, FieldError) and error.field in (*FIELDS, "name"):
         return f"{option_of(error.field)} {error.problem}"
     return str(error)
 

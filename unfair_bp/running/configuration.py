@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from typing import Any, Dict, List
 
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case
 
@@ -72,7 +72,8 @@ def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None
         config: What it is to go on with.
 
     Raises:
-        UsageError: If they differ in more than a larger number of epochs.
+        FieldError: If they differ in more than a larger number of epochs.
+        UsageError: If a newer version has started the run, with fields that this one lacks.
     """
     newer = unknown(saved["case"])
     if newer:
@@ -87,7 +88,8 @@ def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None
             before = saved[part].get(name)
             if before == value or (name in GROWS and value > before):
                 continue
-            raise UsageError(
-                f"{path} was started with {name} {before}, not {value}; resume it as it "
-                "was started, or give another --run-dir"
+            raise FieldError(
+                name,
+                f"{value} is not what {path} was started with, {before}; resume it as it was "
+                "started, or give another --run-dir",
             )

@@ -13,7 +13,7 @@ from unfair_bp.console import progress_bar
 from unfair_bp.data import sources
 from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case, schedule_of
 from unfair_bp.running import configuration, directory, provenance, sessions, tidying
@@ -59,6 +59,13 @@ def train(
         UsageError: If the directory is in use, or the run cannot be trained or written.
         Interrupted: After Ctrl-C, SIGTERM or SIGHUP, when the run is saved.
     """
+    if resume and overwrite:
+        raise UsageError("resume and overwrite exclude each other; give one of them")
+    if not (data is None or isinstance(data, Dataset)):
+        kind = type(data).__name__
+        raise FieldError(
+            "data", f"is a {kind}, not a Dataset; give one, or None to load what the case names"
+        )
     run = RunDirectory(os.fspath(run_dir))
     run.check_start(case, resume, overwrite)
     dataset = sources.load(case) if data is None else data
