@@ -4,11 +4,11 @@
     python tests/fault_injection.py --kills 100 --without-locks
 
 Every attempt is a process of its own. SIGKILL ends it at once; SIGTERM and SIGHUP let it save what
-it has, once it trains. The next attempt goes on with ``--resume``. Attempts are forked from a process
-that has imported TensorFlow and has not used it, which saves each the seconds of the import. The
-run that is left alone, and the attempt that ends the killed one, are new processes. At the end
-metrics (all but the seconds), weights, moments and the list of files must be the same. The last
-line of the output says how many kills were survived; the status is 1 if anything differs.
+it has, once it trains. The next attempt goes on with ``--resume``. Attempts are forked from a
+process that has imported TensorFlow and has not used it, which saves each the seconds of the
+import. The run that is left alone, and the attempt that ends the killed one, are new processes. At
+the end metrics (all but the seconds), weights, moments and the list of files must be the same. The
+last line of the output says how many kills were survived; the status is 1 if anything differs.
 """
 
 import argparse

@@ -204,6 +204,26 @@ def test_weights_are_looked_at_before_they_are_saved(run, capfd, monkeypatch):
     assert RunDirectory(str(run)).saved_steps() == [7, 6]
 
 
+# --- memory
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when\nallocating")]
+)
+def test_a_lack_of_memory_is_one_line(run, capfd, monkeypatch, error):
+    """Breaks if batches that are too large end in pages of TensorFlow's, or cost a checkpoint."""
+
+    def exhausted(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr(training, "evaluate", exhausted)
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 2
+    line = one_line(capfd)
+    assert "--batch-size 4 needs more memory than there is, at width 0.05; " in line
+    assert RunDirectory(str(run)).saved_steps() == [14, 13]
+
+
 # --- full disks
 
 

@@ -1,8 +1,10 @@
 """How TensorFlow sessions are set up."""
 
-from typing import List
+import contextlib
+from typing import Iterator, List
 
 from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.errors import FieldError
 from unfair_bp.experiment.cases import Case
 
 
@@ -15,6 +17,23 @@ def config(case: Case) -> tf.ConfigProto:
     )
     settings.gpu_options.allow_growth = True
     return settings
+
+
+@contextlib.contextmanager
+def enough_memory(case: Case) -> Iterator[None]:
+    """Say in one line that memory is used up; TensorFlow's message has a hundred.
+
+    Raises:
+        FieldError: In place of what TensorFlow or NumPy raises.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise FieldError(
+            "batch_size",
+            f"{case.batch_size} needs more memory than there is, at width {case.width:g}; give a "
+            "smaller batch size or width; checkpoints are intact",
+        ) from error
 
 
 def accelerators(session: tf.Session) -> List[str]:

@@ -141,7 +141,7 @@ class Trainer:
                 set, the run to resume is another one or damaged, a file cannot be written, or
                 training diverges; what was saved before stays.
         """
-        with self.run.lock(), tf.Session(
+        with sessions.enough_memory(self.case), self.run.lock(), tf.Session(
             graph=self.graph.graph, config=sessions.config(self.case)
         ) as session:
             # Under the lock, because another process may have begun a run while data was loaded.
