@@ -415,6 +415,22 @@ def test_a_run_whose_output_is_lost_goes_on(tmp_path, redirection):
     assert set(os.listdir(str(tmp_path / "run"))) == FILES
 
 
+def test_a_run_whose_terminal_is_closed_goes_on(tmp_path):
+    """Breaks if a progress bar that cannot be drawn any more ends the run."""
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unfair_bp.train", *small("c", "run")],
+        cwd=str(tmp_path),
+        env=commands.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    os.close(master)
+    assert process.wait() == 0
+    assert len(commands.metrics(tmp_path / "run")) == 1
+
+
 def test_a_second_interrupt_does_not_wait():
     """Breaks if a hanging run cannot be ended with Ctrl-C, or the handler stays behind."""
     before = signal.getsignal(signal.SIGINT)
