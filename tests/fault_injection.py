@@ -120,7 +120,7 @@ def time_of_an_epoch(words, run, log):
     """Seconds that a forked process takes for a run of one epoch."""
     started = time.monotonic()
     if attempt([*words, "--run-dir", str(run), "--epochs", "1"], log, PATIENCE):
-        raise SystemExit("an epoch takes more than %d seconds" % PATIENCE)
+        raise SystemExit(f"an epoch takes more than {PATIENCE} seconds")
     return time.monotonic() - started
 
 
@@ -129,7 +129,7 @@ def state(run):
     with (run / "metrics.csv").open(newline="") as file:
         rows = [dict(row, seconds="") for row in csv.DictReader(file)]
     newest = RunDirectory(str(run)).saved_steps()[0]
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / ("model-%d" % newest)))
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / (f"model-{newest}")))
     names = sorted(reader.get_variable_to_shape_map())
     values = {name: reader.get_tensor(name) for name in names if name != "checkpoint/progress"}
     with np.load(str(run / "weights_after.npz")) as archive:
@@ -139,7 +139,7 @@ def state(run):
     files = sorted(
         str(path.relative_to(run))
         for path in run.rglob("*")
-        if not path.name.startswith("model-") or "-%d." % newest in path.name
+        if not path.name.startswith("model-") or f"-{newest}." in path.name
     )
     return {"metrics": rows, "variables": bits, "files": files}
 
@@ -167,7 +167,7 @@ def main(arguments):
         survived, runs = 0, []
         while survived < options.kills:
             # A run that ends by itself before its kills are used up is followed by another.
-            runs.append(place / ("killed %d" % len(runs)))
+            runs.append(place / (f"killed {len(runs)}"))
             survived += kill_again_and_again(words, runs[-1], log, kills[survived:])
         finish([*words, "--run-dir", str(whole)], log)
         # Only now, because TensorFlow reads the states, and none may be forked after that.
@@ -175,9 +175,9 @@ def main(arguments):
         states = [state(run) for run in runs]
         wrong = {part for found in states for part in expected if found[part] != expected[part]}
         wrong |= {"tracebacks"} if "Traceback" in log.read_text() else set()
-        print("runs: %d, of %d epochs and %d images" % (len(runs), epochs, options.images))
-        print("not as in the run that was left alone: %s" % (", ".join(sorted(wrong)) or "nothing"))
-        print("kills survived: %d / %d" % (0 if wrong else survived, options.kills))
+        print(f"runs: {len(runs)}, of {epochs} epochs and {options.images} images")
+        print(f"not as in the run that was left alone: {', '.join(sorted(wrong)) or 'nothing'}")
+        print(f"kills survived: {0 if wrong else survived} / {options.kills}")
         return 1 if wrong else 0
 
 

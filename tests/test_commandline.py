@@ -69,7 +69,7 @@ def test_every_field_has_an_option():
     help_text = " ".join(train_help().split())
     for item in fields(Case):
         if item.name in VALUES:
-            assert " %s " % option(item.name) in help_text
+            assert f" {option(item.name)} " in help_text
             # argparse breaks lines at hyphens too.
             assert "".join(item.metadata["meaning"].split()) in "".join(help_text.split())
 
@@ -166,7 +166,7 @@ def test_a_usage_error_is_one_line_and_status_2(capsys):
     """Breaks if a message that spans lines is printed as it is, or on standard output."""
 
     def main(arguments):
-        raise UsageError("two\nlines\tand  %s" % arguments[0])
+        raise UsageError(f"two\nlines\tand  {arguments[0]}")
 
     assert commandline.run(main, ["words"]) == 2
     assert capsys.readouterr() == ("", "error: two lines and words\n")
@@ -251,14 +251,14 @@ def test_help_is_answered_at_once(tmp_path, name):
         "import runpy, sys\n"
         "sys.argv[1:] = ['--help']\n"
         "try:\n"
-        "    runpy.run_module('unfair_bp.%s', run_name='__main__', alter_sys=True)\n"
+        f"    runpy.run_module('unfair_bp.{name}', run_name='__main__', alter_sys=True)\n"
         "finally:\n"
         "    print('loaded', 'numpy' in sys.modules, [name for name in sys.modules if name in\n"
         "        ('tensorflow', 'matplotlib', 'imgaug', 'scipy', 'cv2', 'tqdm')])\n"
-    ) % name
+    )
     status, stdout, stderr = commands.run(["-c", script], tmp_path)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith("usage: python -m unfair_bp.%s" % name)
+    assert stdout.startswith(f"usage: python -m unfair_bp.{name}")
     assert stdout.splitlines()[-1] == "loaded True []"
 
 
@@ -352,9 +352,9 @@ def test_schedule_text(capsys, words, marks, counts, costs):
     assert schedule.main(words) == 0
     text = capsys.readouterr().out
     assert rows(text) == marks
-    assert "updates per cycle, layer 1..9: %s\n" % counts in text
-    assert "FLOPs of a mean iteration, relative to fair: %s\n" % costs[0] in text
-    assert text.endswith("fair iterations: %s per step, %s per batch\n" % costs[1:])
+    assert f"updates per cycle, layer 1..9: {counts}\n" in text
+    assert f"FLOPs of a mean iteration, relative to fair: {costs[0]}\n" in text
+    assert text.endswith("fair iterations: {} per step, {} per batch\n".format(*costs[1:]))
 
 
 def test_schedule_command(tmp_path):

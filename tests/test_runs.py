@@ -60,7 +60,7 @@ def test_metrics_have_a_column_for_each_layer(run):
     """Breaks if the header does not name the columns in the order of the values."""
     with open(run.file("metrics.csv")) as file:
         header, first = file.readline().strip(), file.readline().strip()
-    updates = ["updates_layer_%d" % number for number in range(1, 10)]
+    updates = [f"updates_layer_{number}" for number in range(1, 10)]
     before = ["epoch", "train_cost", "train_accuracy", "test_cost", "test_accuracy", "seconds"]
     assert header.split(",") == [*before, "iterations", *updates, "flops"]
     assert first.split(",")[6:] == ["5000", *"123456789", str(2**63 + 1)]
@@ -154,9 +154,9 @@ def test_weights_read_back_as_written(run):
     weights = [np.float32(np.random.RandomState(n).randn(1, 1, n, 2)) for n in range(1, 12)]
     run.write_weights("weights_after.npz", weights)
     with np.load(run.file("weights_after.npz")) as archive:
-        assert sorted(archive.files) == sorted("layer_%d" % n for n in range(1, 12))
+        assert sorted(archive.files) == sorted(f"layer_{n}" for n in range(1, 12))
         for n, weight in enumerate(weights, start=1):
-            read = archive["layer_%d" % n]
+            read = archive[f"layer_{n}"]
             assert read.dtype == weight.dtype
             np.testing.assert_array_equal(read, weight)
 

@@ -279,13 +279,13 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
     """Breaks if two processes hold it, the other's id is not told, or it survives its end."""
     path = str(tmp_path / "lock")
     process = hold(path)
-    named = pytest.raises(UsageError, match="process %d is busy" % process.pid)
+    named = pytest.raises(UsageError, match=f"process {process.pid} is busy")
     with named, files.only_process(path, "is busy"):
         pass
     process.communicate("")
     assert not os.path.exists(path)
     with files.only_process(path, "is busy"):
-        assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+        assert pathlib.Path(path).read_text() == f"{os.getpid()}\n"
     assert not os.path.exists(path)
 
 
@@ -297,15 +297,15 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     process.wait()
     assert os.path.exists(path)
     with files.only_process(path, "is busy"):
-        assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+        assert pathlib.Path(path).read_text() == f"{os.getpid()}\n"
 
 
 def test_the_id_in_a_lock_is_its_owners_alone(tmp_path):
     """Breaks if the digits of a dead process with a longer id stay behind those of the new one."""
     path = tmp_path / "lock"
-    path.write_text("%d99999\n" % os.getpid())
+    path.write_text(f"{os.getpid()}99999\n")
     with files.only_process(str(path), "is busy"):
-        assert path.read_text() == "%d\n" % os.getpid()
+        assert path.read_text() == f"{os.getpid()}\n"
 
 
 def test_threads_that_want_the_lock_take_turns(tmp_path):
@@ -352,7 +352,7 @@ def test_on_a_file_system_without_locks_there_is_a_warning(tmp_path, capfd, monk
     """Breaks if a run on a network file system is refused, or its lock file is left."""
     _failing_locks(monkeypatch, getattr(errno, name))
     with files.only_process(str(tmp_path / "lock"), "trains here"):
-        assert (tmp_path / "lock").read_text() == "%d\n" % os.getpid()
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
     error = capfd.readouterr().err
     assert error.startswith("warning: files cannot be locked here (") and error.count("\n") == 1
     assert os.listdir(str(tmp_path)) == []
@@ -381,7 +381,7 @@ def test_a_second_run_in_a_directory_is_refused(run, capfd):
     process = hold(run / "run.lock")
     words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
     assert commands.here(train.main, *words) == 2
-    assert "process %d is training in %s" % (process.pid, run) in one_line(capfd)
+    assert f"process {process.pid} is training in {run}" in one_line(capfd)
     process.communicate("")
     assert commands.snapshot(run) == before
 

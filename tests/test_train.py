@@ -101,7 +101,7 @@ def wait_for(stream, start):
     for line in stream:
         if line.startswith(start):
             return
-    raise AssertionError("the command ended before it printed %r" % start)
+    raise AssertionError(f"the command ended before it printed {start!r}")
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_metrics_of_a_run(long_runs):
         iterations = epoch * ITERATIONS
         assert int(row["epoch"]) == epoch
         assert int(row["iterations"]) == iterations
-        assert [int(row["updates_layer_%d" % n]) for n in range(1, 10)] == expected_updates(
+        assert [int(row[f"updates_layer_{n}"]) for n in range(1, 10)] == expected_updates(
             "back", iterations
         )
         assert int(row["flops"]) == expected_flops("back", 0.05, batches * epoch)
@@ -212,12 +212,12 @@ def test_metrics_of_a_run(long_runs):
         assert float(row["train_cost"]) > 0
         assert float(row["test_cost"]) > 0
         assert float(row["seconds"]) > 0
-        report = [line for line in printed["several"][1].splitlines() if "  %d/3 " % epoch in line]
+        report = [line for line in printed["several"][1].splitlines() if f"  {epoch}/3 " in line]
         assert re.findall(r"(?:cost|accuracy) ([0-9.]+)", report[0]) == [
-            "%.5f" % float(row["train_cost"]),
-            "%.4f" % float(row["train_accuracy"]),
-            "%.5f" % float(row["test_cost"]),
-            "%.4f" % float(row["test_accuracy"]),
+            f"{float(row['train_cost']):.5f}",
+            f"{float(row['train_accuracy']):.4f}",
+            f"{float(row['test_cost']):.5f}",
+            f"{float(row['test_accuracy']):.4f}",
         ]
 
 
@@ -232,10 +232,10 @@ def test_training_txt_has_the_authors_layout(long_runs):
         r"----------\n"
     )
     text = (place / "whole" / "training.txt").read_text()
-    assert re.fullmatch("(?:%s)+" % block.replace(r"(\S", r"(?:\S"), text)
+    assert re.fullmatch("(?:{})+".format(block.replace(r"(\S", r"(?:\S")), text)
     found = [tuple(map(float, match)) for match in re.findall(block, text)]
     rows = [list(map(float, row[1:5])) for row in commands.metrics(place / "whole")]
-    assert found == [(0.01, 1.0, *(float("%.6g" % value) for value in row)) for row in rows]
+    assert found == [(0.01, 1.0, *(float(f"{value:.6g}") for value in row)) for row in rows]
 
 
 @pytest.mark.slow
@@ -259,10 +259,10 @@ def test_checkpoint_holds_the_last_weights(long_runs):
     place, _ = long_runs
     reader = tf.train.load_checkpoint(str(place / "whole" / "checkpoints"))
     assert reader.get_tensor("step") == 3 * ITERATIONS
-    saved = [reader.get_tensor("variables/layer_%d/weight" % n) for n in range(1, 10)]
+    saved = [reader.get_tensor(f"variables/layer_{n}/weight") for n in range(1, 10)]
     assert commands.same_bits(saved, commands.weights(place / "whole"))
     for n, updates in enumerate(expected_updates("back", 3 * ITERATIONS), start=1):
-        assert reader.get_tensor("variables/layer_%d/count" % n) == updates
+        assert reader.get_tensor(f"variables/layer_{n}/count") == updates
 
 
 @pytest.mark.slow
@@ -772,8 +772,8 @@ def test_sizes_beyond_the_data_are_refused(fake_cifar10, tmp_path, capfd, option
     error = capfd.readouterr().err.splitlines()
     assert error[0].startswith("warning: the files in ")
     assert error[1:] == [
-        "error: %s %d is more than the %d images that CIFAR-10 format, files not official has; "
-        "give at most %d" % (option, size + 1, size, size)
+        f"error: {option} {size + 1} is more than the {size} images that CIFAR-10 format, files not "
+        f"official has; give at most {size}"
     ]
     assert not (tmp_path / "run").exists()
 
@@ -784,10 +784,10 @@ def fake_cifar10(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", 20)
 
     def make(seed):
-        directory = tmp_path / ("data %d" % seed)
+        directory = tmp_path / (f"data {seed}")
         directory.mkdir()
         random = np.random.RandomState(seed)
-        for name in [*("data_batch_%d" % n for n in range(1, 6)), "test_batch"]:
+        for name in [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]:
             rows = random.randint(0, 256, [20, 3073]).astype(np.uint8)
             rows[:, 0] %= 10
             (directory / (name + ".bin")).write_bytes(rows.tobytes())

@@ -8,6 +8,7 @@ from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case
+from unfair_bp.experiment.schedules import shortened
 
 # What is recorded of the data set.
 DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
@@ -88,8 +89,9 @@ def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None
             before = saved[part].get(name)
             if before == value or (name in GROWS and value > before):
                 continue
+            now, then = shortened(str(value)), shortened(str(before))
             raise FieldError(
                 name,
-                f"{value} is not what {path} was started with, {before}; resume it as it was "
+                f"{now} is not what {path} was started with, {then}; resume it as it was "
                 "started, or give another --run-dir",
             )
