@@ -772,8 +772,8 @@ def test_sizes_beyond_the_data_are_refused(fake_cifar10, tmp_path, capfd, option
     error = capfd.readouterr().err.splitlines()
     assert error[0].startswith("warning: the files in ")
     assert error[1:] == [
-        f"error: {option} {size + 1} is more than the {size} images that CIFAR-10 format, files not "
-        f"official has; give at most {size}"
+        f"error: {option} {size + 1} is more than the {size} images that CIFAR-10 format, files "
+        f"not official has; give at most {size}"
     ]
     assert not (tmp_path / "run").exists()
 
