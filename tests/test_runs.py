@@ -280,13 +280,21 @@ def test_what_cannot_be_deleted_is_a_warning(run, monkeypatch, capfd):
 
 @pytest.mark.parametrize("name", ["metrics.csv", "command.txt", "weights_after.npz"])
 def test_a_directory_in_the_place_of_a_file_is_one_line(run, name):
-    """Breaks if overwriting or resuming ends in a traceback, or deletes the directory."""
+    """Breaks if overwriting ends in a traceback, or deletes the directory."""
     if os.path.exists(run.file(name)):
         os.remove(run.file(name))
     os.mkdir(run.file(name))
     with pytest.raises(UsageError, match=f"cannot delete .*{name} of the earlier run"):
         run.create(CONFIG, "record\n")
     assert os.path.isdir(run.file(name))
+
+
+def test_a_record_that_is_a_directory_is_one_line(run):
+    """Breaks if resuming ends in a traceback."""
+    os.remove(run.file("command.txt"))
+    os.mkdir(run.file("command.txt"))
+    with pytest.raises(UsageError, match=r"cannot write .*command\.txt: Is a directory"):
+        run.reopen(CONFIG, "record\n")
 
 
 def _keep(monkeypatch, kept):

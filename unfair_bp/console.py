@@ -1,4 +1,4 @@
-"""How the package speaks to a terminal: bars, warnings, commands as typed, output nobody reads."""
+"""How the package speaks to a terminal: bars, warnings, shell lines, and output that is lost."""
 
 import contextlib
 import io

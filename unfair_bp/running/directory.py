@@ -190,11 +190,6 @@ class RunDirectory:
         self._make(self.path)
         if not self.exists:
             self.write_config(config)  # first of all: it marks the directory as a run's
-        for error in tidying.delete([self.file(name) for name in FILES if name != CONFIG]):
-            raise UsageError(
-                f"cannot delete {error.filename} of the earlier run: {error.strerror}; delete it "
-                "yourself, or give another --run-dir"
-            )
         for name in DIRECTORIES:
             self._try_to_delete(tidying.matching(self.file(name), tidying.OWN[name]))
             with contextlib.suppress(OSError):  # missing, or not empty
@@ -202,6 +197,11 @@ class RunDirectory:
         if self.saved_steps():
             raise UsageError(
                 f"{self.file(CHECKPOINTS)} still has checkpoints of the earlier run; delete them "
+                "yourself, or give another --run-dir"
+            )
+        for error in tidying.delete([self.file(name) for name in FILES if name != CONFIG]):
+            raise UsageError(
+                f"cannot delete {error.filename} of the earlier run: {error.strerror}; delete it "
                 "yourself, or give another --run-dir"
             )
         self._make(self.file(CHECKPOINTS))
@@ -217,8 +217,13 @@ class RunDirectory:
         self._try_to_delete([self.file(name) + files.UNFINISHED for name in FILES])
         self._try_to_delete(tidying.unfinished(self.file(CHECKPOINTS)))
         earlier = b""
-        with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
-            earlier = file.read() + b"\n"
+        try:
+            with open(self.file(COMMAND), "rb") as file:
+                earlier = file.read() + b"\n"
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._cannot_write(self.file(COMMAND), error) from error
         self.write_config(config)
         self._write(COMMAND, earlier + _as_typed(record))
 

@@ -28,11 +28,11 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[Callable[[], None]]:
-    """Turn these signals into Interrupted, which the function that this gives raises when called.
+    """Yield a function that raises Interrupted if one of the signals has arrived.
 
     An exception in the middle of an iteration would lose the iteration's cost. A second Ctrl-C is
-    immediate. The other signals may come twice although they are sent once: a closing terminal and
-    ``timeout`` signal the process and its group.
+    immediate. A second SIGTERM or SIGHUP changes nothing: ``timeout`` and a terminal that closes
+    signal the process and its group, so that one request often arrives twice.
 
     Signals that the process ignores (``nohup``) stay ignored. A handler that was not installed from
     Python is left in place, because it could not be restored.
