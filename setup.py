@@ -21,6 +21,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["unfair_bp", "unfair_bp.*"]),
+    entry_points={"console_scripts": ["unfair-bp = unfair_bp.__main__:script"]},
     package_data={"unfair_bp.experiment": ["published_2018.csv"]},
     python_requires=">=3.7",
     install_requires=[

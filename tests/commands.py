@@ -102,7 +102,7 @@ def metrics(run_dir):
 def weights(run_dir, name="weights_after.npz"):
     """The arrays of a file of weights, first layer to last."""
     with np.load(str(pathlib.Path(str(run_dir)) / name)) as archive:
-        assert archive.files == ["layer_%d" % number for number in range(1, 10)]
+        assert archive.files == [f"layer_{number}" for number in range(1, 10)]
         return [archive[name] for name in archive.files]
 
 

@@ -1,17 +1,19 @@
 """Kill a training run again and again, at random moments, and compare it with one left alone.
 
     python tests/fault_injection.py --kills 100
+    python tests/fault_injection.py --kills 100 --without-locks
 
-Every attempt is a process of its own, which SIGKILL ends without a chance to tidy up; the next one
-goes on with ``--resume``. Attempts are forked off a process that has imported TensorFlow and has
-done nothing with it, which spares each the seconds of the import, in which there is nothing to
-kill. The run that is left alone, and the attempt that ends the killed one, are started anew. At the
-end metrics (all but the seconds), weights, moments and the list of files must be the same. The last
-line of the output says how many kills were survived; the status is 1 if anything differs.
+Every attempt is a process of its own. SIGKILL ends it at once; SIGTERM and SIGHUP let it save what
+it has, once it trains. The next attempt goes on with ``--resume``. Attempts are forked from a
+process that has imported TensorFlow and has not used it, which saves each the seconds of the
+import. The run that is left alone, and the attempt that ends the killed one, are new processes. At
+the end metrics (all but the seconds), weights, moments and the list of files must be the same. The
+last line of the output says how many kills were survived; the status is 1 if anything differs.
 """
 
 import argparse
 import csv
+import errno
 import os
 import pathlib
 import random
@@ -26,7 +28,7 @@ import traceback
 import commands
 import numpy as np
 
-from unfair_bp import commandline, train
+from unfair_bp import commandline, files, train
 from unfair_bp.backprop.graph_mode import tf
 
 # With all that training imports only when it needs it.
@@ -38,6 +40,7 @@ WORDS = shlex.split(
     "--case d --data shapes --width 0.05 --learning-rate 0.003 --batch-size 8 --test-size 40 "
     "--threads 1 --no-plots --checkpoint-minutes 0.0005"
 )
+SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP]
 PATIENCE = 600  # seconds for an attempt to end by itself
 
 
@@ -57,11 +60,11 @@ def finish(words, log):
 def check(status, log):
     """Stop if an attempt that was not killed has failed."""
     if status != 0:
-        raise SystemExit("an attempt ended with status %d:\n%s" % (status, log.read_text()[-2000:]))
+        raise SystemExit(f"an attempt ended with status {status}:\n{log.read_text()[-2000:]}")
 
 
-def attempt(words, log, seconds):
-    """Train in a forked process and kill it after so many seconds; whether it was still running."""
+def attempt(words, log, seconds, number=signal.SIGKILL):
+    """Train in a forked process and send it a signal after some seconds; whether that ended it."""
     end = time.monotonic() + seconds
     child = os.fork()
     if child == 0:
@@ -72,9 +75,9 @@ def attempt(words, log, seconds):
             check(status, log)
             return False
         time.sleep(min(0.002, max(0.0, end - time.monotonic())))
-    os.kill(child, signal.SIGKILL)
+    os.kill(child, number)
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
+    if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 128 + number:
         return True
     check(status, log)  # it ended by itself in the last moment
     return False
@@ -99,20 +102,25 @@ def with_resume(words, run):
     return [*words, "--run-dir", str(run), *(["--resume"] if RunDirectory(str(run)).exists else [])]
 
 
-def kill_again_and_again(words, run, log, delays):
-    """Kill a run after each of these seconds until it has ended; returns how often it was."""
-    for count, seconds in enumerate(delays):
-        if not attempt(with_resume(words, run), log, seconds):
+def kill_again_and_again(words, run, log, kills):
+    """Kill a run after seconds and by a signal, until it has ended; returns the number of kills."""
+    for count, (seconds, number) in enumerate(kills):
+        if not attempt(with_resume(words, run), log, seconds, number):
             return count
     finish(with_resume(words, run), log)
-    return len(delays)
+    return len(kills)
+
+
+def without_locks(file, operation):
+    """Stand in for ``flock`` on a file system that has no locks."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def time_of_an_epoch(words, run, log):
     """Seconds that a forked process takes for a run of one epoch."""
     started = time.monotonic()
     if attempt([*words, "--run-dir", str(run), "--epochs", "1"], log, PATIENCE):
-        raise SystemExit("an epoch takes more than %d seconds" % PATIENCE)
+        raise SystemExit(f"an epoch takes more than {PATIENCE} seconds")
     return time.monotonic() - started
 
 
@@ -121,7 +129,7 @@ def state(run):
     with (run / "metrics.csv").open(newline="") as file:
         rows = [dict(row, seconds="") for row in csv.DictReader(file)]
     newest = RunDirectory(str(run)).saved_steps()[0]
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / ("model-%d" % newest)))
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / (f"model-{newest}")))
     names = sorted(reader.get_variable_to_shape_map())
     values = {name: reader.get_tensor(name) for name in names if name != "checkpoint/progress"}
     with np.load(str(run / "weights_after.npz")) as archive:
@@ -131,7 +139,7 @@ def state(run):
     files = sorted(
         str(path.relative_to(run))
         for path in run.rglob("*")
-        if not path.name.startswith("model-") or "-%d." % newest in path.name
+        if not path.name.startswith("model-") or f"-{newest}." in path.name
     )
     return {"metrics": rows, "variables": bits, "files": files}
 
@@ -142,31 +150,34 @@ def main(arguments):
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--images", type=int, default=400, help="training images")
+    parser.add_argument("--without-locks", action="store_true", help="as on a network file system")
     parser.add_argument("--epochs", type=int, help="default: enough for all kills in one run")
     options = parser.parse_args(arguments)
     # An attempt lasts half a run of one epoch in the mean, and takes some of that to begin.
     epochs = options.epochs or 2 + options.kills // 2
     words = [*WORDS, "--train-size", str(options.images), "--epochs", str(epochs)]
     moments = random.Random(options.seed)
+    if options.without_locks:
+        files.fcntl.flock = without_locks
     with tempfile.TemporaryDirectory() as name:
         place = pathlib.Path(name)
         whole, log = place / "whole", place / "log.txt"
         begin = time_of_an_epoch(words, place / "short", log)
-        delays = [moments.uniform(0, begin) for _ in range(options.kills)]
+        kills = [(moments.uniform(0, begin), moments.choice(SIGNALS)) for _ in range(options.kills)]
         survived, runs = 0, []
         while survived < options.kills:
             # A run that ends by itself before its kills are used up is followed by another.
-            runs.append(place / ("killed %d" % len(runs)))
-            survived += kill_again_and_again(words, runs[-1], log, delays[survived:])
+            runs.append(place / (f"killed {len(runs)}"))
+            survived += kill_again_and_again(words, runs[-1], log, kills[survived:])
         finish([*words, "--run-dir", str(whole)], log)
         # Only now, because TensorFlow reads the states, and none may be forked after that.
         expected = state(whole)
         states = [state(run) for run in runs]
         wrong = {part for found in states for part in expected if found[part] != expected[part]}
         wrong |= {"tracebacks"} if "Traceback" in log.read_text() else set()
-        print("runs: %d, of %d epochs and %d images" % (len(runs), epochs, options.images))
-        print("not as in the run that was left alone: %s" % (", ".join(sorted(wrong)) or "nothing"))
-        print("kills survived: %d / %d" % (0 if wrong else survived, options.kills))
+        print(f"runs: {len(runs)}, of {epochs} epochs and {options.images} images")
+        print(f"not as in the run that was left alone: {', '.join(sorted(wrong)) or 'nothing'}")
+        print(f"kills survived: {0 if wrong else survived} / {options.kills}")
         return 1 if wrong else 0
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.errors import UsageError
+from unfair_bp.running import tidying
 from unfair_bp.running.checkpoints import Checkpoints
 from unfair_bp.running.directory import RunDirectory
 
@@ -174,15 +175,20 @@ def test_without_checkpoints(tmp_path):
 
 
 def test_what_a_killed_save_left_is_removed(run):
-    """Breaks if unfinished files pile up, or a finished checkpoint is taken for one."""
+    """Breaks if unfinished files pile up, or a finished checkpoint or a user's file is deleted."""
     place = pathlib.Path(run.file("checkpoints"))
+    (place / "README.txt").write_text("mine")
+    (place / "best").mkdir()
+    (place / "best" / "model-11.index").write_text("mine")
+    (place / "model-11.index.txt").write_text("mine")
+    (place / "model-12.index").mkdir()
     before = set(os.listdir(str(place)))
-    (place / "model-11_temp_0a1b").mkdir()
-    (place / "model-11_temp_0a1b" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"x")
     (place / ("model-11" + VALUES)).write_bytes(b"x")
+    (place / ("model-13" + VALUES)).symlink_to(place / "README.txt")
     (place / ("model-1" + VALUES + ".tempstate123")).write_bytes(b"x")
     (place / "checkpoint.tmp0a1b").write_bytes(b"x")
-    Tiny(run).checkpoints.remove_unfinished()
+    assert tidying.delete(tidying.unfinished(str(place))) == []
+    assert (place / "README.txt").read_text() == "mine"
     assert set(os.listdir(str(place))) == before
 
 

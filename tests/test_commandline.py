@@ -1,15 +1,19 @@
 """Options, help, errors and exit statuses that all commands share, and the schedule command."""
 
 import argparse
+import importlib
 import io
 import os
+import re
+import shlex
+import subprocess
 import sys
 from dataclasses import asdict, fields, replace
 
 import commands
 import pytest
 
-from unfair_bp import commandline, schedule, train
+from unfair_bp import __main__, commandline, schedule, train
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
@@ -65,7 +69,7 @@ def test_every_field_has_an_option():
     help_text = " ".join(train_help().split())
     for item in fields(Case):
         if item.name in VALUES:
-            assert " %s " % option(item.name) in help_text
+            assert f" {option(item.name)} " in help_text
             # argparse breaks lines at hyphens too.
             assert "".join(item.metadata["meaning"].split()) in "".join(help_text.split())
 
@@ -162,7 +166,7 @@ def test_a_usage_error_is_one_line_and_status_2(capsys):
     """Breaks if a message that spans lines is printed as it is, or on standard output."""
 
     def main(arguments):
-        raise UsageError("two\nlines\tand  %s" % arguments[0])
+        raise UsageError(f"two\nlines\tand  {arguments[0]}")
 
     assert commandline.run(main, ["words"]) == 2
     assert capsys.readouterr() == ("", "error: two lines and words\n")
@@ -197,13 +201,39 @@ def test_a_file_that_fails_is_not_taken_for_the_output():
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path):
-    """Breaks if `command | head -1` ends in a traceback."""
+    """Breaks if `command | head -1` ends in a traceback, or before the work is done."""
     words = ["-m", "unfair_bp.schedule", "--schedule", "random:3:9000"]
     process = commands.start(words, tmp_path)
     process.stdout.close()
     error = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(), error) == (1, "")
+    assert (process.wait(), error) == (0, "")
+
+
+CLOSED = ["", "1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-", "| head -1"]
+
+
+@pytest.mark.parametrize("redirection", CLOSED)
+def test_work_is_done_although_the_output_is_lost(tmp_path, redirection):
+    """Breaks if a closed output costs the picture, or becomes part of a file."""
+    line = f"{shlex.quote(sys.executable)} -m unfair_bp.schedule --case c --png x.png {redirection}"
+    process = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=str(tmp_path),
+        env=commands.environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert os.listdir(str(tmp_path)) == ["x.png"]
+
+
+def test_a_mistake_with_a_closed_standard_error(tmp_path):
+    """Breaks if the status is lost when there is nobody to read the line."""
+    line = f"{shlex.quote(sys.executable)} -m unfair_bp.schedule --case g 2>&-"
+    status = subprocess.call(["bash", "-c", line], cwd=str(tmp_path), env=commands.environment())
+    assert status == 2
 
 
 def test_shell_line_survives_a_shell():
@@ -221,14 +251,14 @@ def test_help_is_answered_at_once(tmp_path, name):
         "import runpy, sys\n"
         "sys.argv[1:] = ['--help']\n"
         "try:\n"
-        "    runpy.run_module('unfair_bp.%s', run_name='__main__', alter_sys=True)\n"
+        f"    runpy.run_module('unfair_bp.{name}', run_name='__main__', alter_sys=True)\n"
         "finally:\n"
         "    print('loaded', 'numpy' in sys.modules, [name for name in sys.modules if name in\n"
         "        ('tensorflow', 'matplotlib', 'imgaug', 'scipy', 'cv2', 'tqdm')])\n"
-    ) % name
+    )
     status, stdout, stderr = commands.run(["-c", script], tmp_path)
     assert (status, stderr) == (0, "")
-    assert stdout.startswith("usage: python -m unfair_bp.%s" % name)
+    assert stdout.startswith(f"usage: python -m unfair_bp.{name}")
     assert stdout.splitlines()[-1] == "loaded True []"
 
 
@@ -245,7 +275,36 @@ def test_the_commands_are_listed(tmp_path):
     with_help = {path.stem for path in package.glob("*.py") if "Parser(prog=" in path.read_text()}
     assert set(listed) == with_help - {"__main__"}
     assert listed["plots"].startswith("Draw a run: ")
-    assert commands.run(["-m", "unfair_bp", "train"], tmp_path)[0] == 2
+
+
+def test_a_command_by_its_name(tmp_path, capsys):
+    """Breaks if ``unfair-bp schedule`` is not ``python -m unfair_bp.schedule``."""
+    assert commands.here(__main__.main, "schedule", "--case", "a") == 0
+    by_name = capsys.readouterr().out
+    assert commands.here(schedule.main, "--case", "a") == 0
+    assert capsys.readouterr().out == by_name
+    assert commands.here(__main__.main, "schedule", "--case", "g") == 2
+    assert "--case 'g'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["retrain", "commandline", "errors", "running", "../x", ""])
+def test_an_unknown_command_is_one_line(capsys, word):
+    """Breaks if a module that is not a command is run, or a mistake ends in a traceback."""
+    assert commands.here(__main__.main, word) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith(f"error: {word!r} is not a command; give one of train, ")
+    assert error.count("\n") == 1
+
+
+def test_the_console_script_is_the_package(monkeypatch, capsys):
+    """Breaks if the entry point in setup.py names a function that is not there or does less."""
+    text = (commands.ROOT / "setup.py").read_text()
+    name, module, function = re.search(r'"(\S+) = (\S+):(\w+)"', text).groups()
+    assert name == "unfair-bp"
+    monkeypatch.setattr(sys, "argv", ["unfair-bp"])
+    assert getattr(importlib.import_module(module), function)() == 0
+    assert capsys.readouterr().out.startswith("python -m unfair_bp.train ")
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "schedule"])
@@ -293,9 +352,9 @@ def test_schedule_text(capsys, words, marks, counts, costs):
     assert schedule.main(words) == 0
     text = capsys.readouterr().out
     assert rows(text) == marks
-    assert "updates per cycle, layer 1..9: %s\n" % counts in text
-    assert "FLOPs of a mean iteration, relative to fair: %s\n" % costs[0] in text
-    assert text.endswith("fair iterations: %s per step, %s per batch\n" % costs[1:])
+    assert f"updates per cycle, layer 1..9: {counts}\n" in text
+    assert f"FLOPs of a mean iteration, relative to fair: {costs[0]}\n" in text
+    assert text.endswith("fair iterations: {} per step, {} per batch\n".format(*costs[1:]))
 
 
 def test_schedule_command(tmp_path):

@@ -46,7 +46,7 @@ def finished(template, tmp_path):
 
 def parse(text):
     """Images, cost, accuracy, class accuracies and confusion of a printed evaluation."""
-    totals = [re.search(r"^%s +(\S+)$" % name, text, re.MULTILINE).group(1) for name in
+    totals = [re.search(rf"^{name} +(\S+)$", text, re.MULTILINE).group(1) for name in
               ("images", "cost", "accuracy")]  # fmt: skip
     rows = [line.split() for line in text.splitlines() if line.split()[:1] and
             line.split()[0] in shapes.CLASSES]  # fmt: skip
@@ -66,9 +66,9 @@ def test_evaluation_is_the_last_row_of_the_run(finished, capsys):
     (images, cost, accuracy), _, confusion = parse(text)
     last = commands.metrics(finished)[-1]
     assert images == str(TEST_IMAGES)
-    assert cost == "%.5f" % float(last[3])
-    assert accuracy == "%.4f" % float(last[4])
-    assert "after %s iterations, on the test set of shapes" % last[5] in text
+    assert cost == f"{float(last[3]):.5f}"
+    assert accuracy == f"{float(last[4]):.4f}"
+    assert f"after {last[5]} iterations, on the test set of shapes" in text
     assert confusion.sum() == TEST_IMAGES
     assert np.trace(confusion) == round(float(last[4]) * TEST_IMAGES)
 

@@ -23,7 +23,7 @@ COMMANDS = {
 MAY_IMPORT = {
     "errors": set(),
     "console": set(),
-    "files": {"errors"},
+    "files": {"errors", "console"},
     "experiment": {"errors"},
     "backprop": {"experiment"},
     "data": {"errors", "experiment", "files", "console"},
@@ -47,7 +47,7 @@ MAY_IMPORT = {
         "running.metrics",
     },
     "measuring": {"errors", "experiment", "backprop", "data", "running", "files", "console"},
-    "commandline": {"errors", "experiment"},
+    "commandline": {"errors", "experiment", "console"},
 }
 ANYTHING_BUT_COMMANDS = {"commandline", *MAY_IMPORT}
 MAY_IMPORT.update({command: ANYTHING_BUT_COMMANDS for command in COMMANDS})

@@ -1,11 +1,11 @@
-"""Progress bars: where they show, and where they keep quiet."""
+"""Progress bars and warnings: where they show, and where they keep quiet."""
 
 import io
 import sys
 
 import pytest
 
-from unfair_bp.console import progress_bar
+from unfair_bp.console import progress_bar, warn
 
 
 class Stream(io.StringIO):
@@ -34,3 +34,18 @@ def test_where_bars_show(monkeypatch, stream, shown):
     with progress_bar([1, 2, 3], unit="batch") as bar:
         assert list(bar) == [1, 2, 3]
     assert ("batch" in stream.getvalue()) == shown
+
+
+def test_without_standard_error(monkeypatch):
+    """Breaks if a program that was started without standard error cannot train."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress_bar([1, 2, 3], unit="batch") as bar:
+        assert list(bar) == [1, 2, 3]
+
+
+def test_a_warning_that_cannot_be_written(monkeypatch):
+    """Breaks if a warning that nobody can read ends a program."""
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    warn("of something")

@@ -11,13 +11,14 @@ from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.running import directory
+from unfair_bp.running.configuration import configuration
 from unfair_bp.running.directory import RunDirectory
-from unfair_bp.running.metrics import EpochMetrics
+from unfair_bp.running.metrics import EpochMetrics, author_summary
 
 CASE = replace(CASES["c"], epochs=3, seed=7)
 IMAGES = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
 DATASET = Dataset("drawings", ("x", "y"), IMAGES, np.array([0, 1]), IMAGES[:1], np.array([1]))
-CONFIG = directory.configuration(CASE, DATASET)
+CONFIG = configuration(CASE, DATASET)
 
 
 def epoch(number):
@@ -59,7 +60,7 @@ def test_metrics_have_a_column_for_each_layer(run):
     """Breaks if the header does not name the columns in the order of the values."""
     with open(run.file("metrics.csv")) as file:
         header, first = file.readline().strip(), file.readline().strip()
-    updates = ["updates_layer_%d" % number for number in range(1, 10)]
+    updates = [f"updates_layer_{number}" for number in range(1, 10)]
     before = ["epoch", "train_cost", "train_accuracy", "test_cost", "test_accuracy", "seconds"]
     assert header.split(",") == [*before, "iterations", *updates, "flops"]
     assert first.split(",")[6:] == ["5000", *"123456789", str(2**63 + 1)]
@@ -130,7 +131,7 @@ def test_summary_is_the_authors_to_the_character():
     row = epoch(1)._replace(
         train_cost=2.12549, train_accuracy=0.39712, test_cost=1.98217, test_accuracy=0.568
     )
-    assert directory.author_summary(row, 1e-4) == (
+    assert author_summary(row, 1e-4) == (
         "---------- Learning Rate :  0.0001\n"
         " Using grad:  1 Train Current cost:  2.12549  Current Acc:  0.39712\n"
         "Test Current cost:  1.98217  Current Acc:  0.568\n"
@@ -142,7 +143,7 @@ def test_training_txt_has_a_summary_of_each_epoch(run):
     """Breaks if epochs are missing, in another order, or under another learning rate."""
     with open(run.file("training.txt")) as file:
         text = file.read()
-    assert text == "".join(directory.author_summary(epoch(n), 1e-4) for n in (1, 2))
+    assert text == "".join(author_summary(epoch(n), 1e-4) for n in (1, 2))
 
 
 # --- weights
@@ -153,9 +154,9 @@ def test_weights_read_back_as_written(run):
     weights = [np.float32(np.random.RandomState(n).randn(1, 1, n, 2)) for n in range(1, 12)]
     run.write_weights("weights_after.npz", weights)
     with np.load(run.file("weights_after.npz")) as archive:
-        assert sorted(archive.files) == sorted("layer_%d" % n for n in range(1, 12))
+        assert sorted(archive.files) == sorted(f"layer_{n}" for n in range(1, 12))
         for n, weight in enumerate(weights, start=1):
-            read = archive["layer_%d" % n]
+            read = archive[f"layer_{n}"]
             assert read.dtype == weight.dtype
             np.testing.assert_array_equal(read, weight)
 
@@ -193,14 +194,119 @@ def test_writing_leaves_nothing_beside_the_files(run):
 
 def test_create_replaces_the_run_and_nothing_else(run):
     """Breaks if a new run inherits epochs or checkpoints, or removes what is not a run's."""
-    for name in ("checkpoints/checkpoint", "notes.txt", "weights_after.npz"):
+    own = ["checkpoints/checkpoint", "checkpoints/model-3.index", "figures/curves.png"]
+    own += ["weights_after.npz", "tensorboard/events.out.tfevents.1000000000.0"]
+    users = {"notes.txt", "checkpoints/README.txt", "checkpoints/best/model-9.index"}
+    users |= {"checkpoints/model-3.txt", "figures/mine.png"}
+    for name in [*own, *users]:
+        os.makedirs(os.path.dirname(run.file(name)), exist_ok=True)
         with open(run.file(name), "w"):
             pass
     run.create(dict(CONFIG, extra=1), "other record\n")
     left = commands.snapshot(run.path)
-    assert set(left) == {"config.json", "command.txt", "checkpoints", "notes.txt"}
+    assert {name for name in left if left[name] is not None} == {
+        "config.json",
+        "command.txt",
+        *users,
+    }
+    assert set(left) - users == {
+        *("config.json", "command.txt", "checkpoints", "checkpoints/best", "figures")
+    }
     assert left["command.txt"] == b"other record\n"
     assert run.read_config() == dict(CONFIG, extra=1)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "figures", "tensorboard"])
+def test_a_run_does_not_begin_in_another_ones_directory(run, tmp_path, name):
+    """Breaks if a new run keeps the checkpoints behind a link, or deletes what a link points to."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model-9000.index").write_text("another run's")
+    if os.path.isdir(run.file(name)):
+        os.rmdir(run.file(name))
+    os.symlink(str(other), run.file(name))
+    before = commands.snapshot(tmp_path)
+    for begin in (
+        lambda: run.check_free(resume=False, overwrite=True),
+        lambda: run.create(CONFIG, "record\n"),
+    ):
+        with pytest.raises(UsageError, match=f"{name} is a link to .*other, .*another run's"):
+            begin()
+    assert commands.snapshot(tmp_path) == before
+    run.check_free(resume=True, overwrite=False)  # its own directory may have been moved
+
+
+def test_a_link_among_the_files_is_not_followed(run, tmp_path):
+    """Breaks if deleting or writing a file changes what a link in its place points to."""
+    target = tmp_path / "thesis.txt"
+    target.write_text("years of work")
+    for name in ("metrics.csv", "config.json", "run.lock", "checkpoints/model-3.index"):
+        if os.path.exists(run.file(name)):
+            os.remove(run.file(name))
+    run.write_config(CONFIG)
+    for name in ("metrics.csv", "run.lock", "checkpoints/model-3.index"):
+        os.symlink(str(target), run.file(name))
+    with pytest.raises(UsageError, match=r"cannot write .*run\.lock"), run.lock():
+        pass
+    os.symlink(str(tmp_path), run.file("checkpoints/model-4.index"))
+    run.create(CONFIG, "record\n")
+    run.write_metrics([epoch(1)])
+    assert target.read_text() == "years of work"
+    assert os.listdir(run.file("checkpoints")) == []
+
+
+def test_an_earlier_checkpoint_that_stays_stops_the_new_run(run, monkeypatch, capfd):
+    """Breaks if the new run could be resumed or evaluated from the old one's weights."""
+    with open(run.file("checkpoints/model-3.index"), "w"):
+        pass
+    _keep(monkeypatch, "model-3.index")
+    with pytest.raises(UsageError, match="still has checkpoints of the earlier run"):
+        run.create(CONFIG, "record\n")
+    assert capfd.readouterr().err.startswith("warning: cannot delete ")
+
+
+def test_what_cannot_be_deleted_is_a_warning(run, monkeypatch, capfd):
+    """Breaks if a file that a killed process left behind keeps a run from being resumed."""
+    with open(run.file("checkpoints/model-3.data-00000-of-00001"), "w"):
+        pass
+    os.mkdir(run.file("metrics.csv.part"))
+    _keep(monkeypatch, "model-3.data-00000-of-00001")
+    run.reopen(CONFIG, "second record\n")
+    assert [line.split(": ")[:2] for line in capfd.readouterr().err.splitlines()] == [
+        ["warning", "cannot delete " + run.file("metrics.csv.part")],
+        ["warning", "cannot delete " + run.file("checkpoints/model-3.data-00000-of-00001")],
+    ]
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "command.txt", "weights_after.npz"])
+def test_a_directory_in_the_place_of_a_file_is_one_line(run, name):
+    """Breaks if overwriting ends in a traceback, or deletes the directory."""
+    if os.path.exists(run.file(name)):
+        os.remove(run.file(name))
+    os.mkdir(run.file(name))
+    with pytest.raises(UsageError, match=f"cannot delete .*{name} of the earlier run"):
+        run.create(CONFIG, "record\n")
+    assert os.path.isdir(run.file(name))
+
+
+def test_a_record_that_is_a_directory_is_one_line(run):
+    """Breaks if resuming ends in a traceback."""
+    os.remove(run.file("command.txt"))
+    os.mkdir(run.file("command.txt"))
+    with pytest.raises(UsageError, match=r"cannot write .*command\.txt: Is a directory"):
+        run.reopen(CONFIG, "record\n")
+
+
+def _keep(monkeypatch, kept):
+    """Let the system refuse to delete a file of this name."""
+    remove = os.remove
+
+    def refuse(path):
+        if os.path.basename(path) == kept:
+            raise PermissionError(1, "Operation not permitted", path)
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", refuse)
 
 
 def test_create_in_a_place_that_vanished_is_one_line(run):
@@ -212,7 +318,7 @@ def test_create_in_a_place_that_vanished_is_one_line(run):
 
 def test_reopen_adds_to_the_record(run):
     """Breaks if resuming forgets how the run was started, or keeps the old configuration."""
-    grown = directory.configuration(replace(CASE, epochs=9), DATASET)
+    grown = configuration(replace(CASE, epochs=9), DATASET)
     run.reopen(grown, "second record\n")
     assert commands.snapshot(run.path)["command.txt"] == b"record\n\nsecond record\n"
     assert run.read_config() == grown
@@ -298,7 +404,7 @@ def test_a_place_without_permission_is_refused(tmp_path, monkeypatch):
 def test_the_same_run_may_go_on(run):
     """Breaks if a run cannot be resumed as it was started, or not for more epochs."""
     run.check_same(CONFIG)
-    run.check_same(directory.configuration(replace(CASE, epochs=4), DATASET))
+    run.check_same(configuration(replace(CASE, epochs=4), DATASET))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +430,7 @@ def test_the_same_run_may_go_on(run):
 def test_another_configuration_is_refused(run, field, value):
     """Breaks if a run could be continued with a setting that it was not started with."""
     other = dict(CONFIG, case=dict(CONFIG["case"], **{field: value}))
-    with pytest.raises(UsageError, match="was started with %s " % field):
+    with pytest.raises(UsageError, match=f"^{field} .* is not what .* was started with, "):
         run.check_same(other)
 
 
@@ -334,7 +440,7 @@ def test_other_data_is_refused(run, array):
     values = getattr(DATASET, array).copy()
     values.flat[-1] ^= 1
     with pytest.raises(UsageError, match="sha256"):
-        run.check_same(directory.configuration(CASE, replace(DATASET, **{array: values})))
+        run.check_same(configuration(CASE, replace(DATASET, **{array: values})))
 
 
 # --- config.json
@@ -357,18 +463,35 @@ def test_configuration_reads_back_as_written(run):
         lambda config: config["data"].pop("name"),
         lambda config: config.update(data=None),
         lambda config: config.update(case=[1]),
-        lambda config: config["case"].pop("name"),
-        lambda config: config["case"].update(momentum=0.9),
+        lambda config: config["case"].update(momentum=2.0),
         lambda config: config["case"].update(epochs="3"),
         lambda config: config["case"].update(schedule=3),
         lambda config: config["case"].update(width=-1.0),
     ],
 )
 def test_damaged_configuration_is_refused(run, change):
-    """Breaks if a missing, unknown or impossible value is accepted or ends in another exception."""
+    """Breaks if a missing or impossible value is accepted or ends in another exception."""
     commands.edit_config(run.path, change)
     with pytest.raises(UsageError, match=r"config\.json is damaged"):
         run.read_config()
+
+
+def test_a_newer_versions_field_is_named_and_ignored(run, capfd):
+    """Breaks if a run of a newer version cannot be read, or is read in silence or resumed."""
+    commands.edit_config(
+        run.path, lambda config: config["case"].update(weight_decay=0.1, dropout=0)
+    )
+    run = RunDirectory(run.path)
+    for _ in range(2):
+        assert run.read_config() == CONFIG
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith(f"warning: {run.file('config.json')} was written by a newer version")
+    assert error.endswith(" ignores 'weight_decay', 'dropout'\n")
+    with pytest.raises(
+        UsageError, match=r"newer version, with 'weight_decay', 'dropout'; resume it"
+    ):
+        run.check_same(CONFIG)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"case": {', b"[]", b"null", b"\xff\xfe", b"\0"])

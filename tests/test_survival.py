@@ -1,5 +1,6 @@
 """What may happen to a run: kills, full disks, a second process, numbers that explode."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -52,9 +53,10 @@ def run(tmp_path):
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments():
+@pytest.mark.parametrize("option", [[], ["--without-locks"]])
+def test_kills_at_random_moments(option):
     """Breaks if a run that was killed and resumed ends otherwise than one that was left alone."""
-    words = ["--kills", "4", "--images", "300", "--epochs", "3"]
+    words = ["--kills", "4", "--images", "300", "--epochs", "3", *option]
     status, stdout, stderr = commands.run([PLACE / "fault_injection.py", *words], PLACE)
     print(stdout)
     assert status == 0, stdout + stderr
@@ -113,6 +115,55 @@ def test_a_damaged_checkpoint_costs_no_more_than_itself(run, tmp_path, capfd):
     assert commands.same_bits(commands.weights(run), commands.weights(whole))
 
 
+# --- what is in the checkpoints' directory
+
+
+def test_a_new_run_is_never_given_another_ones_checkpoints(run, tmp_path, capfd):
+    """Breaks if a run that is overwritten keeps the checkpoints of a longer one behind a link."""
+    (run / "checkpoints").rename(tmp_path / "elsewhere")
+    (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    before = commands.snapshot(tmp_path)
+    words = [*WORDS, "--run-dir", run]
+    assert commands.here(train.main, *words, "--epochs", "1", "--overwrite") == 2
+    assert "checkpoints is a link to " in one_line(capfd)
+    assert commands.snapshot(tmp_path) == before
+    # The run itself may go on with checkpoints that its user has moved.
+    assert commands.here(train.main, *words, "--epochs", "2", "--resume") == 0
+    assert (run / "checkpoints").is_symlink() and len(commands.metrics(run)) == 2
+
+
+@pytest.mark.parametrize("option", ["--resume", "--overwrite"])
+def test_files_of_the_users_stay(run, option):
+    """Breaks if resuming or overwriting deletes what the user has put beside the checkpoints."""
+    users = run / "checkpoints" / "best"
+    users.mkdir()
+    (users / "model-7.index").write_text("mine")
+    (run / "checkpoints" / "README.txt").write_text("mine")
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, option]
+    assert commands.here(train.main, *words) == 0
+    assert (users / "model-7.index").read_text() == "mine"
+    assert (run / "checkpoints" / "README.txt").read_text() == "mine"
+    assert RunDirectory(str(run)).saved_steps() == [14, 13]
+
+
+def test_a_leftover_that_cannot_be_deleted_is_a_warning(run, capfd, monkeypatch):
+    """Breaks if a file that a kill has left behind and that stays ends every later attempt."""
+    stays = run / "checkpoints" / "model-99.data-00000-of-00001"
+    stays.write_bytes(b"x")
+    remove = os.remove
+
+    def refuse(path):
+        if path == str(stays):
+            raise PermissionError(1, "Operation not permitted", path)
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", refuse)
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 0
+    error = capfd.readouterr().err
+    assert error == f"warning: cannot delete {stays}: Operation not permitted\n"
+
+
 # --- numbers that explode
 
 
@@ -151,6 +202,26 @@ def test_weights_are_looked_at_before_they_are_saved(run, capfd, monkeypatch):
     assert commands.here(train.main, *words) == 2
     assert "not finite: " in one_line(capfd)
     assert RunDirectory(str(run)).saved_steps() == [7, 6]
+
+
+# --- memory
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when\nallocating")]
+)
+def test_a_lack_of_memory_is_one_line(run, capfd, monkeypatch, error):
+    """Breaks if batches that are too large end in pages of TensorFlow's, or cost a checkpoint."""
+
+    def exhausted(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr(training, "evaluate", exhausted)
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
+    assert commands.here(train.main, *words) == 2
+    line = one_line(capfd)
+    assert "--batch-size 4 needs more memory than there is, at width 0.05; " in line
+    assert RunDirectory(str(run)).saved_steps() == [14, 13]
 
 
 # --- full disks
@@ -208,13 +279,13 @@ def test_a_lock_is_held_by_one_process_at_a_time(tmp_path):
     """Breaks if two processes hold it, the other's id is not told, or it survives its end."""
     path = str(tmp_path / "lock")
     process = hold(path)
-    named = pytest.raises(UsageError, match="process %d is busy" % process.pid)
+    named = pytest.raises(UsageError, match=f"process {process.pid} is busy")
     with named, files.only_process(path, "is busy"):
         pass
     process.communicate("")
     assert not os.path.exists(path)
     with files.only_process(path, "is busy"):
-        assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+        assert pathlib.Path(path).read_text() == f"{os.getpid()}\n"
     assert not os.path.exists(path)
 
 
@@ -226,15 +297,15 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     process.wait()
     assert os.path.exists(path)
     with files.only_process(path, "is busy"):
-        assert pathlib.Path(path).read_text() == "%d\n" % os.getpid()
+        assert pathlib.Path(path).read_text() == f"{os.getpid()}\n"
 
 
 def test_the_id_in_a_lock_is_its_owners_alone(tmp_path):
     """Breaks if the digits of a dead process with a longer id stay behind those of the new one."""
     path = tmp_path / "lock"
-    path.write_text("%d99999\n" % os.getpid())
+    path.write_text(f"{os.getpid()}99999\n")
     with files.only_process(str(path), "is busy"):
-        assert path.read_text() == "%d\n" % os.getpid()
+        assert path.read_text() == f"{os.getpid()}\n"
 
 
 def test_threads_that_want_the_lock_take_turns(tmp_path):
@@ -272,8 +343,36 @@ def test_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     with files.only_process(str(tmp_path / "lock"), "trains here"):
         pass
-    assert "no locks on this system" in capfd.readouterr().err
+    assert capfd.readouterr().err.startswith("warning: files cannot be locked here (")
     assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", ["ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK"])
+def test_on_a_file_system_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch, name):
+    """Breaks if a run on a network file system is refused, or its lock file is left."""
+    _failing_locks(monkeypatch, getattr(errno, name))
+    with files.only_process(str(tmp_path / "lock"), "trains here"):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+    error = capfd.readouterr().err
+    assert error.startswith("warning: files cannot be locked here (") and error.count("\n") == 1
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_lock_that_fails_otherwise_is_one_line(tmp_path, monkeypatch):
+    """Breaks if a broken disk is taken for a file system without locks."""
+    _failing_locks(monkeypatch, errno.EIO)
+    refused = pytest.raises(UsageError, match=r"cannot write .*lock: Input/output error")
+    with refused, files.only_process(str(tmp_path / "lock"), "trains here"):
+        pass
+
+
+def _failing_locks(monkeypatch, number):
+    """Let the system refuse every lock with this error."""
+
+    def flock(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
 
 
 def test_a_second_run_in_a_directory_is_refused(run, capfd):
@@ -282,7 +381,7 @@ def test_a_second_run_in_a_directory_is_refused(run, capfd):
     process = hold(run / "run.lock")
     words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
     assert commands.here(train.main, *words) == 2
-    assert "process %d is training in %s" % (process.pid, run) in one_line(capfd)
+    assert f"process {process.pid} is training in {run}" in one_line(capfd)
     process.communicate("")
     assert commands.snapshot(run) == before
 

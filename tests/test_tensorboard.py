@@ -57,7 +57,7 @@ def test_scalars_are_the_metrics(run):
         "accuracy/train": "train_accuracy",
         "accuracy/test": "test_accuracy",
     }
-    columns.update({"updates/layer_%d" % n: "updates_layer_%d" % n for n in range(1, 10)})
+    columns.update({f"updates/layer_{n}": f"updates_layer_{n}" for n in range(1, 10)})
     for tag, column in columns.items():
         assert [step for step, _ in shown[tag]] == [101, 202]
         found = [value.simple_value for _, value in shown[tag]]
@@ -83,7 +83,7 @@ def test_histograms_are_of_the_weights(run):
     files = (("weights_before.npz", 0), ("weights_after.npz", -1))
     for name, place in files:
         for number, weights in enumerate(commands.weights(run, name), start=1):
-            step, value = shown["weights/layer_%d" % number][place]
+            step, value = shown[f"weights/layer_{number}"][place]
             assert step == (0 if place == 0 else 202)
             assert value.histo.num == weights.size
             assert value.histo.min == pytest.approx(weights.min())

@@ -7,6 +7,8 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -17,7 +19,7 @@ import pytest
 from unfair_bp import train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.cifar import sets
-from unfair_bp.running import training
+from unfair_bp.running.signals import STOPPING, Interrupted, stopped_by_signals
 
 FILES = {
     "config.json",
@@ -41,7 +43,8 @@ INTERRUPTED = "interrupted run"  # a name that needs quotes in a shell
 # Several runs, one after the other, in one process; Ctrl-C comes at the first image of a test.
 SEVERAL = """
 import json, os, signal, sys
-from unfair_bp import commandline, train, training
+from unfair_bp import commandline, train
+from unfair_bp.running import training
 evaluate = training.evaluate
 def interrupted(*arguments, **named):
     os.kill(os.getpid(), signal.SIGINT)
@@ -98,7 +101,7 @@ def wait_for(stream, start):
     for line in stream:
         if line.startswith(start):
             return
-    raise AssertionError("the command ended before it printed %r" % start)
+    raise AssertionError(f"the command ended before it printed {start!r}")
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +201,7 @@ def test_metrics_of_a_run(long_runs):
         iterations = epoch * ITERATIONS
         assert int(row["epoch"]) == epoch
         assert int(row["iterations"]) == iterations
-        assert [int(row["updates_layer_%d" % n]) for n in range(1, 10)] == expected_updates(
+        assert [int(row[f"updates_layer_{n}"]) for n in range(1, 10)] == expected_updates(
             "back", iterations
         )
         assert int(row["flops"]) == expected_flops("back", 0.05, batches * epoch)
@@ -209,12 +212,12 @@ def test_metrics_of_a_run(long_runs):
         assert float(row["train_cost"]) > 0
         assert float(row["test_cost"]) > 0
         assert float(row["seconds"]) > 0
-        report = [line for line in printed["several"][1].splitlines() if "  %d/3 " % epoch in line]
+        report = [line for line in printed["several"][1].splitlines() if f"  {epoch}/3 " in line]
         assert re.findall(r"(?:cost|accuracy) ([0-9.]+)", report[0]) == [
-            "%.5f" % float(row["train_cost"]),
-            "%.4f" % float(row["train_accuracy"]),
-            "%.5f" % float(row["test_cost"]),
-            "%.4f" % float(row["test_accuracy"]),
+            f"{float(row['train_cost']):.5f}",
+            f"{float(row['train_accuracy']):.4f}",
+            f"{float(row['test_cost']):.5f}",
+            f"{float(row['test_accuracy']):.4f}",
         ]
 
 
@@ -229,10 +232,10 @@ def test_training_txt_has_the_authors_layout(long_runs):
         r"----------\n"
     )
     text = (place / "whole" / "training.txt").read_text()
-    assert re.fullmatch("(?:%s)+" % block.replace(r"(\S", r"(?:\S"), text)
+    assert re.fullmatch("(?:{})+".format(block.replace(r"(\S", r"(?:\S")), text)
     found = [tuple(map(float, match)) for match in re.findall(block, text)]
     rows = [list(map(float, row[1:5])) for row in commands.metrics(place / "whole")]
-    assert found == [(0.01, 1.0, *(float("%.6g" % value) for value in row)) for row in rows]
+    assert found == [(0.01, 1.0, *(float(f"{value:.6g}") for value in row)) for row in rows]
 
 
 @pytest.mark.slow
@@ -256,10 +259,10 @@ def test_checkpoint_holds_the_last_weights(long_runs):
     place, _ = long_runs
     reader = tf.train.load_checkpoint(str(place / "whole" / "checkpoints"))
     assert reader.get_tensor("step") == 3 * ITERATIONS
-    saved = [reader.get_tensor("variables/layer_%d/weight" % n) for n in range(1, 10)]
+    saved = [reader.get_tensor(f"variables/layer_{n}/weight") for n in range(1, 10)]
     assert commands.same_bits(saved, commands.weights(place / "whole"))
     for n, updates in enumerate(expected_updates("back", 3 * ITERATIONS), start=1):
-        assert reader.get_tensor("variables/layer_%d/count" % n) == updates
+        assert reader.get_tensor(f"variables/layer_{n}/count") == updates
 
 
 @pytest.mark.slow
@@ -363,17 +366,127 @@ def test_interrupt_while_testing(long_runs):
     assert commands.same_bits(commands.weights(place / "tested"), commands.weights(place / "whole"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_saves_as_ctrl_c_does(tmp_path, name, status):
+    """Breaks if a batch system or a closed terminal costs more than the current iteration."""
+    command = ["-m", "unfair_bp.train", *WORDS, "--epochs", "9", "--run-dir", "run"]
+    process = commands.start(command, tmp_path)
+    wait_for(process.stdout, "epoch   1/9")
+    process.send_signal(getattr(signal, name))
+    ended, _, stderr = commands.finish(process)
+    assert ended == status
+    assert stderr.startswith("interrupted and saved; go on with: ") and stderr.count("\n") == 1
+    assert not (tmp_path / "run" / "run.lock").exists()
+    assert checkpoints(tmp_path / "run")[-1] >= ITERATIONS
+    words = ["--epochs", "1", "--run-dir", tmp_path / "run", "--resume"]
+    assert commands.here(train.main, *WORDS, *words) == 2  # it was started with 9
+
+
+@pytest.mark.slow
+def test_a_run_that_ignores_ctrl_c_goes_on(tmp_path):
+    """Breaks if Ctrl-C for another program ends a run that was started in the background."""
+    words = [sys.executable, "-m", "unfair_bp.train", *WORDS, "--epochs", "2", "--run-dir", "run"]
+    line = "trap '' INT HUP; exec " + " ".join(map(shlex.quote, words))
+    process = commands.start(
+        ["-c", f"import os; os.execvp('bash', ['bash', '-c', {line!r}])"], tmp_path
+    )
+    wait_for(process.stdout, "epoch   1/2")
+    for number in (signal.SIGINT, signal.SIGHUP):
+        process.send_signal(number)
+    status, stdout, stderr = commands.finish(process)
+    assert (status, stderr) == (0, "")
+    assert stdout.splitlines()[-1] == "done: run"
+
+
+@pytest.mark.parametrize("redirection", ["| head -1", "1>&- 2>&-"])
+def test_a_run_whose_output_is_lost_goes_on(tmp_path, redirection):
+    """Breaks if a log that nobody reads any more ends the run, or is written into its files."""
+    words = [sys.executable, "-m", "unfair_bp.train", *small("c", "run")]
+    line = " ".join(map(shlex.quote, words))
+    status = subprocess.call(
+        ["bash", "-o", "pipefail", "-c", f"{line} {redirection}"],
+        cwd=str(tmp_path),
+        env=commands.environment(),
+        stdout=subprocess.DEVNULL,
+    )
+    assert status == 0
+    assert len(commands.metrics(tmp_path / "run")) == 1
+    assert set(os.listdir(str(tmp_path / "run"))) == FILES
+
+
+def test_a_run_whose_terminal_is_closed_goes_on(tmp_path):
+    """Breaks if a progress bar that cannot be drawn any more ends the run."""
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unfair_bp.train", *small("c", "run")],
+        cwd=str(tmp_path),
+        env=commands.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    os.close(master)
+    assert process.wait() == 0
+    assert len(commands.metrics(tmp_path / "run")) == 1
+
+
 def test_a_second_interrupt_does_not_wait():
     """Breaks if a hanging run cannot be ended with Ctrl-C, or the handler stays behind."""
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), training._stop_on_interrupt() as check:
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals() as check:
         check()
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(training.Interrupted):
+        with pytest.raises(Interrupted):
             check()
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(10)  # does not last: the signal comes first
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signals_that_ask_to_stop(name, status):
+    """Breaks if a batch system's signal kills a run unsaved, or a handler stays behind.
+
+    All but Ctrl-C may come twice at once, as from ``timeout`` or a terminal that is closed.
+    """
+    number = getattr(signal, name)
+    before = [signal.getsignal(stopping) for stopping in STOPPING]
+    with stopped_by_signals() as check:
+        check()
+        for _ in range(1 if name == "SIGINT" else 2):
+            os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted) as interrupt:
+            check()
+    assert interrupt.value.status == status
+    assert [signal.getsignal(stopping) for stopping in STOPPING] == before
+
+
+def test_ignored_signals_stay_ignored():
+    """Breaks if a run under nohup, or in the background of a script, ends by such a signal."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    try:
+        with stopped_by_signals() as check:
+            for number in STOPPING:
+                os.kill(os.getpid(), number)
+            check()
+        assert {signal.getsignal(number) for number in STOPPING} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_handler_from_c_stays(monkeypatch):
+    """Breaks if a handler that Python does not know is replaced, or ends a run in a TypeError."""
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "getsignal", lambda number: None)
+        installed = []
+        patched.setattr(signal, "signal", lambda *arguments: installed.append(arguments))
+        with stopped_by_signals() as check:
+            check()
+    assert installed == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_training_may_run_in_another_thread():
@@ -382,7 +495,7 @@ def test_training_may_run_in_another_thread():
 
     def body():
         try:
-            with training._stop_on_interrupt() as check:
+            with stopped_by_signals() as check:
                 check()
         except Exception as error:
             failures.append(error)
@@ -513,7 +626,9 @@ BAD_INPUT = {
     "garbage schedule": ("--schedule ;;;", "--schedule"),
     "unknown schedule": ("--schedule sideways", "'sideways'"),
     "random schedule": ("--schedule random:10", "random:10"),
-    "unknown option": ("--momentum 0.9", "--momentum"),
+    "unknown option": ("--dropout 0.9", "--dropout"),
+    "momentum of one": ("--momentum 1", "--momentum 1"),
+    "unknown optimizer": ("--optimizer adagrad", "--optimizer 'adagrad'"),
     "abbreviated option": ("--over", "--over"),
     "no value": ("--seed", "--seed"),
     "resume and overwrite": ("--resume --overwrite", "--overwrite"),
@@ -604,10 +719,10 @@ def cut_checkpoints(run):
 
 # Each damage, more words for the command, and what the message names.
 BAD_RUNS = {
-    "another learning rate": (None, "--learning-rate 0.02", "learning-rate"),
-    "another case": (None, "--case a", "was started with case c, not a"),
-    "another size": (None, "--train-size 15", "train-size"),
-    "another seed": (None, "--seed 1", "seed"),
+    "another learning rate": (None, "--learning-rate 0.02", "--learning-rate 0.02 is not what"),
+    "another case": (None, "--case a", "--case a is not what"),
+    "another size": (None, "--train-size 15", "--train-size 15 is not what"),
+    "another seed": (None, "--seed 1", "--seed 1 is not what"),
     "configuration cut off": (change_file("config.json", lambda b: b[:50]), "", "config.json"),
     "configuration empty": (change_file("config.json", lambda b: b""), "", "config.json"),
     "no data recorded": (
@@ -644,7 +759,7 @@ def test_fewer_epochs_are_refused(finished, capfd):
     """Breaks if a run of more epochs than its configuration says could come about."""
     commands.edit_config(finished, lambda config: config["case"].update(epochs=2))
     assert commands.here(train.main, *small("c", finished, "--resume")) == 2
-    assert "epochs 2, not 1" in one_line(capfd)
+    assert "--epochs 1 is not what" in one_line(capfd)
 
 
 @pytest.mark.parametrize(
@@ -655,8 +770,8 @@ def test_sizes_beyond_the_data_are_refused(fake_cifar10, tmp_path, capfd, option
     words = small("a", tmp_path / "run", "--data", "cifar10", "--data-dir", str(fake_cifar10(1)))
     assert commands.here(train.main, *words, option, size + 1) == 2
     assert capfd.readouterr().err == (
-        "error: %s %d is more than the %d images that CIFAR-10 has; give at most %d\n"
-        % (option, size + 1, size, size)
+        f"error: {option} {size + 1} is more than the {size} images that CIFAR-10 has; "
+        f"give at most {size}\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -668,10 +783,10 @@ def fake_cifar10(tmp_path, monkeypatch):
     monkeypatch.setitem(sets.SETS, "cifar10", cifar10)
 
     def make(seed):
-        directory = tmp_path / ("data %d" % seed)
+        directory = tmp_path / (f"data {seed}")
         directory.mkdir()
         random = np.random.RandomState(seed)
-        for name in [*("data_batch_%d" % n for n in range(1, 6)), "test_batch"]:
+        for name in [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]:
             rows = random.randint(0, 256, [20, 3073]).astype(np.uint8)
             rows[:, 0] %= 10
             (directory / (name + ".bin")).write_bytes(rows.tobytes())

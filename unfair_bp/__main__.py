@@ -1,10 +1,16 @@
-"""List the commands of this package."""
+"""List the commands of this package, or run one.
+
+For example:
+
+    unfair-bp train --case e
+"""
 
 import importlib
 import sys
 from typing import Sequence
 
 from unfair_bp import commandline
+from unfair_bp.errors import UsageError
 
 COMMANDS = (
     "train",
@@ -20,23 +26,38 @@ COMMANDS = (
 
 
 def as_text() -> str:
-    """Each command, with the first line of what its module says of itself."""
+    """Each command, with the first line of its module's docstring."""
     width = max(len(name) for name in COMMANDS)
     lines = []
     for name in COMMANDS:
-        module = importlib.import_module("unfair_bp." + name)
+        module = importlib.import_module(f"unfair_bp.{name}")
         meaning = (module.__doc__ or "").splitlines()[0]
-        lines.append("python -m unfair_bp.%-*s  %s" % (width, name, meaning))
-    return "\n".join([*lines, "", "--help lists the options of each."])
+        lines.append(f"python -m unfair_bp.{name:{width}}  {meaning}")
+    lines += ["", "unfair-bp COMMAND runs the same commands. --help lists the options of each."]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the list; returns the exit status."""
-    parser = commandline.Parser(prog="python -m unfair_bp", description=__doc__)
+    """Run the command that the first word names, or print the list; returns the exit status.
+
+    Raises:
+        UsageError: If there is no such command.
+    """
+    if arguments and not arguments[0].startswith("-"):
+        name, *rest = arguments
+        if name not in COMMANDS:
+            raise UsageError(f"{name!r} is not a command; give one of {', '.join(COMMANDS)}")
+        return importlib.import_module(f"unfair_bp.{name}").main(rest)
+    parser = commandline.Parser(prog="unfair-bp", description=__doc__)
     parser.parse_args(arguments)
     print(as_text())
     return 0
 
 
+def script() -> int:
+    """Run the console script ``unfair-bp``; returns the exit status."""
+    return commandline.run(main, sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(commandline.run(main, sys.argv[1:]))
+    sys.exit(script())

@@ -1,13 +1,12 @@
 """What all commands share: options generated from the case's fields, and errors in one line."""
 
 import argparse
-import io
 import os
 import sys
 from dataclasses import fields, replace
 from typing import Callable, Iterable, NoReturn, Optional, Sequence
 
-from unfair_bp import __version__
+from unfair_bp import __version__, console
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named
@@ -38,56 +37,48 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version="unfair_bp " + __version__)
 
     def error(self, message: str) -> NoReturn:
-        """Report bad usage like every other mistake of the user's."""
-        raise UsageError("%s (%s --help lists the options)" % (message, self.prog))
+        """Report bad usage like any other mistake of the user's."""
+        raise UsageError(f"{message} ({self.prog} --help lists the options)")
 
 
 def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """Run a command: what the user got wrong is one line on standard error and status 2."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Paths may hold bytes that are no characters.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        status = main(arguments)
-        sys.stdout.flush()
+    """Run a command; returns its exit status.
+
+    A mistake of the user's is one line on standard error and status 2. Output that cannot be
+    written does not stop the command: a reader that has left (as with ``| head``) is not an error,
+    and a full disk is reported at the end.
+    """
+    with console.lasting_output() as lost:
+        try:
+            status = main(arguments)
+        except UsageError as error:
+            print(f"error: {printable(_as_option(error))}", file=sys.stderr)
+            status = USAGE_STATUS
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            status = INTERRUPTED_STATUS
+        except SystemExit as end:  # --help and --version
+            status = end.code or 0
+        error = lost()
+        if error is not None and not isinstance(error, BrokenPipeError):
+            reason = error.strerror or str(error)
+            print(
+                f"error: cannot write the output: {reason}; make room, or send it elsewhere",
+                file=sys.stderr,
+            )
+            status = status or USAGE_STATUS
         return status
-    except UsageError as error:
-        print(f"error: {printable(_as_option(error))}", file=sys.stderr)
-        return USAGE_STATUS
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED_STATUS
-    except BrokenPipeError:
-        # The reader of our output is gone (as with `| head`); there is nobody left to tell.
-        _drop_output()
-        return 1
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        # Of our own output: every other file has a name, and is written elsewhere.
-        _drop_output()
-        reason = error.strerror or str(error)
-        print(
-            "error: cannot write the output: %s; make room, or send it elsewhere" % reason,
-            file=sys.stderr,
-        )
-        return USAGE_STATUS
 
 
 def _as_option(error: UsageError) -> str:
     """The line of an error, in which a field of the case is the option that sets it."""
-    if isinstance(error, FieldError) and error.field in FIELDS:
+    if isinstance(error, FieldError) and error.field in (*FIELDS, "name"):
         return f"{option_of(error.field)} {error.problem}"
     return str(error)
 
 
-def _drop_output() -> None:
-    """Let what has not been written yet go nowhere, so that the end of the process is quiet."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def printable(text: str) -> str:
-    """A text as one line in which nothing is invisible, or obeyed by a terminal."""
+    """Return a text as one line without invisible characters or a terminal's commands."""
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
@@ -96,13 +87,13 @@ def path(text: str) -> str:
     """The type of options that name a file or a directory.
 
     Raises:
-        argparse.ArgumentTypeError: If no file can have such a name.
+        argparse.ArgumentTypeError: If a file cannot have this name.
     """
     try:
         if not text or b"\0" in os.fsencode(text):
             raise ValueError
     except ValueError as error:
-        raise argparse.ArgumentTypeError("%r is no name of a file" % text) from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file name") from error
     return text
 
 
@@ -130,8 +121,7 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
                 "--as-run",
                 action="store_true",
                 default=None,
-                help="the quirks that the case's script had, all of them, and for c to f the "
-                "weights that it started from",
+                help="all quirks of the case's script, and for c to f also its initial weights",
             )
         elif item.type is bool:
             group = parser.add_mutually_exclusive_group()
@@ -143,20 +133,20 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
 
 
 def add_quick(parser: argparse.ArgumentParser) -> None:
-    """Add the preset that shows a training run in about a minute, without any download."""
-    preset = ", ".join("%s %s" % item for item in QUICK.items())
+    """Add the preset for a training run of about a minute, without a download."""
+    preset = ", ".join(f"{name} {value}" for name, value in QUICK.items())
     parser.add_argument("--quick", action="store_true", help="a small run: " + preset)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the run to look at."""
+    """Add the run directory to read."""
     parser.add_argument(
         "run_dir", type=path, metavar="RUN_DIR", help="directory that unfair_bp.train wrote"
     )
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
-    """Add the place where CIFAR-10 or CIFAR-100 is."""
+    """Add the place of the data set's files."""
     parser.add_argument(
         "--data-dir",
         type=path,
@@ -186,6 +176,6 @@ def resolve_case(options: argparse.Namespace) -> Case:
 
 def _case_help() -> str:
     return "; ".join(
-        "%s: %s%s" % (name, case.schedule, ", augmented" if case.augment else "")
+        f"{name}: {case.schedule}{', augmented' if case.augment else ''}"
         for name, case in CASES.items()
     )

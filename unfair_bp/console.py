@@ -1,22 +1,113 @@
-"""How the package speaks to a terminal: progress bars, and commands as they are typed."""
+"""How the package speaks to a terminal: bars, warnings, shell lines, and output that is lost."""
 
+import contextlib
+import io
+import os
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 
 def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> "tqdm":
-    """A bar of tqdm, whose arguments these are; gone when it is closed unless it is to be left."""
+    """Return a bar of tqdm with these arguments; closing it clears it unless ``leave`` is set."""
     from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
 
-    # A notebook's standard error is no terminal but shows a bar all the same.
+    # A notebook's standard error is not a terminal but can show a bar.
     notebook = type(sys.stderr).__module__.startswith("ipykernel")
-    return tqdm(*arguments, disable=False if notebook else None, leave=leave, **options)
+    missing = sys.stderr is None
+    disable = missing or (False if notebook else None)
+    return tqdm(*arguments, disable=disable, leave=leave, **options)
 
 
 def shell_line(words: Sequence[str]) -> str:
-    """A command as it would be typed into a shell."""
+    """Return a command as it would be typed into a shell."""
     return " ".join(shlex.quote(word) for word in words)
+
+
+def warn(line: str) -> None:
+    """Print a warning on standard error; if that cannot be written, training still goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"warning: {line}", file=sys.stderr)
+
+
+class Output:
+    """A text stream that may lose its reader: what is written after that goes nowhere.
+
+    Args:
+        stream: The stream to write to.
+
+    Attributes:
+        error: What the first failed write raised; None if none failed.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.error: Optional[OSError] = None
+
+    def write(self, text: str) -> int:
+        """Write a text; returns its length."""
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        self._attempt(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        """Anything else is the stream's."""
+        return getattr(self._stream, name)
+
+    def _attempt(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self.error = self.error or error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+@contextlib.contextmanager
+def lasting_output() -> Iterator[Callable[[], Optional[OSError]]]:
+    """Let the block finish its work even if its output cannot be written.
+
+    Gives a function that flushes standard output and returns what its first failed write raised.
+    """
+    _open_missing_descriptors()
+    before = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        sys.stdout, sys.stderr = (_lasting(stream or nowhere) for stream in before)
+
+        def lost() -> Optional[OSError]:
+            sys.stdout.flush()
+            return getattr(sys.stdout, "error", None)
+
+        try:
+            yield lost
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            sys.stdout, sys.stderr = before
+
+
+def _lasting(stream: IO[str]) -> IO[str]:
+    """Wrap a file, pipe or terminal; a notebook's streams are not one of these and stay."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.reconfigure(errors="backslashreplace")  # paths may hold bytes that are not characters
+    return Output(stream)
+
+
+def _open_missing_descriptors() -> None:
+    """Open descriptors 0 to 2 if the process was started without them.
+
+    Otherwise the next file that is opened gets such a number, and messages are written into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

@@ -15,7 +15,7 @@ from unfair_bp.running.directory import RunDirectory
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Evaluate the run directory that is named; returns the exit status."""
+    """Evaluate a run; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.evaluate", description=__doc__)
     commandline.add_run(parser)
     commandline.add_data_dir(parser)
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     dataset = sources.load(case, options.data_dir)
     if dataset.fingerprint() != config["data"]["sha256"]:
         raise UsageError(
-            "the data (%s) is not what %s was trained with (%s); give its --data-dir"
-            % (dataset.name, run.path, config["data"]["name"])
+            f"the data ({dataset.name}) is not what {run.path} was trained with "
+            f"({config['data']['name']}); give its --data-dir"
         )
     graph = build_graph(case)
     with graph.graph.as_default():
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str]) -> int:
                 after_batch=bar.update,
             )
         print(
-            "%s after %d iterations, on the test set of %s\n"
-            % (run.path, session.run(graph.step), dataset.name)
+            f"{run.path} after {session.run(graph.step)} iterations, on the test set of "
+            f"{dataset.name}\n"
         )
     print(as_text(evaluation, dataset.classes))
     return 0

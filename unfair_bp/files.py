@@ -1,10 +1,11 @@
 """How the package writes files: whole or not at all, locked, never over what a user has made."""
 
 import contextlib
+import errno
 import os
-import sys
 from typing import Iterator, Optional
 
+from unfair_bp.console import warn
 from unfair_bp.errors import UsageError
 
 try:
@@ -12,38 +13,41 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-UNFINISHED = ".part"  # ends the name of what a process leaves that is killed while it writes
+UNFINISHED = ".part"  # ends the name of a file until all of it is written
+# What ``flock`` raises on file systems without locks: some network and user-space ones.
+NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag
 
 
 def check(path: str, overwrite: bool) -> None:
     """Refuse a path that cannot be written; to be called before the work, not after it.
 
     Args:
-        path: Where a file is to be.
-        overwrite: Whether a file that is there may be replaced.
+        path: Where a file is to be written.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        UsageError: If something else than a file is there, a file is and may not be replaced, or
-            there is no directory for it.
+        UsageError: If the path is not a file, or is a file that may not be replaced, or its
+            directory does not exist.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        what = "a directory" if os.path.isdir(path) else "a device or such"
-        raise UsageError("%s is %s; give the name of a file" % (path, what))
+        what = "a directory" if os.path.isdir(path) else "a device"
+        raise UsageError(f"{path} is {what}; give the name of a file")
     if os.path.lexists(path) and not overwrite:
-        raise UsageError("%s exists; give --overwrite to replace it, or another name" % path)
+        raise UsageError(f"{path} exists; give --overwrite to replace it, or another name")
     directory = os.path.dirname(path) or "."
     if not (os.path.isdir(directory) and os.access(directory, os.W_OK)):
         raise UsageError(
-            "cannot write %s: %s is no directory that can be written to; make it, or give "
-            "another name" % (path, directory)
+            f"cannot write {path}: {directory} is not a writable directory; make it, or give "
+            "another name"
         )
 
 
 def write(path: str, content: bytes) -> None:
-    """Write a file beside its place and then rename it: nobody finds half of it.
+    """Write a file under another name and then rename it, so that no reader sees half of it.
 
     Raises:
-        OSError: If it cannot be written; what was there is as it was, and nothing is left beside.
+        OSError: If it cannot be written; an earlier file is unchanged, and nothing else is left.
     """
     beside = path + UNFINISHED
     try:
@@ -60,14 +64,14 @@ def write(path: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def only_process(path: str, doing: str) -> Iterator[None]:
-    """Hold a lock file, in which this process's id can be read, until the context ends.
+    """Hold a lock file until the context ends; the file contains this process's id.
 
-    The system drops the lock of a process that dies, however it dies, so that the file it leaves
-    is taken over. The file is removed at the end.
+    The system releases the lock of a process that is killed, so its file can be taken over. The
+    file is removed at the end.
 
     Args:
         path: The lock file; its directory must exist.
-        doing: What is being done, as in "trains in logs/case_a", for the error.
+        doing: What the process does, as in "is training in logs/case_a", for the error.
 
     Raises:
         UsageError: If another process holds the lock, or the file cannot be written.
@@ -75,14 +79,14 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     try:
         file = _locked(path)
     except OSError as error:
-        raise UsageError("cannot write %s: %s" % (path, error.strerror)) from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
     if file is None:
-        raise UsageError("process %s %s; wait until it ends, or stop it" % (_owner(path), doing))
+        raise UsageError(f"process {_owner(path)} {doing}; wait until it ends, or stop it")
     try:
         yield
     finally:
-        # Before the lock is dropped, so that it is not another's; somebody may have removed it.
-        with contextlib.suppress(FileNotFoundError):
+        # While the lock is held, so that it is not another's; a user may have removed it already.
+        with contextlib.suppress(OSError):
             os.remove(path)
         os.close(file)
 
@@ -90,29 +94,35 @@ def only_process(path: str, doing: str) -> Iterator[None]:
 def lock(file: int, wait: bool = False) -> bool:
     """Lock an open file for this process until it is closed.
 
-    Without ``fcntl``, as on Windows, nothing is locked, and a warning says so.
+    Where the system or the file system has no locks, a warning says so and nothing is locked.
 
     Args:
         file: Its descriptor.
         wait: Wait while another process has the lock.
 
     Returns:
-        Whether the lock is this process's now.
+        False if another process has the lock.
+
+    Raises:
+        OSError: If locking fails for another reason.
     """
-    if fcntl is None:
-        print("warning: no locks on this system; run one process at a time", file=sys.stderr)
-        return True
     try:
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warn(f"files cannot be locked here ({error.strerror}); run one process at a time")
     return True
 
 
 def _locked(path: str) -> Optional[int]:
     """Open the file and lock it; None if another process has."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINKS, 0o644)
         try:
             if not lock(file):
                 os.close(file)

@@ -1,4 +1,4 @@
-"""Print the numbers that the post's author published, of all six cases or of one.
+"""Print the figures that the post's author published, for all six cases or for one.
 
 For example:
 
@@ -19,31 +19,29 @@ from unfair_bp.experiment.published import PublishedEpoch, load
 
 
 def case_as_text(epochs: Sequence[PublishedEpoch]) -> str:
-    """The epochs of one case, one a line."""
+    """Return the epochs of one case, one on each line."""
     lines = ["  epoch   train cost  accuracy   test cost  accuracy"]
-    lines += ["  %5d %12.5f %9.4f %11.5f %9.4f" % row for row in epochs]
+    lines += [
+        f"  {row.epoch:5d} {row.train_cost:12.5f} {row.train_accuracy:9.4f}"
+        f" {row.test_cost:11.5f} {row.test_accuracy:9.4f}"
+        for row in epochs
+    ]
     return "\n".join(lines)
 
 
 def summary_as_text(published: Dict[str, List[PublishedEpoch]]) -> str:
-    """All cases, one a line."""
+    """Return all cases, one on each line."""
     lines = [
         "                 test accuracy                         train accuracy",
         "  case  epochs   first     best (after epoch)    last           last",
     ]
     for name, epochs in published.items():
         best = max(epochs, key=lambda row: row.test_accuracy)
+        first, last = epochs[0], epochs[-1]
         lines.append(
-            "  %-4s  %6d   %.4f   %.4f          %3d    %.4f         %.4f"
-            % (
-                name,
-                len(epochs),
-                epochs[0].test_accuracy,
-                best.test_accuracy,
-                best.epoch,
-                epochs[-1].test_accuracy,
-                epochs[-1].train_accuracy,
-            )
+            f"  {name:4}  {len(epochs):6d}   {first.test_accuracy:.4f}   {best.test_accuracy:.4f}"
+            f"          {best.epoch:3d}    {last.test_accuracy:.4f}         "
+            f"{last.train_accuracy:.4f}"
         )
     return "\n".join(lines)
 
@@ -59,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if options.case not in published:
         raise UsageError(
-            "--case %r is not known; give one of %s" % (options.case, ", ".join(published))
+            f"--case {options.case!r} is not known; give one of {', '.join(published)}"
         )
     print(case_as_text(published[options.case]))
     return 0

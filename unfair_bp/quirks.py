@@ -1,4 +1,4 @@
-"""Print the ledger: where the scripts of 2018 deviate from calculus or from what the post intends.
+"""Print the ledger: where the scripts of 2018 deviate from calculus or from the post's intent.
 
 For example:
 
@@ -14,12 +14,12 @@ from unfair_bp.experiment.ledger import LEDGER
 
 
 def as_text() -> str:
-    """The ledger as a table."""
+    """Return the ledger as a table."""
     width = max(len(name) for name in LEDGER)
-    lines = ["%-*s  cases  scripts / truth / where" % (width, "quirk")]
+    lines = [f"{'quirk':{width}}  cases  scripts / truth / where"]
     for name, quirk in LEDGER.items():
-        label = "%-*s  %-5s  " % (width, name, quirk.cases)
-        for text in (quirk.scripts, quirk.truth, "unfair_bp." + quirk.where):
+        label = f"{name:{width}}  {quirk.cases:5}  "
+        for text in (quirk.scripts, quirk.truth, f"unfair_bp.{quirk.where}"):
             lines += textwrap.wrap(
                 text, 100, initial_indent=label, subsequent_indent=" " * (len(label) + 2)
             )

@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
-    schedule = schedules.parse(case.schedule)
     layers = case.layers
+    schedule = schedules.parse(case.schedule, len(layers))
     _check_paths(options)
     print(schedules.as_text(schedule, layers))
     if options.png is not None:
@@ -47,17 +47,17 @@ def main(arguments: Sequence[str]) -> int:
         from unfair_bp.figures.schedule import schedule_heatmap  # noqa: PLC0415
 
         style.save(schedule_heatmap(schedule, layers), options.png, options.overwrite)
-        print("wrote %s" % options.png)
+        print(f"wrote {options.png}")
     if options.gif is not None:
         from unfair_bp.figures.animation import save_animation  # noqa: PLC0415
 
         save_animation(schedule, layers, options.gif, options.overwrite)
-        print("wrote %s" % options.gif)
+        print(f"wrote {options.gif}")
     return 0
 
 
 def _check_paths(options: argparse.Namespace) -> None:
-    """Refuse what could not be written before anything is printed or drawn."""
+    """Refuse files that cannot be written before anything is printed or drawn."""
     if options.png is not None:
         from unfair_bp.figures.style import check_picture  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ def _check_paths(options: argparse.Namespace) -> None:
         check_animation(options.gif, options.overwrite)
     both = options.png is not None and options.gif is not None
     if both and os.path.realpath(options.png) == os.path.realpath(options.gif):
-        raise UsageError("--png and --gif are both %s; give two names" % options.gif)
+        raise UsageError(f"--png and --gif are both {options.gif}; give two names")
 
 
 if __name__ == "__main__":

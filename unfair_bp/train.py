@@ -1,4 +1,4 @@
-"""Train one of the six cases and leave a run directory with metrics, checkpoints and weights.
+"""Train one of the six cases and write a run directory with metrics, checkpoints and weights.
 
 For example:
 
@@ -7,66 +7,52 @@ For example:
 """
 
 import sys
-from typing import Sequence
+import types
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
 from unfair_bp import commandline
-from unfair_bp.console import shell_line
+from unfair_bp.console import shell_line, warn
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import cases, schedules
 from unfair_bp.reporting import pictures
-from unfair_bp.running.directory import (
-    RunDirectory,
-    case_configuration,
-    configuration,
-    default_path,
-)
+from unfair_bp.running.directory import RunDirectory, default_path
+
+if TYPE_CHECKING:
+    from unfair_bp.data.dataset import Dataset
+    from unfair_bp.running.metrics import EpochMetrics
 
 
 def layer_table(case: cases.Case) -> str:
-    """The network as text: one line for each layer, with its updates per cycle of the schedule."""
+    """Return a line for each layer of the network, with its updates per cycle of the schedule."""
     layers, schedule = case.layers, cases.schedule_of(case)
-    lines = ["  layer  kernel  channels    size   weights   MFLOP   updates/%d" % schedule.period]
-    for number, (layer, updates) in enumerate(
-        zip(layers, schedule.updates(schedule.period)), start=1
-    ):
+    lines = [f"  layer  kernel  channels    size   weights   MFLOP   updates/{schedule.period}"]
+    updates = schedule.updates(schedule.period)
+    for number, (layer, count) in enumerate(zip(layers, updates), start=1):
+        kernel, size = f"{layer.kernel}x{layer.kernel}", f"{layer.size}x{layer.size}"
         lines.append(
-            "  %5d   %dx%d   %4d ->%4d  %2dx%-2d  %8d %7.2f   %d"
-            % (
-                number,
-                layer.kernel,
-                layer.kernel,
-                layer.inputs,
-                layer.outputs,
-                layer.size,
-                layer.size,
-                layer.weight_count,
-                layer.flops / 1e6,
-                updates,
-            )
+            f"  {number:5d}   {kernel:3}   {layer.inputs:4d} ->{layer.outputs:4d}  {size:5}  "
+            f"{layer.weight_count:8d} {layer.flops / 1e6:7.2f}   {count}"
         )
     if schedule.name != case.schedule:
-        lines.append("  collapsed-rounds: the schedule that runs is %s" % schedule.name)
+        lines.append(f"  collapsed-rounds: the schedule that runs is {schedule.name}")
     cost = schedule.relative_cost(layers)
     if case.protocol == "per-batch":
         cost = schedule.cycle_flops(layers) / schedules.fair_step_flops(layers)
-    lines.append("  a mean iteration costs %.3f of a fair one" % cost)
+    lines.append(f"  a mean iteration costs {cost:.3f} of a fair one")
     return "\n".join(lines)
 
 
 def warn_of_idle_quirks(case: cases.Case, as_run: bool) -> None:
-    """Say on standard error which quirks were asked for and change nothing in this run.
+    """Name on standard error the quirks that were asked for and change nothing in this run.
 
     Args:
         case: The resolved case.
         as_run: Whether ``--as-run`` was given.
     """
     for name in cases.idle_quirks(case):
-        print("warning: the quirk %s changes nothing in this run" % name, file=sys.stderr)
+        warn(f"the quirk {name} changes nothing in this run")
     if as_run and not case.quirks:
-        print(
-            "warning: --as-run changes nothing: the script of case %s had no quirk" % case.name,
-            file=sys.stderr,
-        )
+        warn(f"--as-run changes nothing: the script of case {case.name} had no quirk")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -104,15 +90,11 @@ def main(arguments: Sequence[str]) -> int:
     case = commandline.resolve_case(options)
     if not options.checkpoint_minutes > 0:
         raise UsageError(
-            "--checkpoint-minutes %g is out of range; give a number above 0"
-            % options.checkpoint_minutes
+            f"--checkpoint-minutes {options.checkpoint_minutes:g} is out of range; give a number "
+            "above 0"
         )
     run = RunDirectory(options.run_dir or default_path(case, options.quick))
-    run.check_free(options.resume, options.overwrite)
-    if options.resume:
-        # Before data is loaded, or even downloaded.
-        run.check_same(case_configuration(case))
-        run.check_checkpoint(begun=False)
+    run.check_start(case, options.resume, options.overwrite)
 
     warn_of_idle_quirks(case, options.as_run)
     print("case")
@@ -123,33 +105,53 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.data import sources  # noqa: PLC0415 - --help answers at once
 
     dataset = sources.load(case, options.data_dir)
-    if options.resume:
-        run.check_same(configuration(case, dataset))
 
-    from unfair_bp.running.training import Interrupted, Trainer  # noqa: PLC0415 - imports TensorFlow
+    from unfair_bp.running import training  # noqa: PLC0415 - imports TensorFlow
 
-    trainer = Trainer(case, dataset, run, options.checkpoint_minutes, options.tensorboard)
     print(
-        "training on %d images of %s, testing on %d; writing %s"
-        % (len(dataset.train_images), dataset.name, len(dataset.test_images), run.path),
+        f"training on {len(dataset.train_images)} images of {dataset.name}, testing on "
+        f"{len(dataset.test_images)}; writing {run.path}",
         flush=True,
     )
     words = ["python", "-m", "unfair_bp.train", *arguments]
     try:
-        with run.lock():
-            run.check_free(options.resume, options.overwrite)  # once more: data takes its time
-            trainer.train(words, options.resume, lambda line: print(line, flush=True))
-    except Interrupted:
+        training.train(
+            case,
+            dataset,
+            run.path,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            checkpoint_minutes=options.checkpoint_minutes,
+            tensorboard=options.tensorboard,
+            report=lambda line: print(line, flush=True),
+            command=shell_line(words),
+        )
+    except training.Interrupted as interrupt:
         again = [word for word in words if word not in ("--resume", "--overwrite")]
         print(
-            "interrupted and saved; go on with: %s" % shell_line([*again, "--resume"]),
+            f"interrupted and saved; go on with: {shell_line([*again, '--resume'])}",
             file=sys.stderr,
         )
-        return commandline.INTERRUPTED_STATUS
+        return interrupt.status
     if not options.no_plots:
         pictures.draw(run.path)
-    print("done: %s" % run.path)
+    print(f"done: {run.path}")
     return 0
+
+
+class _CallableModule(types.ModuleType):
+    """This module, which is also the function ``unfair_bp.train`` of the front door."""
+
+    def __call__(
+        self, case: cases.Case, data: "Optional[Dataset]", run_dir: str, **options: Any
+    ) -> "List[EpochMetrics]":
+        """Train a case; see :func:`unfair_bp.running.training.train`."""
+        from unfair_bp.running import training  # noqa: PLC0415 - --help answers at once
+
+        return training.train(case, data, run_dir, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 if __name__ == "__main__":

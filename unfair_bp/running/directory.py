@@ -12,30 +12,26 @@
     checkpoints/        everything needed to go on, see unfair_bp.running.checkpoints
     run.lock            while a process trains: its id
 
-A reader never sees half of a file, and what a process leaves that is killed is either whole or has
-a name that ends in .part.
+A reader never sees half of a file. What a killed process leaves is either whole or has a name that
+ends in .part.
 """
 
 import contextlib
 import csv
-import io
 import json
 import os
-import re
-import shutil
-import warnings
-import zipfile
-from dataclasses import asdict
 from typing import Any, Dict, Iterator, List, Sequence
 
 import numpy as np
 
 from unfair_bp import files
-from unfair_bp.data.dataset import Dataset
+from unfair_bp.console import warn
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case
+from unfair_bp.running import arrays, configuration, tidying
+from unfair_bp.running.configuration import MALFORMED
 from unfair_bp.running.metrics import EpochMetrics, as_csv, author_summary, from_csv
+from unfair_bp.running.tidying import CHECKPOINTS, FIGURES, TENSORBOARD
 
 CONFIG = "config.json"
 COMMAND = "command.txt"
@@ -44,17 +40,9 @@ TRAINING = "training.txt"
 WEIGHTS_BEFORE = "weights_before.npz"
 WEIGHTS_AFTER = "weights_after.npz"
 EXAMPLES = "examples.npz"
-FIGURES = "figures"
-TENSORBOARD = "tensorboard"
-CHECKPOINTS = "checkpoints"
 LOCK = "run.lock"
 FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
-# Of the data set, in config.json.
-DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
-# What reading a file raises that somebody has edited or cut.
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-GROWS = ("epochs",)  # what a resumed run may have more of
 
 
 class RunDirectory:
@@ -66,9 +54,10 @@ class RunDirectory:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._warned = False
 
     def file(self, name: str) -> str:
-        """The path of a file in the directory."""
+        """Return the path of a file in the directory."""
         return os.path.join(self.path, name)
 
     @property
@@ -76,55 +65,78 @@ class RunDirectory:
         """Whether a run was started here."""
         return os.path.exists(self.file(CONFIG))
 
+    def check_start(self, case: Case, resume: bool, overwrite: bool) -> None:
+        """Make sure that a case may be trained here, before data is loaded; writes nothing.
+
+        Raises:
+            UsageError: As :meth:`check_free`; or if the run to resume is of another case, or has
+                finished epochs but no checkpoint.
+        """
+        self.check_free(resume, overwrite)
+        if resume:
+            self.check_same(configuration.case_configuration(case))
+            self.check_checkpoint(begun=False)
+
     def check_free(self, resume: bool, overwrite: bool) -> None:
         """Make sure that a run may be written here; writes nothing.
 
         Raises:
             UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
-                to resume, something that is not a run, no permission to write, or a name that
-                TensorFlow does not take as it is.
+                to resume, something that is not a run, a link in the place of a subdirectory that
+                is to be overwritten, no permission to write, or a name that TensorFlow does not
+                take as it is.
         """
         self._check_name()
         if self.exists:
             if overwrite:
-                self.read_config()  # another program's config.json is not ours to replace
+                self.read_config()  # another program's config.json must not be replaced
+                self._check_links()
             elif not resume:
                 raise UsageError(
-                    "%s holds a run already; give --resume to go on with it, --overwrite to "
-                    "replace it, or another --run-dir" % self.path
+                    f"{self.path} holds a run already; give --resume to go on with it, "
+                    "--overwrite to replace it, or another --run-dir"
                 )
         elif resume:
-            raise UsageError("%s holds no run to resume; leave out --resume" % self.path)
+            raise UsageError(f"{self.path} holds no run to resume; leave out --resume")
         elif os.path.lexists(self.path) and not self._is_empty():
             raise UsageError(
-                "%s exists and is not a run directory; give another --run-dir" % self.path
+                f"{self.path} exists and is not a run directory; give another --run-dir"
             )
         parent = os.path.abspath(self.path)
         while not os.path.exists(parent):
             parent = os.path.dirname(parent)
         if not (os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)):
             raise UsageError(
-                "cannot write the run directory %s: %s is not a writable directory; "
-                "give another --run-dir" % (self.path, parent)
+                f"cannot write the run directory {self.path}: {parent} is not a writable "
+                "directory; give another --run-dir"
             )
 
     def _is_empty(self) -> bool:
-        """Whether this is a directory with nothing in it but what a run leaves that never began."""
+        """Whether this directory is empty, but for files of a run that was killed at its start."""
         ours = {LOCK, CONFIG + files.UNFINISHED}
         try:
             return ours.issuperset(os.listdir(self.path))
-        except OSError:  # a file, or a directory that is closed to us
+        except OSError:  # a file, or a directory that may not be read
             return False
 
     def _check_name(self) -> None:
-        """Refuse a path that TensorFlow takes for another one, to write to or to remove from."""
+        """Refuse a path that TensorFlow takes for another one."""
         pattern = set("*?[]\\") - {os.sep}
         characters = self.path.encode("utf-8", "ignore").decode()
         if pattern.intersection(self.path) or "://" in self.path or characters != self.path:
             raise UsageError(
-                "%r cannot be a run directory: TensorFlow reads names with * ? [ ] \\ or ://, or "
-                "that are not UTF-8, in its own way; give another name" % self.path
+                f"{self.path!r} cannot be a run directory: TensorFlow reads names with * ? [ ] \\ "
+                "or ://, or that are not UTF-8, in its own way; give another name"
             )
+
+    def _check_links(self) -> None:
+        """Refuse to start a run whose files would be written beside those of another one."""
+        for path in map(self.file, DIRECTORIES):
+            if os.path.islink(path):
+                raise UsageError(
+                    f"{path} is a link to {os.readlink(path)}, which may hold another run's files; "
+                    "remove the link, or give another --run-dir"
+                )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -134,7 +146,7 @@ class RunDirectory:
             UsageError: If another one trains there already, or it cannot be made.
         """
         self._make(self.path)
-        with files.only_process(self.file(LOCK), "is training in %s" % self.path):
+        with files.only_process(self.file(LOCK), f"is training in {self.path}"):
             yield
 
     def check_same(self, config: Dict[str, Any]) -> None:
@@ -143,102 +155,115 @@ class RunDirectory:
         Raises:
             UsageError: If it differs in more than a larger number of epochs.
         """
-        saved = self.read_config()
-        # With fields that are younger than the run, and as JSON has them.
-        saved["case"] = json.loads(json.dumps(asdict(Case(**saved["case"]))))
-        for part, values in config.items():
-            for name, value in values.items():
-                before = saved[part].get(name)
-                if before == value or (name in GROWS and value > before):
-                    continue
-                raise UsageError(
-                    f"{self.path} was started with {name} {before}, not {value}; resume it as it "
-                    "was started, or give another --run-dir"
-                )
+        configuration.check_same(self.path, self._load_config(), config)
 
     def saved_steps(self) -> List[int]:
-        """The iterations that there are finished checkpoints of, the newest first."""
-        try:
-            names = os.listdir(self.file(CHECKPOINTS))
-        except OSError:
-            return []
-        found = [re.match(r"^model-([0-9]{1,18})\.index$", name) for name in names]
-        return sorted((int(match.group(1)) for match in found if match), reverse=True)
+        """Return the iterations of the finished checkpoints, the newest first."""
+        return tidying.finished_steps(self.file(CHECKPOINTS))
 
     def check_checkpoint(self, begun: bool = True) -> None:
         """Make sure that the run has a checkpoint, whatever its state.
 
         Args:
-            begun: Require one of a run, too, that was killed before it had finished its first.
+            begun: If false, a run that was stopped before its first epoch ended may have none.
 
         Raises:
-            UsageError: If it has none, as when it was copied without, or its name bars the way.
+            UsageError: If it has none, as when it was copied without, or TensorFlow would take its
+                name for another one.
         """
         self._check_name()
         if not self.saved_steps() and (begun or self.read_metrics()):
             raise UsageError(
-                "%s holds no checkpoint; train it again with --overwrite, or into another --run-dir"
-                % self.path
+                f"{self.path} holds no checkpoint; train it again with --overwrite, or into "
+                "another --run-dir"
             )
 
     def create(self, config: Dict[str, Any], record: str) -> None:
-        """Create the directory's content with its configuration, removing the run that it held."""
+        """Start a run: delete the files of the run that was here, and write the configuration.
+
+        Files that the package has not made are kept.
+
+        Raises:
+            UsageError: If a file cannot be written, or one of the earlier run cannot be deleted.
+        """
+        self._check_links()
         self._make(self.path)
         if not self.exists:
             self.write_config(config)  # first of all: it marks the directory as a run's
-        for name in FILES:
-            if name != CONFIG and os.path.exists(self.file(name)):
-                os.remove(self.file(name))
         for name in DIRECTORIES:
-            shutil.rmtree(self.file(name), ignore_errors=True)
+            self._try_to_delete(tidying.matching(self.file(name), tidying.OWN[name]))
+            with contextlib.suppress(OSError):  # missing, or not empty
+                os.rmdir(self.file(name))
+        if self.saved_steps():
+            raise UsageError(
+                f"{self.file(CHECKPOINTS)} still has checkpoints of the earlier run; delete them "
+                "yourself, or give another --run-dir"
+            )
+        for error in tidying.delete([self.file(name) for name in FILES if name != CONFIG]):
+            raise UsageError(
+                f"cannot delete {error.filename} of the earlier run: {error.strerror}; delete it "
+                "yourself, or give another --run-dir"
+            )
         self._make(self.file(CHECKPOINTS))
         self.write_config(config)
         self._write(COMMAND, _as_typed(record))
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
-        """Note that the run was resumed, perhaps for more epochs; tidy up after one that died."""
-        for name in FILES:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(self.file(name) + files.UNFINISHED)
+        """Record that the run was resumed; delete files that a killed process has not finished.
+
+        Raises:
+            UsageError: If a file cannot be written.
+        """
+        self._try_to_delete([self.file(name) + files.UNFINISHED for name in FILES])
+        self._try_to_delete(tidying.unfinished(self.file(CHECKPOINTS)))
         earlier = b""
-        with contextlib.suppress(FileNotFoundError), open(self.file(COMMAND), "rb") as file:
-            earlier = file.read() + b"\n"
+        try:
+            with open(self.file(COMMAND), "rb") as file:
+                earlier = file.read() + b"\n"
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._cannot_write(self.file(COMMAND), error) from error
         self.write_config(config)
         self._write(COMMAND, earlier + _as_typed(record))
 
     def read_config(self) -> Dict[str, Any]:
-        """The configuration of the run.
+        """Read the configuration; fields that a newer version has added are named and left out.
 
         Raises:
             UsageError: If there is none, or it cannot be read.
         """
+        config = self._load_config()
+        newer = configuration.unknown(config["case"])
+        if newer and not self._warned:
+            self._warned = True
+            warn(
+                f"{self.file(CONFIG)} was written by a newer version; this one ignores "
+                f"{', '.join(map(repr, newer))}"
+            )
+        return {**config, "case": configuration.known(config["case"])}
+
+    def _load_config(self) -> Dict[str, Any]:
+        """The configuration with every field of the file."""
         try:
             with open(self.file(CONFIG), encoding="utf-8") as file:
-                config = json.load(file)
-            quirks = config["case"].get("quirks")
-            if isinstance(quirks, list):
-                config["case"]["quirks"] = list(ledger.as_read(quirks))
-            Case(**config["case"])
-            for name, kind in DATA_FACTS.items():
-                if not isinstance(config["data"][name], kind):
-                    raise ValueError("%s %r" % (name, config["data"][name]))
+                return configuration.parse(file.read())
         except OSError as error:
             raise UsageError(
-                "%s is not a run directory: it has no readable %s; give the directory that "
-                "unfair_bp.train wrote" % (self.path, CONFIG)
+                f"{self.path} is not a run directory: it has no readable {CONFIG}; give the "
+                "directory that unfair_bp.train wrote"
             ) from error
         except (*MALFORMED, UsageError) as error:
             raise UsageError(
-                "%s is damaged (%s); give another run directory" % (self.file(CONFIG), error)
+                f"{self.file(CONFIG)} is damaged ({error}); give another run directory"
             ) from error
-        return config
 
     def write_config(self, config: Dict[str, Any]) -> None:
         """Write the configuration."""
         self._write(CONFIG, (json.dumps(config, indent=2) + "\n").encode())
 
     def read_metrics(self) -> List[EpochMetrics]:
-        """The finished epochs, none if there is no file yet.
+        """Return the finished epochs, none if there is no file yet.
 
         Raises:
             UsageError: If the file cannot be read.
@@ -250,11 +275,11 @@ class RunDirectory:
                 return from_csv(file.read())
         except (*MALFORMED, OSError, csv.Error) as error:
             raise UsageError(
-                "%s is damaged (%s); give another run directory" % (self.file(METRICS), error)
+                f"{self.file(METRICS)} is damaged ({error}); give another run directory"
             ) from error
 
     def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
-        """Write metrics.csv and training.txt, all epochs anew."""
+        """Write metrics.csv and training.txt with all epochs."""
         learning_rate = self.read_config()["case"]["learning_rate"]
         summaries = "".join(author_summary(epoch, learning_rate) for epoch in metrics)
         self._write(METRICS, as_csv(metrics).encode())
@@ -262,36 +287,31 @@ class RunDirectory:
 
     def write_weights(self, name: str, weights: Sequence[np.ndarray]) -> None:
         """Write the weights of all layers as an npz file with keys layer_1, layer_2, ..."""
-        self.write_arrays(name, {"layer_%d" % (i + 1): w for i, w in enumerate(weights)})
+        self.write_arrays(name, {f"layer_{i}": w for i, w in enumerate(weights, start=1)})
 
-    def write_arrays(self, name: str, arrays: Dict[str, np.ndarray]) -> None:
+    def write_arrays(self, name: str, named: Dict[str, np.ndarray]) -> None:
         """Write named arrays as an npz file."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
-        self._write(name, buffer.getvalue())
+        self._write(name, arrays.as_npz(named))
 
     def read_arrays(self, name: str) -> Dict[str, np.ndarray]:
-        """The named arrays of an npz file, in the order of the file; none if there is no file.
+        """Return the named arrays of an npz file in its order, none if there is no file.
 
         Raises:
             UsageError: If the file cannot be read.
         """
         if not os.path.exists(self.file(name)):
             return {}
-        arrays = {}
         try:
-            # Not with np.load, of which old versions write a traceback about a bad zip file.
-            with zipfile.ZipFile(self.file(name)) as archive, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Python about a header, which is Python
-                for member in archive.namelist():
-                    content = io.BytesIO(archive.read(member))
-                    arrays[member[: -len(".npy")]] = np.lib.format.read_array(content)
+            return arrays.from_npz(self.file(name))
         except Exception as error:  # zipfile, zlib and the parser of headers have a dozen kinds
             raise UsageError(
-                "%s is damaged (%s: %s); remove it, or give another run directory"
-                % (self.file(name), type(error).__name__, error)
+                f"{self.file(name)} is damaged ({type(error).__name__}: {error}); remove it, or "
+                "give another run directory"
             ) from error
-        return arrays
+
+    def _try_to_delete(self, paths: List[str]) -> None:
+        for error in tidying.delete(paths):
+            warn(f"cannot delete {error.filename}: {error.strerror}")
 
     def _write(self, name: str, content: bytes) -> None:
         try:
@@ -307,35 +327,17 @@ class RunDirectory:
 
     def _cannot_write(self, path: str, error: OSError) -> UsageError:
         return UsageError(
-            "cannot write %s: %s; what is in %s is intact: make room or give permission, then go "
-            "on with --resume, or give another --run-dir" % (path, error.strerror, self.path)
+            f"cannot write {path}: {error.strerror}; what is in {self.path} is intact: make room "
+            "or give permission, then go on with --resume, or give another --run-dir"
         )
 
 
 def _as_typed(record: str) -> bytes:
-    """A record as bytes; words of the command, such as --data-dir, may be no characters."""
+    """The record as bytes; a word of the command may hold bytes that are not characters."""
     return record.encode("utf-8", "surrogateescape")
 
 
 def default_path(case: Case, quick: bool) -> str:
-    """Where a run goes unless the user says otherwise; a quick try stays out of real runs' way."""
+    """Return where a run goes unless the user says otherwise; quick tries have their own place."""
     logs = os.path.join("logs", "quick") if quick else "logs"
-    return os.path.join(logs, "case_%s" % case.name, "seed%d" % case.seed)
-
-
-def case_configuration(case: Case) -> Dict[str, Any]:
-    """The case's part of config.json, as it is read back: JSON has lists only."""
-    return {"case": json.loads(json.dumps(asdict(case)))}
-
-
-def configuration(case: Case, dataset: Dataset) -> Dict[str, Any]:
-    """What config.json holds: everything that the result depends on."""
-    return {
-        **case_configuration(case),
-        "data": {
-            "name": dataset.name,
-            "training_images": len(dataset.train_images),
-            "test_images": len(dataset.test_images),
-            "sha256": dataset.fingerprint(),
-        },
-    }
+    return os.path.join(logs, f"case_{case.name}", f"seed{case.seed}")

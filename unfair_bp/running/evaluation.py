@@ -1,4 +1,4 @@
-"""How a network does on the test set: cost, accuracy, accuracy of each class, confusion matrix."""
+"""Evaluation on the test set: cost, accuracy, accuracy of each class, confusion matrix."""
 
 from typing import Any, Callable, NamedTuple, Sequence
 
@@ -7,11 +7,11 @@ import numpy as np
 from unfair_bp.data.batches import scale
 from unfair_bp.experiment.architecture import LayerSpec
 
-ACTIVATION_BYTES = 64 * 2**20  # of the widest layer: large batches, small enough for any machine
+ACTIVATION_BYTES = 64 * 2**20  # of the widest layer: large batches that fit into any memory
 
 
 class Evaluation(NamedTuple):
-    """How a network does on a set of images."""
+    """The result of an evaluation on a set of images."""
 
     cost: float  # mean cross entropy
     confusion: np.ndarray  # int [K, K]: row is the label, column the prediction
@@ -22,14 +22,14 @@ class Evaluation(NamedTuple):
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     def class_accuracies(self) -> np.ndarray:
-        """The same among the images of each label, nan where there is none: ``[K]``."""
+        """Return the accuracy among the images of each label, nan where there are none: ``[K]``."""
         images = self.confusion.sum(axis=1)
         with np.errstate(invalid="ignore"):
             return np.diag(self.confusion) / images
 
 
 def batch_size(layers: Sequence[LayerSpec]) -> int:
-    """Images in a batch of an evaluation, so that one activation stays within its bytes."""
+    """Return the images in a batch: one activation takes at most ACTIVATION_BYTES."""
     widest = max(4 * layer.size**2 * max(layer.inputs, layer.outputs) for layer in layers)
     return max(1, ACTIVATION_BYTES // widest)
 
@@ -48,9 +48,9 @@ def evaluate(
     Args:
         session: A TensorFlow session with the weights.
         graph: The :class:`unfair_bp.backprop.graph.Graph`.
-        images: uint8 ``[N, 32, 32, 3]``.
+        images: uint8 ``[N, H, W, C]``.
         labels: ``[N]``.
-        batch: Images at a time.
+        batch: Images in a batch.
         after_batch: Called with the number of images done; may raise to stop.
     """
     classes = graph.logits.shape.as_list()[1]
@@ -69,20 +69,17 @@ def evaluate(
 
 
 def as_text(evaluation: Evaluation, classes: Sequence[str]) -> str:
-    """The evaluation as a table: one row for each class."""
-    width = max(len(name) for name in classes)
-    shown = [name[:5] for name in classes]
+    """Return the evaluation as a table with a row for each class."""
+    width = max(len(name) for name in ("class", *classes))
+    columns = " ".join(f"{name[:5]:>5}" for name in classes)
     lines = [
-        "images    %d" % evaluation.confusion.sum(),
-        "cost      %.5f" % evaluation.cost,
-        "accuracy  %.4f" % evaluation.accuracy,
+        f"images    {evaluation.confusion.sum()}",
+        f"cost      {evaluation.cost:.5f}",
+        f"accuracy  {evaluation.accuracy:.4f}",
         "",
-        "%-*s  accuracy   predicted as %s"
-        % (width, "class", " ".join("%5s" % name for name in shown)),
+        f"{'class':{width}}  accuracy   predicted as {columns}",
     ]
     for name, accuracy, row in zip(classes, evaluation.class_accuracies(), evaluation.confusion):
-        lines.append(
-            "%-*s  %8.4f                %s"
-            % (width, name, accuracy, " ".join("%5d" % count for count in row))
-        )
+        counts = " ".join(f"{count:5d}" for count in row)
+        lines.append(f"{name:{width}}  {accuracy:8.4f}                {counts}")
     return "\n".join(lines)

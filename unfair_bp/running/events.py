@@ -1,13 +1,13 @@
 """What TensorBoard shows of a run: scalars, histograms of the weights, and the graph.
 
 Open it with ``tensorboard --logdir RUN_DIR``. An event file is a file of records, each an event.
-TensorFlow's own writer of event files does its work in a thread, which has tracebacks on a full
-disk, and of which the run hears an epoch later or never.
+TensorFlow's own writer works in a thread. On a full disk that thread prints tracebacks, and the run
+learns of the failure an epoch later or never.
 """
 
 import os
 import time
-from typing import Any, Dict, Sequence
+from typing import Any, Dict
 
 from unfair_bp.backprop.graph import Graph
 from unfair_bp.backprop.graph_mode import tf
@@ -28,21 +28,21 @@ class EventWriter:
         with self._graph.as_default(), tf.name_scope("weights"):
             self._histograms = tf.summary.merge(
                 [
-                    tf.summary.histogram("layer_%d" % number, weights)
+                    tf.summary.histogram(f"layer_{number}", weights)
                     for number, weights in enumerate(graph.weights, start=1)
                 ]
             )
 
     def open(self, directory: str, step: int) -> None:
-        """Start an event file; what earlier files hold of this step and later is void.
+        """Start an event file; TensorBoard drops what earlier files have from this step on.
 
         Raises:
-            UsageError: If it cannot be written, as everything that writes into it.
+            UsageError: If it cannot be written. The methods below raise the same.
         """
         try:
             os.makedirs(directory, exist_ok=True)
-            # Two files of one second need two names, or the second would replace the first.
-            name = "events.out.tfevents.%010d.%d" % (time.time(), len(os.listdir(directory)))
+            # The count keeps a second file of the same second from replacing the first.
+            name = f"events.out.tfevents.{int(time.time()):010d}.{len(os.listdir(directory))}"
             self._path = os.path.join(directory, name)
             self._writer = tf.io.TFRecordWriter(self._path)
         except (OSError, tf.errors.OpError) as error:
@@ -60,14 +60,15 @@ class EventWriter:
         self._scalars({"batches/cost": cost, "batches/accuracy": accuracy}, step)
 
     def epoch(self, row: EpochMetrics) -> None:
-        """Write what metrics.csv has of an epoch."""
+        """Write an epoch's row of metrics.csv."""
         scalars = {
             "cost/train": row.train_cost,
             "cost/test": row.test_cost,
             "accuracy/train": row.train_accuracy,
             "accuracy/test": row.test_accuracy,
         }
-        scalars.update(_numbered("updates/layer_%d", row.updates))
+        for number, count in enumerate(row.updates, start=1):
+            scalars[f"updates/layer_{number}"] = count
         self._scalars(scalars, row.iterations)
 
     def close(self) -> None:
@@ -91,10 +92,6 @@ class EventWriter:
 
 def _cannot_write(path: str, error: Exception) -> UsageError:
     return UsageError(
-        "cannot write TensorBoard's events into %s (%s); what was saved is intact: make room, then "
-        "go on with --resume, or without --tensorboard" % (path, reason(error))
+        f"cannot write TensorBoard's events into {path} ({reason(error)}); what was saved is "
+        "intact: make room, then go on with --resume, or without --tensorboard"
     )
-
-
-def _numbered(tag: str, values: Sequence[float]) -> Dict[str, float]:
-    return {tag % number: value for number, value in enumerate(values, start=1)}

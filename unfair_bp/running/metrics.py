@@ -1,4 +1,4 @@
-"""What is measured of an epoch: its sums while it lasts, then a row of metrics.csv."""
+"""What is measured in an epoch: sums while it lasts, then a row of metrics.csv."""
 
 import csv
 import io
@@ -12,9 +12,9 @@ LARGEST_COUNT = 2**53  # up to which a checkpoint, which holds floats, counts ex
 
 
 class Progress(NamedTuple):
-    """How far training is and the sums over the current epoch.
+    """How far training has come, and the sums over the current epoch.
 
-    It is part of a checkpoint, so that an epoch that was interrupted reports all of itself.
+    It is part of a checkpoint, so that an interrupted epoch is reported as a whole.
     """
 
     epochs: int = 0  # finished
@@ -24,7 +24,7 @@ class Progress(NamedTuple):
     seconds: float = 0.0  # spent on them
 
     def after(self, costs: np.ndarray, correct: np.ndarray, seconds: float) -> "Progress":
-        """The progress after a further batch."""
+        """Return the progress after one more batch."""
         return self._replace(
             images=self.images + len(costs),
             cost=self.cost + float(np.sum(costs, dtype=np.float64)),
@@ -33,14 +33,15 @@ class Progress(NamedTuple):
         )
 
     def means(self, before: Optional["Progress"] = None) -> Tuple[float, float]:
-        """Mean cost and accuracy of the epoch so far, or since an earlier point of it."""
+        """Return mean cost and accuracy of the epoch so far, or since an earlier point of it."""
         before = before or Progress()
         images = self.images - before.images
         return (self.cost - before.cost) / images, (self.correct - before.correct) / images
 
     def as_text(self) -> str:
-        """Mean cost and accuracy so far."""
-        return "cost %.4f, accuracy %.4f" % self.means()
+        """Return mean cost and accuracy so far as text."""
+        cost, accuracy = self.means()
+        return f"cost {cost:.4f}, accuracy {accuracy:.4f}"
 
 
 class EpochMetrics(NamedTuple):
@@ -58,7 +59,7 @@ class EpochMetrics(NamedTuple):
 
     @property
     def possible(self) -> bool:
-        """Whether a run can have these numbers; its costs may well be infinite."""
+        """Whether a run can have these numbers; its costs may be infinite."""
         costs, counts = (self.train_cost, self.test_cost), (self.iterations, *self.updates)
         return (
             all(0.0 <= c < LARGEST_COST or not math.isfinite(c) for c in costs)
@@ -73,18 +74,18 @@ class EpochMetrics(NamedTuple):
 
     @classmethod
     def columns(cls, layers: int) -> List[str]:
-        """Names of the columns: ``updates`` has one for each layer."""
+        """Return the names of the columns; ``updates`` has one for each layer."""
         names = list(cls._fields)
         at = names.index("updates")
-        names[at : at + 1] = ["updates_layer_%d" % (i + 1) for i in range(layers)]
+        names[at : at + 1] = [f"updates_layer_{i}" for i in range(1, layers + 1)]
         return names
 
     def row(self) -> List[str]:
-        """The values in the order of :meth:`columns`, floats so that they read back the same."""
+        """Return the values in the order of :meth:`columns`; floats read back the same."""
         values: List[Any] = []
         for value in self:
             values.extend(value if isinstance(value, tuple) else [value])
-        # NumPy's own float64 is a float as well, but not one whose repr is a number.
+        # NumPy's float64 is a float too, but its repr is not a number.
         return [repr(float(value)) if isinstance(value, float) else str(value) for value in values]
 
     @classmethod
@@ -100,7 +101,7 @@ class EpochMetrics(NamedTuple):
 
 
 def as_csv(epochs: Sequence[EpochMetrics]) -> str:
-    """The content of metrics.csv: a header, then a row for each epoch."""
+    """Return the content of metrics.csv: a header, then a row for each epoch."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     layers = len(epochs[0].updates) if epochs else 0
@@ -113,8 +114,8 @@ def from_csv(text: str) -> List[EpochMetrics]:
     """Read what :func:`as_csv` wrote.
 
     Raises:
-        ValueError, KeyError, TypeError, csv.Error: If it is not that: cut off, edited, or with
-            numbers that no run has.
+        ValueError, KeyError, TypeError, csv.Error: If the text is cut off, edited, or has numbers
+            that a run cannot have.
     """
     if not text.endswith("\n"):
         raise ValueError("its last line is cut off")
@@ -123,24 +124,19 @@ def from_csv(text: str) -> List[EpochMetrics]:
         raise ValueError("its epochs are not 1, 2, 3, ...")
     for epoch in epochs:
         if not epoch.possible:
-            raise ValueError("impossible numbers in epoch %d" % epoch.epoch)
+            raise ValueError(f"impossible numbers in epoch {epoch.epoch}")
     return epochs
 
 
 def author_summary(epoch: EpochMetrics, learning_rate: float) -> str:
-    """One epoch in the layout of the author's logs.
+    """Return one epoch in the layout of the author's logs.
 
     ``Using grad`` was 1 where his gradients were written by hand; here they always are.
     """
     return (
-        "---------- Learning Rate :  %s\n"
-        " Using grad:  1 Train Current cost:  %.6g  Current Acc:  %.6g\n"
-        "Test Current cost:  %.6g  Current Acc:  %.6g\n"
+        f"---------- Learning Rate :  {learning_rate}\n"
+        f" Using grad:  1 Train Current cost:  {epoch.train_cost:.6g}"
+        f"  Current Acc:  {epoch.train_accuracy:.6g}\n"
+        f"Test Current cost:  {epoch.test_cost:.6g}  Current Acc:  {epoch.test_accuracy:.6g}\n"
         "----------\n"
-    ) % (
-        learning_rate,
-        epoch.train_cost,
-        epoch.train_accuracy,
-        epoch.test_cost,
-        epoch.test_accuracy,
     )

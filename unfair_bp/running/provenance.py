@@ -11,16 +11,15 @@ import numpy as np
 import unfair_bp
 from unfair_bp.backprop.fast import choice
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.console import shell_line
 from unfair_bp.data.dataset import Dataset
 
 
 def commit() -> Optional[str]:
-    """The commit of the package's source tree, marked if the tree differs from it; else None."""
+    """Return the commit of the package's source tree, marked if files differ; None without git."""
     here = os.path.dirname(os.path.abspath(unfair_bp.__file__))
 
     def git(*words: str) -> str:
-        # Reading must not take locks: somebody may be committing while a run starts.
+        # Without locks, because a commit may be under way while a run starts.
         return subprocess.check_output(
             ["git", "--no-optional-locks", "-C", here, *words],
             stderr=subprocess.DEVNULL,
@@ -28,7 +27,7 @@ def commit() -> Optional[str]:
         ).strip()
 
     try:
-        tracked = git("ls-files", "--", "__init__.py")  # empty where only a parent is a checkout
+        tracked = git("ls-files", "--", "__init__.py")  # empty if only a parent is a repository
         if not tracked:
             return None
         changed = git("status", "--porcelain", "--untracked-files=no", "--", here)
@@ -38,7 +37,7 @@ def commit() -> Optional[str]:
 
 
 def processor() -> str:
-    """The processor's name and the number of cores."""
+    """Return the processor's name and the number of cores."""
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
@@ -46,11 +45,11 @@ def processor() -> str:
         name = models[0] if models else name
     except OSError:
         pass  # not Linux
-    return "%s, %d cores" % (name, os.cpu_count() or 1)
+    return f"{name}, {os.cpu_count() or 1} cores"
 
 
 def software() -> Dict[str, str]:
-    """The versions that a result depends on."""
+    """Return the versions that a result depends on."""
     return {
         "unfair_bp": unfair_bp.__version__,
         "commit": commit() or "unknown",
@@ -61,22 +60,22 @@ def software() -> Dict[str, str]:
     }
 
 
-def record(command: Sequence[str], dataset: Dataset, devices: Sequence[str]) -> str:
-    """The text of command.txt.
+def record(command: str, dataset: Dataset, devices: Sequence[str]) -> str:
+    """Return the text of command.txt.
 
     Args:
-        command: The command's words.
-        dataset: What it trains on.
+        command: The command as it would be typed into a shell.
+        dataset: The data set of the run.
         devices: TensorFlow's devices other than the processor.
     """
     facts: Dict[str, str] = {
-        "command": shell_line(command),
+        "command": command,
         "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         **software(),
         "processor": processor(),
         "kernels": choice.library(),
         "devices": ", ".join(["CPU", *devices]),
-        "data set": "%s, %d training and %d test images"
-        % (dataset.name, len(dataset.train_images), len(dataset.test_images)),
+        "data set": f"{dataset.name}, {len(dataset.train_images)} training and "
+        f"{len(dataset.test_images)} test images",
     }
-    return "".join("%-11s %s\n" % (name + ":", value) for name, value in facts.items())
+    return "".join(f"{name + ':':11} {value}\n" for name, value in facts.items())

@@ -1,13 +1,15 @@
 """How TensorFlow sessions are set up."""
 
-from typing import List
+import contextlib
+from typing import Iterator, List
 
 from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.errors import FieldError
 from unfair_bp.experiment.cases import Case
 
 
 def config(case: Case) -> tf.ConfigProto:
-    """Threads as the case says; memory of a graphics card as it is needed."""
+    """Return a session's settings: the case's threads, and a GPU's memory only as needed."""
     settings = tf.ConfigProto(
         intra_op_parallelism_threads=case.threads,
         inter_op_parallelism_threads=case.threads,
@@ -17,8 +19,25 @@ def config(case: Case) -> tf.ConfigProto:
     return settings
 
 
+@contextlib.contextmanager
+def enough_memory(case: Case) -> Iterator[None]:
+    """Say in one line that memory is used up; TensorFlow's message has a hundred.
+
+    Raises:
+        FieldError: In place of what TensorFlow or NumPy raises.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise FieldError(
+            "batch_size",
+            f"{case.batch_size} needs more memory than there is, at width {case.width:g}; give a "
+            "smaller batch size or width; checkpoints are intact",
+        ) from error
+
+
 def accelerators(session: tf.Session) -> List[str]:
-    """Names of the session's devices other than the processor."""
+    """Return the names of the session's devices other than the processor."""
     return [
         device.name.split("device:")[-1]
         for device in session.list_devices()

@@ -1,8 +1,7 @@
 """The training loop: iterations, epochs, metrics and checkpoints of one run."""
 
 import contextlib
-import signal
-import threading
+import os
 import time
 from typing import Callable, Iterator, List, Optional
 
@@ -11,23 +10,68 @@ import numpy as np
 from unfair_bp.backprop.graph import build_graph, starting_weights
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.console import progress_bar
+from unfair_bp.data import sources
 from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case, schedule_of
-from unfair_bp.running import directory, provenance, sessions
+from unfair_bp.running import configuration, directory, provenance, sessions, tidying
 from unfair_bp.running.checkpoints import Checkpoints
 from unfair_bp.running.directory import RunDirectory
 from unfair_bp.running.evaluation import batch_size, evaluate
 from unfair_bp.running.events import EventWriter
 from unfair_bp.running.metrics import EpochMetrics, Progress
+from unfair_bp.running.signals import Interrupted, stopped_by_signals
 
 EVENTS_EVERY = 50  # iterations between two points of TensorBoard's batch curves
 
 
-class Interrupted(Exception):
-    """The user asked to stop; everything up to the last iteration is saved."""
+def train(
+    case: Case,
+    data: Optional[Dataset],
+    run_dir: str,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    checkpoint_minutes: float = 10.0,
+    tensorboard: bool = False,
+    report: Callable[[str], None] = print,
+    command: str = "unfair_bp.train, called from Python",
+) -> List[EpochMetrics]:
+    """Train a case and write its run directory; an existing run is kept unless told otherwise.
+
+    Args:
+        case: What to run.
+        data: What to train and test on; None loads the data set that the case names.
+        run_dir: The run directory.
+        resume: Go on with the run that is there.
+        overwrite: Replace the run that is there.
+        checkpoint_minutes: How often to save within an epoch.
+        tensorboard: Write event files for TensorBoard, too.
+        report: Called with one line after each epoch.
+        command: What command.txt says of how the run was started.
+
+    Returns:
+        The metrics of each finished epoch, those before ``resume`` included.
+
+    Raises:
+        UsageError: If the directory is in use, or the run cannot be trained or written.
+        Interrupted: After Ctrl-C, SIGTERM or SIGHUP, when the run is saved.
+    """
+    if resume and overwrite:
+        raise UsageError("resume and overwrite exclude each other; give one of them")
+    if not (data is None or isinstance(data, Dataset)):
+        kind = type(data).__name__
+        raise FieldError(
+            "data", f"is a {kind}, not a Dataset; give one, or None to load what the case names"
+        )
+    run = RunDirectory(os.fspath(run_dir))
+    run.check_start(case, resume, overwrite)
+    dataset = sources.load(case) if data is None else data
+    trainer = Trainer(case, dataset, run, checkpoint_minutes, tensorboard)
+    trainer.train(command, report, resume=resume, overwrite=overwrite)
+    return trainer.metrics
 
 
 class Trainer:
@@ -39,6 +83,9 @@ class Trainer:
         run: Where to write.
         checkpoint_minutes: How often to save within an epoch.
         tensorboard: Write event files for TensorBoard, too.
+
+    Attributes:
+        metrics: The finished epochs.
     """
 
     def __init__(
@@ -72,42 +119,62 @@ class Trainer:
         self.progress = Progress()
         self.metrics: List[EpochMetrics] = []
 
-    def train(self, command: List[str], resume: bool, report: Callable[[str], None]) -> None:
+    def train(
+        self,
+        command: str,
+        report: Callable[[str], None],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
         """Train until the case's epochs are done.
 
         Args:
-            command: The command's words, for the record.
-            resume: Go on with the run in the directory instead of starting one.
+            command: The command, for the record.
             report: Called with one line after each epoch.
+            resume: Go on with the run in the directory.
+            overwrite: Replace the run in the directory.
 
         Raises:
-            Interrupted: On Ctrl-C, after saving.
-            UsageError: If the run to resume is damaged, a file cannot be written, or training
-                diverges; what was saved before stays.
+            Interrupted: After Ctrl-C, SIGTERM or SIGHUP, when the run is saved.
+            UsageError: If the directory holds a run and neither ``resume`` nor ``overwrite`` is
+                set, the run to resume is another one or damaged, a file cannot be written, or
+                training diverges; what was saved before stays.
         """
-        config = sessions.config(self.case)
-        with tf.Session(graph=self.graph.graph, config=config) as session:
-            record = provenance.record(command, self.dataset, sessions.accelerators(session))
-            settings = directory.configuration(self.case, self.dataset)
-            if resume and self.run.saved_steps():
-                self._restore(session)
-                self.run.reopen(settings, record)
-            else:
-                self.run.create(settings, record)
-                session.run(self._initialize, self.graph.start(starting_weights(self.case)))
-                start = session.run(list(self.graph.weights))
-                self.run.write_weights(directory.WEIGHTS_BEFORE, start)
-                self.run.write_arrays(directory.EXAMPLES, examples(self.dataset, self.case))
-                self._save(session)
-            with self._open_events(session), _stop_on_interrupt() as check_interrupt:
+        with sessions.enough_memory(self.case), self.run.lock(), tf.Session(
+            graph=self.graph.graph, config=sessions.config(self.case)
+        ) as session:
+            # Under the lock, because another process may have begun a run while data was loaded.
+            self.run.check_free(resume, overwrite)
+            self._begin(session, command, resume)
+            with self._open_events(session), stopped_by_signals() as check_signals:
                 try:
                     while self.progress.epochs < self.case.epochs:
-                        self._train_epoch(session, check_interrupt)
-                        report(self._finish_epoch(session, check_interrupt))
+                        self._train_epoch(session, check_signals)
+                        report(self._finish_epoch(session, check_signals))
                 except Interrupted:
                     self._save(session)
                     raise
             self.run.write_weights(directory.WEIGHTS_AFTER, session.run(list(self.graph.weights)))
+
+    def _begin(self, session: tf.Session, command: str, resume: bool) -> None:
+        """Restore the run's newest checkpoint, or start a new run."""
+        record = provenance.record(command, self.dataset, sessions.accelerators(session))
+        settings = configuration.configuration(self.case, self.dataset)
+        if resume:
+            self.run.check_same(settings)
+        if resume and self.run.saved_steps():
+            self._restore(session)
+            self.run.reopen(settings, record)
+            return
+        self.progress, self.metrics = Progress(), []
+        shown = examples(self.dataset, self.case)  # may fail, so before anything is written
+        self.run.create(settings, record)
+        session.run(self._initialize, self.graph.start(starting_weights(self.case)))
+        start = session.run(list(self.graph.weights))
+        self.run.write_weights(directory.WEIGHTS_BEFORE, start)
+        self.run.write_arrays(directory.EXAMPLES, shown)
+        self._save(session)
 
     @contextlib.contextmanager
     def _open_events(self, session: tf.Session) -> Iterator[None]:
@@ -116,12 +183,12 @@ class Trainer:
             yield
             return
         step = int(session.run(self.graph.step))
-        self._events.open(self.run.file(directory.TENSORBOARD), step)
+        self._events.open(self.run.file(tidying.TENSORBOARD), step)
         with contextlib.closing(self._events):
             self._events.weights(session, step)
             yield
 
-    def _train_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> None:
+    def _train_epoch(self, session: tf.Session, check_signals: Callable[[], None]) -> None:
         """Run the iterations that the current epoch still lacks."""
         epoch = self.progress.epochs
         done = int(session.run(self.graph.step)) - epoch * self.iterations_per_epoch
@@ -133,10 +200,10 @@ class Trainer:
         bar = progress_bar(
             total=self.iterations_per_epoch,
             initial=done,
-            desc="epoch %d/%d" % (epoch + 1, self.case.epochs),
+            desc=f"epoch {epoch + 1}/{self.case.epochs}",
             unit="it",
         )
-        # Unlike session.run, this looks the names up once, not on every iteration.
+        # Unlike session.run, this looks up the names once and not on every iteration.
         iterate = session.make_callable(
             [self.graph.costs, self.graph.predictions, self.graph.train],
             [self.graph.images, self.graph.labels],
@@ -158,19 +225,19 @@ class Trainer:
                     step = epoch * self.iterations_per_epoch + iteration
                     self._events.batches(*self.progress.means(reported), step)
                     reported = self.progress
-                check_interrupt()
+                check_signals()
                 if finished - saved > self.checkpoint_seconds:
                     self._save(session)
                     saved = finished
 
-    def _finish_epoch(self, session: tf.Session, check_interrupt: Callable[[], None]) -> str:
+    def _finish_epoch(self, session: tf.Session, check_signals: Callable[[], None]) -> str:
         """Evaluate, write the epoch's row, save; returns the line that reports it."""
         images = self.dataset.test_images
         with progress_bar(total=len(images), unit="image", desc="test") as bar:
 
             def after_batch(done: int) -> None:
                 bar.update(done)
-                check_interrupt()
+                check_signals()
 
             test = evaluate(
                 session,
@@ -203,22 +270,15 @@ class Trainer:
         self.progress = Progress(epochs=row.epoch)
         self._save(session)
         return (
-            "epoch %3d/%d   train cost %.5f  accuracy %.4f   test cost %.5f  accuracy %.4f   %.1f s"
-            % (
-                row.epoch,
-                self.case.epochs,
-                row.train_cost,
-                row.train_accuracy,
-                row.test_cost,
-                row.test_accuracy,
-                row.seconds,
-            )
+            f"epoch {row.epoch:3d}/{self.case.epochs}   "
+            f"train cost {row.train_cost:.5f}  accuracy {row.train_accuracy:.4f}   "
+            f"test cost {row.test_cost:.5f}  accuracy {row.test_accuracy:.4f}   {row.seconds:.1f} s"
         )
 
     def _flops(self, epochs: int) -> int:
         """Floating-point operations of the convolutions in the first epochs.
 
-        The last batch of an epoch may lack some images.
+        The last batch of an epoch may be smaller.
         """
         if self.case.protocol == "per-batch":
             return epochs * self.images_per_epoch * self.schedule.cycle_flops(self.layers)
@@ -232,27 +292,21 @@ class Trainer:
         return flops
 
     def _check_finite(self, session: tf.Session, cost: float = 0.0) -> None:
-        """Stop if the cost, or a weight or moment of a layer, is no number or infinite."""
+        """Stop if the cost, or a variable of a layer, is infinite or not a number."""
         layers = session.run(self.graph.layers)
         broken = [
-            "%d" % number
+            str(number)
             for number, layer in enumerate(layers, start=1)
             if not all(np.all(np.isfinite(values)) for values in layer)
         ]
         if np.isfinite(cost) and not broken:
             return
         raise UsageError(
-            "training diverged in iteration %d: cost %g, layers with weights or moments that are "
-            "not finite: %s; the last good checkpoint is that of iteration %d in %s; lower "
-            "--learning-rate %g, with --overwrite or another --run-dir"
-            % (
-                session.run(self.graph.step),
-                cost,
-                ", ".join(broken) or "none",
-                self.run.saved_steps()[0],
-                self.run.path,
-                self.case.learning_rate,
-            )
+            f"training diverged in iteration {session.run(self.graph.step)}: cost {cost:g}, layers "
+            f"with weights or moments that are not finite: {', '.join(broken) or 'none'}; the last "
+            f"good checkpoint is that of iteration {self.run.saved_steps()[0]} in {self.run.path}; "
+            f"lower --learning-rate {self.case.learning_rate:g}, with --overwrite or another "
+            "--run-dir"
         )
 
     def _save(self, session: tf.Session) -> None:
@@ -263,40 +317,12 @@ class Trainer:
     def _restore(self, session: tf.Session) -> None:
         """Go back to the newest checkpoint that is whole."""
         self._checkpoints.restore(session)
-        self._checkpoints.remove_unfinished()
         epochs, images, cost, correct, seconds = session.run(self._saved).tolist()
         self.progress = Progress(int(epochs), int(images), cost, int(correct), seconds)
         # A row is written before the checkpoint that ends its epoch, so there may be one too many.
         self.metrics = self.run.read_metrics()[: self.progress.epochs]
         if len(self.metrics) < self.progress.epochs:
             raise UsageError(
-                "%s lacks some of the %d finished epochs; train again with --overwrite"
-                % (self.run.file(directory.METRICS), self.progress.epochs)
+                f"{self.run.file(directory.METRICS)} lacks some of the {self.progress.epochs} "
+                "finished epochs; train again with --overwrite"
             )
-
-
-@contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], None]]:
-    """Turn Ctrl-C into Interrupted at the next call of what this gives; a second one is immediate.
-
-    Raised in the middle of an iteration, KeyboardInterrupt would lose the iteration's cost.
-    """
-    asked = threading.Event()
-
-    def check() -> None:
-        if asked.is_set():
-            raise Interrupted
-
-    if threading.current_thread() is not threading.main_thread():
-        yield check  # only the main thread may handle signals
-        return
-
-    def handle(number: int, frame: Optional[object]) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)

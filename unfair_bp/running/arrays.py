@@ -1,0 +1,31 @@
+"""Named arrays as the bytes of an npz file, and read again from a file that may be damaged."""
+
+import io
+import warnings
+import zipfile
+from typing import Dict
+
+import numpy as np
+
+
+def as_npz(arrays: Dict[str, np.ndarray]) -> bytes:
+    """Return the content of an npz file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def from_npz(path: str) -> Dict[str, np.ndarray]:
+    """Read the arrays of an npz file in its order.
+
+    Raises:
+        Exception: One of a dozen kinds, of zipfile, zlib and NumPy, if the file is damaged.
+    """
+    arrays = {}
+    # Not with np.load: old versions of it print a traceback about a bad zip file.
+    with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a header is Python code, about which Python may warn
+        for member in archive.namelist():
+            content = io.BytesIO(archive.read(member))
+            arrays[member[: -len(".npy")]] = np.lib.format.read_array(content)
+    return arrays
