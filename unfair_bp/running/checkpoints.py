@@ -41,7 +41,8 @@ class Checkpoints:
         """
         path = os.path.join(self.run.file(CHECKPOINTS), NAME)
         try:
-            self._saver.save(session, path, global_step=step, write_meta_graph=False)
+            with session.graph.as_default():  # a saver of TensorFlow 2 asks what is the default
+                self._saver.save(session, path, global_step=step, write_meta_graph=False)
         except (OSError, tf.errors.OpError) as error:
             with contextlib.suppress(OSError):
                 self.remove_unfinished()
@@ -65,7 +66,8 @@ class Checkpoints:
             path = os.path.join(self.run.file(CHECKPOINTS), "%s-%d" % (NAME, step))
             try:
                 _check_shapes(session.graph, path)
-                self._saver.restore(session, path)
+                with session.graph.as_default():
+                    self._saver.restore(session, path)
             except (ValueError, tf.errors.OpError) as error:
                 damaged.append("the checkpoint %s is damaged (%s)" % (path, reason(error)))
                 continue
