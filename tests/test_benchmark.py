@@ -1,6 +1,7 @@
 """The benchmark: what it compares is the same work, and its report says what was measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +30,12 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.commandline import run
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, forward_flops
+from unfair_bp.experiment.architecture import (
+    ALL_CONVOLUTIONAL,
+    Architecture,
+    Layer,
+    forward_flops,
+)
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.measuring import benchmark as benchmarking
 from unfair_bp.measuring import processes, subjects
@@ -120,15 +126,14 @@ def expected_form(layer, name):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_form_in_use_is_marked(form, monkeypatch):
     """Breaks if a form is called in use because another one has a rule in common with it."""
-    layers = ALL_CONVOLUTIONAL.scaled(TINY)
-    three = [layers[0], layers[1], layers[7]]  # in place of nine, which take three times as long
-    monkeypatch.setattr(subjects, "scaled", lambda width: three)
+    three = Architecture(32, 3, (Layer(3, 8, 0.05), Layer(3, 8, 0.05), Layer(1, 10, 0.05)))
     monkeypatch.setattr(subjects, "chosen_form", wherever_it_fits(form))
     if form in ROW_FORMS:
         monkeypatch.setattr(subjects, "chosen_row_form", lambda: form)
     if form in NESTED_FORMS:
         monkeypatch.setattr(subjects, "chosen_nested_form", lambda: form)
-    with subjects.forms(tiny_case("a", threads=1)) as works:
+    case = replace(tiny_case("a", threads=1), architecture=three, width=1.0)
+    with subjects.forms(case) as works:
         chosen = [row for row in works if row.chosen]
         assert len(chosen) == len({(row.layer, row.name) for row in works})
     marked = {(row.layer, row.name): row.form for row in chosen}
@@ -165,6 +170,18 @@ def test_subjects_do_what_they_are_called():
         "back, per batch": [4 * n for n in nine],
         "front, per batch": nine[::-1],
     }
+
+
+def test_inputs_fit_the_network():
+    """Breaks if what is measured knows of 32 pixels, three channels or ten classes."""
+    small = Architecture(8, 1, (Layer(3, 4, 0.05, pool=True), Layer(1, 3, 0.05)))
+    case = replace(tiny_case("a", threads=1), architecture=small, width=1.0, data="own")
+    images, labels = subjects.noise(case, 50)
+    assert images.shape == (50, 8, 8, 1) and set(labels) == {0, 1, 2}
+    with subjects.steps(case) as works:
+        for name in ("forward", "fair", "autodiff", "back", "back, per batch"):
+            works[name].subject.laps[0]()
+        assert works["back"].period == 2
 
 
 def test_rows_are_told_apart():
