@@ -18,6 +18,8 @@ import threading
 import warnings
 from typing import Any, Callable, Iterator, Optional
 
+from unfair_bp.environment import any_backend
+
 FIRST_IMPORT = "tensorflow" not in sys.modules
 if FIRST_IMPORT:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, by the import
@@ -48,7 +50,7 @@ def _held_back_stderr() -> Iterator[None]:
             os.close(shown)
 
 
-with contextlib.ExitStack() as hidden:
+with any_backend(), contextlib.ExitStack() as hidden:
     if QUIET:
         # All threads share standard error: where there are others, as in a notebook, theirs would
         # be held back too, and TensorFlow 2 shows its six lines.
