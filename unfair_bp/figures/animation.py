@@ -1,7 +1,7 @@
-"""The animation of a schedule: each iteration's way forward, and how far its gradient goes back.
+"""The animation of a schedule: each iteration's forward pass, and how far its gradient goes back.
 
-A moving picture is made in three steps: :func:`frames` says what is to be seen, as plain values;
-:class:`NetworkDrawing` draws one frame; :func:`save_animation` writes them all into a file.
+It is made in three steps: :func:`frames` says what each frame shows, as plain values;
+:class:`NetworkDrawing` draws one frame; :func:`save_animation` writes all of them into a file.
 """
 
 import io
@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.text import Text
-from PIL import Image
 
 from unfair_bp.console import progress_bar
 from unfair_bp.experiment.architecture import LayerSpec
 from unfair_bp.experiment.schedules import Schedule, fair_step_flops, shortened
+from unfair_bp.figures.palette import Palette
 from unfair_bp.figures.style import (
     AMBER,
     GREEN,
@@ -45,11 +45,10 @@ NAMES_WIDTH, MARGIN = 70, 20  # left of the network, and right of it
 LEAST_PITCH, MOST_PITCH = 46, 110  # from the middle of a block to that of the next
 MIDDLE = 225  # of the blocks
 BARS, TALLEST = 92, 60
-COLORS = 250  # of the file; text and slanted lines are smoothed in a few shades
 
 
 class Frame(NamedTuple):
-    """What is to be seen at one moment of an iteration."""
+    """What is shown at one moment of an iteration."""
 
     row: int  # of the schedule, from 0
     forward: int  # arrows of the forward pass so far: 1 to layers + 1
@@ -60,10 +59,10 @@ class Frame(NamedTuple):
 
 
 def frames(schedule: Schedule) -> List[Frame]:
-    """The animation of a cycle, or of the first rows of a long one, as plain values.
+    """The frames of a cycle, or of the first rows of a long one.
 
-    The gradient starts when the forward pass has reached the softmax, and goes down to the lowest
-    layer that the row updates, through layers that it does not update.
+    The gradient starts when the forward pass has reached the softmax. It goes down to the lowest
+    layer that the row updates, also through layers that the row does not update.
     """
     shown = schedule.table[:ROWS_SHOWN]
     sequence = []
@@ -263,44 +262,6 @@ class NetworkDrawing:
                 linewidth=2.5,
             )
         )
-
-
-class Palette:
-    """The colours that most pixels have: one palette for all frames, so that none flickers.
-
-    Pillow's own choice of the nearest colour would turn white into a light grey.
-
-    Args:
-        samples: Pixels to choose from, uint8 ``[height, width, 3]`` each.
-    """
-
-    def __init__(self, samples: Sequence[np.ndarray]) -> None:
-        packed, counts = np.unique(np.concatenate([_pack(x) for x in samples]), return_counts=True)
-        packed = packed[np.argsort(-counts, kind="stable")]
-        # The first, that is most frequent, of colours that agree in four of eight bits.
-        _, first = np.unique(packed & 0xF0F0F0, return_index=True)
-        self.colors = _unpack(packed[np.sort(first)[:COLORS]])
-        self.nearest = np.full(2**24, -1, np.int16)  # of a packed colour; -1: not yet asked for
-
-    def image(self, pixels: np.ndarray) -> Image.Image:
-        """The pixels as an image in this palette."""
-        packed = _pack(pixels)
-        new = np.unique(packed[self.nearest[packed] < 0])
-        apart = _unpack(new)[:, None] - self.colors
-        self.nearest[new] = np.sum(apart**2, axis=2).argmin(axis=1)
-        image = Image.fromarray(self.nearest[packed].astype(np.uint8))
-        image.putpalette(self.colors.astype(np.uint8).tobytes())
-        return image
-
-
-def _pack(pixels: np.ndarray) -> np.ndarray:
-    """Colours as one number each."""
-    return pixels @ np.array([65536, 256, 1])
-
-
-def _unpack(packed: np.ndarray) -> np.ndarray:
-    """The colours of these numbers: int ``[..., 3]``."""
-    return packed[..., None] >> [16, 8, 0] & 255
 
 
 def check_animation(path: str, overwrite: bool) -> None:

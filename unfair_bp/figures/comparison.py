@@ -180,8 +180,8 @@ def _limits(
 ) -> Tuple[float, float, float]:
     """Right, bottom and top of a panel: the measured range, and published curves.
 
-    Over updates and FLOPs, of which small runs have few, only where these are close: points
-    further away would press the measured curves into a line.
+    Over updates and FLOPs, published curves count only where they are close to the measured ones:
+    points further away would press those into a line.
     """
     curves = [curve for item in series for curve in item.curves]
     right = max(getattr(curve, quantity)[-1] for curve in curves)
