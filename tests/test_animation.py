@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence
 from unfair_bp import schedule as command
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.schedules import Schedule
 from unfair_bp.figures import animation
 from unfair_bp.figures.animation import Frame, NetworkDrawing, frames, save_animation
@@ -98,10 +99,10 @@ def has_color(pixels, color):
     return (pixels == np.rint(255 * np.array(to_rgb(color)))).all(axis=-1)
 
 
-def block_pixels(pixels, number):
+def block_pixels(drawing, pixels, number):
     """The colour near the upper left corner of a layer's block, away from its number."""
-    x = animation.FIRST + animation.PITCH * number - animation.BLOCK // 2 + 4
-    y = animation.HEIGHT - (animation.MIDDLE + animation.BLOCK // 2 - 4)
+    x = drawing.places.centers[number] - drawing.places.block // 2 + 4
+    y = animation.HEIGHT - (animation.MIDDLE + drawing.places.block // 2 - 4)
     return pixels[y, x]
 
 
@@ -111,14 +112,14 @@ def test_colours_of_the_layers():
     sequence = frames(drawing.schedule)
     for frame in (sequence[-1], sequence[0], sequence[-2]):
         pixels = drawing.draw(frame)
-        assert pixels.shape == (animation.HEIGHT, animation.WIDTH, 3)
+        assert pixels.shape == (animation.HEIGHT, 960, 3)
         for number in range(1, 10):
             reached = number > 9 - frame.backward
             updated = number in (5, 7)
             expected = animation.LAYER
             if reached:
                 expected = animation.UPDATED if updated else animation.GRADIENT
-            assert has_color(block_pixels(pixels, number), expected)
+            assert has_color(block_pixels(drawing, pixels, number), expected)
             assert drawing.marks[number - 1].get_visible() == (reached and updated)
 
 
@@ -128,10 +129,10 @@ def test_arrows():
     frame = Frame(8, 10, 3, (False,) * 6 + (True,) * 3, (0,) * 9, 10)
     pixels = drawing.draw(frame)
     for gap in range(10):
-        x = animation.FIRST + animation.PITCH * gap
+        x = drawing.places.centers[gap]
         between = pixels[:, x + 33 : x + 53]
-        high = animation.HEIGHT - animation.MIDDLE - animation.LANE
-        low = animation.HEIGHT - animation.MIDDLE + animation.LANE
+        high = animation.HEIGHT - animation.MIDDLE - drawing.places.lane
+        low = animation.HEIGHT - animation.MIDDLE + drawing.places.lane
         assert has_color(between[high - 2 : high + 2], animation.FORWARD).any()
         assert has_color(between[low - 2 : low + 2], animation.GRADIENT).any() == (gap > 6)
     drawing.draw(frame._replace(forward=4, backward=0))
@@ -152,8 +153,8 @@ def test_counts_and_words():
     expected = "this iteration costs 0.335 of a fair one; mean of the cycle 0.488"
     assert drawing.cost.get_text() == expected
     words = [text.get_text() for text in drawing.axes.texts]
-    assert words.count("3\N{MULTIPLICATION SIGN}3, 256") == 2
-    assert words.count("1\N{MULTIPLICATION SIGN}1, 10") == 1
+    assert words.count("3\N{MULTIPLICATION SIGN}3\n256") == 2
+    assert words.count("1\N{MULTIPLICATION SIGN}1\n10") == 1
 
 
 @pytest.mark.parametrize(
@@ -169,8 +170,34 @@ def test_a_long_schedule_is_cut_and_says_so(text):
     assert "iteration 18 of %d, first 18 shown" % schedule.period in drawing.title.get_text()
     for words in drawing.axes.texts + drawing.axes.get_legend().get_texts():
         box = words.get_window_extent()
-        assert 0 <= box.x0 < box.x1 <= animation.WIDTH
+        assert 0 <= box.x0 < box.x1 <= drawing.places.width
     assert max(bar.get_height() for bar in drawing.bars) == animation.TALLEST
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 10, 30])
+def test_any_number_of_layers_fits(count):
+    """Breaks if layers of a shallow or deep network overlap, or leave the picture."""
+    layer = Layer(kernel=3, outputs=128, stddev=0.05)
+    layers = Architecture(28, 1, count * (layer,)).scaled()
+    drawing = NetworkDrawing(schedules.parse("back", count), layers)
+    pixels = drawing.draw(frames(drawing.schedule)[-1])
+    assert pixels.shape == (animation.HEIGHT, drawing.places.width, 3)
+    for row in (drawing.numbers, drawing.marks, drawing.counts):
+        boxes = [text.get_window_extent() for text in row if text.get_visible()]
+        assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+    blocks = [block.get_window_extent() for block in drawing.blocks]
+    for left, arrow, right in zip(blocks, drawing.forward[1:], blocks[1:]):
+        box = arrow.get_window_extent()
+        assert left.x1 < box.x0 < box.x1 < right.x0
+    for text in drawing.axes.texts:
+        box = text.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= drawing.places.width
+        assert 0 <= box.y0 < box.y1 <= animation.HEIGHT
+
+
+def test_the_posts_schedule_takes_twelve_seconds():
+    """Breaks if the animation in the README is too slow to be watched, or too fast to be read."""
+    assert 10 < sum(frame.duration for frame in frames(schedules.parse("back"))) / 1000 < 13
 
 
 # --- the file
@@ -193,7 +220,7 @@ def test_the_file(written):
         assert (file.format, file.info["loop"]) == ("GIF", 0)
         shown = [(image.size, image.info["duration"]) for image in ImageSequence.Iterator(file)]
     expected = frames(schedules.parse(SHORT))
-    assert shown == [((animation.WIDTH, animation.HEIGHT), frame.duration) for frame in expected]
+    assert shown == [((960, animation.HEIGHT), frame.duration) for frame in expected]
     assert written.stat().st_size < 100000
 
 
@@ -252,7 +279,10 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch, capsys, error):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--gif", "x.mp4"], "x.mp4: '.mp4' is no picture format; give a file that ends in .gif"),
+        (
+            ["--gif", "x.mp4"],
+            "x.mp4: '.mp4' is not a picture format; give a file that ends in .gif",
+        ),
         (["--gif", ""], "--gif: '' is no name of a file"),
         (["--gif", "missing/x.gif"], "missing"),
         (["--gif", "there.gif"], "there.gif exists; give --overwrite"),

@@ -1,35 +1,25 @@
 """The benchmark: what it compares is the same work, and its report says what was measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import (
-    FORMS,
-    NESTED_FORMS,
-    ROW_FORMS,
-    TINY,
-    WINOGRAD_FORMS,
-    relative_error,
-    start_weights,
-    tiny_case,
-    wherever_it_fits,
-)
+from conftest import TINY, relative_error, start_weights, tiny_case
 
 from unfair_bp import benchmark
-from unfair_bp.backprop.convolution import (
-    Convolution,
-    LibraryConvolution,
-    PointwiseConvolution,
-    ProductConvolution,
-)
-from unfair_bp.backprop.fast.choice import chosen_form
+from unfair_bp.backprop.fast.choice import name_of_choice
 from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.commandline import run
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, forward_flops
+from unfair_bp.experiment.architecture import (
+    ALL_CONVOLUTIONAL,
+    Architecture,
+    Layer,
+    forward_flops,
+)
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.measuring import benchmark as benchmarking
 from unfair_bp.measuring import processes, subjects
@@ -96,47 +86,25 @@ def test_every_pass_in_every_form(result):
         assert 0 < row["seconds"][1] < 60
         found.setdefault((row["layer"], row["name"]), {})[row["form"]] = row["chosen"]
     assert len(found) == 9 + 8 + 9
-    direct = {"forward": ["Plain"], "input_grad": ["Plain", "Library"]}
-    direct["param_grad"] = ["Plain", "Library", "Product"]
-    for (number, name), chosen in found.items():
-        special = ["Winograd", "Nested", "Plane"] if number < 8 else ["Pointwise"]
-        assert list(chosen) == direct[name] + special
-        (marked,) = [form for form, used in chosen.items() if used]
-        assert marked == expected_form(layers[number - 1], name)
+    for (number, _), chosen in found.items():
+        layer = layers[number - 1]
+        assert list(chosen) == ["plain", "library"] + ["Winograd"] * (layer.kernel == 3)
+        assert [form for form, used in chosen.items() if used] == [name_of_choice(layer)]
 
 
-def expected_form(layer, name):
-    """What the benchmark calls the form of a layer too small for Winograd's."""
-    form = {
-        Convolution: "Plain",
-        LibraryConvolution: "Library",
-        ProductConvolution: "Product",
-        PointwiseConvolution: "Pointwise",
-    }[chosen_form(layer)]
-    same = {"forward": ("Library", "Product"), "input_grad": ("Product",), "param_grad": ()}
-    return "Plain" if form in same[name] else form
-
-
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["plain", "library", "Winograd"])
 def test_the_form_in_use_is_marked(form, monkeypatch):
-    """Breaks if a form is called in use because another one has a rule in common with it."""
-    layers = ALL_CONVOLUTIONAL.scaled(TINY)
-    three = [layers[0], layers[1], layers[7]]  # in place of nine, which take three times as long
-    monkeypatch.setattr(subjects, "scaled", lambda width: three)
-    monkeypatch.setattr(subjects, "chosen_form", wherever_it_fits(form))
-    if form in ROW_FORMS:
-        monkeypatch.setattr(subjects, "chosen_row_form", lambda: form)
-    if form in NESTED_FORMS:
-        monkeypatch.setattr(subjects, "chosen_nested_form", lambda: form)
-    with subjects.forms(tiny_case("a", threads=1)) as works:
-        chosen = [row for row in works if row.chosen]
-        assert len(chosen) == len({(row.layer, row.name) for row in works})
-    marked = {(row.layer, row.name): row.form for row in chosen}
-    assert len(marked) == len(chosen)
-    assert marked[3 if form is PointwiseConvolution else 2, "param_grad"] is form
-    if form in WINOGRAD_FORMS:
-        assert marked[2, "forward"] is marked[2, "input_grad"] is form
-        assert marked[3, "param_grad"] is Convolution
+    """Breaks if another form is called the one in use, or is timed under its name."""
+    two = Architecture(32, 3, (Layer(3, 8, 0.05), Layer(3, 10, 0.05)))
+    monkeypatch.setattr(subjects, "name_of_choice", lambda layer: form)
+    case = replace(tiny_case("a", threads=1), architecture=two, width=1.0)
+    with subjects.forms(case) as works:
+        chosen = {(row.layer, row.name): row.form for row in works if row.chosen}
+        names = {row: work.subject.name for row, work in works.items()}
+    places = [(1, "forward"), (1, "param_grad")]
+    places += [(2, name) for name in ("forward", "input_grad", "param_grad")]
+    assert chosen == dict.fromkeys(places, form)
+    assert all(name == f"{row.layer} {row.name} {row.form}" for row, name in names.items())
 
 
 def test_subjects_do_what_they_are_called():
@@ -165,6 +133,18 @@ def test_subjects_do_what_they_are_called():
         "back, per batch": [4 * n for n in nine],
         "front, per batch": nine[::-1],
     }
+
+
+def test_inputs_fit_the_network():
+    """Breaks if what is measured knows of 32 pixels, three channels or ten classes."""
+    small = Architecture(8, 1, (Layer(3, 4, 0.05, pool=True), Layer(1, 3, 0.05)))
+    case = replace(tiny_case("a", threads=1), architecture=small, width=1.0, data="own")
+    images, labels = subjects.noise(case, 50)
+    assert images.shape == (50, 8, 8, 1) and set(labels) == {0, 1, 2}
+    with subjects.steps(case) as works:
+        for name in ("forward", "fair", "autodiff", "back", "back, per batch"):
+            works[name].subject.laps[0]()
+        assert works["back"].period == 2
 
 
 def test_rows_are_told_apart():
@@ -244,14 +224,13 @@ def test_text_and_picture(result):
     assert ("%.3f" % (last["flops"] / last["seconds"][1] / 1e9 / rate)) in line.split()
     assert sum(line.startswith(("back", "front")) for line in text.splitlines()) == 22
     table = text[text.index("the convolution alone") :].splitlines()
-    special = ["Winograd", "Nested", "Plane", "Pointwise"]
-    for start, title, direct, layers in (
-        (2, "forward", ["Plain"], "123456789"),
-        (14, "input gradient", ["Plain", "Library"], "23456789"),
-        (25, "weight gradient", ["Plain", "Library", "Product"], "123456789"),
+    for start, title, layers in (
+        (2, "forward", "123456789"),
+        (14, "input gradient", "23456789"),
+        (25, "weight gradient", "123456789"),
     ):
         assert table[start] == title
-        assert table[start + 1].split() == ["layer", *direct, *special]
+        assert table[start + 1].split() == ["layer", "plain", "library", "Winograd"]
         rows = table[start + 2 : start + 2 + len(layers)]
         assert [row.split()[0] for row in rows] == list(layers)
         assert [row.count("*") for row in rows] == [1] * len(layers)

@@ -51,8 +51,9 @@ def run(tmp_path):
     os.mkdir(directory.file("checkpoints"))
     tiny = Tiny(directory)
     tiny.save(1)
-    for variable, value in zip(tiny.variables, tiny.values()):
-        variable.load(value + 1, tiny.session)
+    with tiny.graph.as_default():
+        for variable, value in zip(tiny.variables, tiny.values()):
+            variable.load(value + 1, tiny.session)
     tiny.save(10)
     return directory
 

@@ -12,6 +12,7 @@ from unfair_bp import collapse
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import training_batches
 from unfair_bp.experiment import ledger
+from unfair_bp.figures.collapse import collapse_figure
 from unfair_bp.measuring import collapse as measures
 from unfair_bp.measuring.scripts_graph import package_graph, scripts_graph
 
@@ -54,6 +55,21 @@ def test_the_table(capsys):
     line = measures.as_text([result]).splitlines()[2]
     expected = "back ordered 123 162 1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 9.0 2.5e+00"
     assert line.split() == expected.split()
+
+
+@pytest.mark.parametrize("layers", [1, 5, 30])
+def test_tables_and_picture_of_any_number_of_layers(layers):
+    """Breaks if a layer is missing from the table, its number stands elsewhere, or nothing fits."""
+    movement = tuple(range(1, layers + 1))
+    results = [
+        measures.Measurement(subject, 0.1, 26, movement, 0.5) for subject in measures.SUBJECTS
+    ]
+    _, header, first, *_ = measures.as_text(results).splitlines()
+    numbers = [str(number) for number in movement]
+    assert header.split()[3:] == [*numbers, "apart"]
+    assert first.split()[4:] == [f"{number}.0" for number in numbers] + ["5.0e-01"]
+    back = collapse_figure(results, "heading").axes[1]
+    assert [len(line.get_xdata()) for line in back.get_lines()] == 4 * [layers]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,24 @@
 """Pictures: what is drawn is the schedule, and a file of the user's is not lost."""
 
+import commands
+import matplotlib
 import numpy as np
 import pytest
 from conftest import LAYERS
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import Architecture, Layer
+from unfair_bp.experiment.schedules import fair_step_flops
 from unfair_bp.figures import style
+from unfair_bp.figures.animation import NetworkDrawing, frames
+from unfair_bp.figures.comparison import comparison_figure
+from unfair_bp.figures.images import example_images
 from unfair_bp.figures.schedule import schedule_heatmap
+from unfair_bp.figures.weights import weight_histograms
+from unfair_bp.results.statistics import Curve, Part, Series, Statistic
+
+FAIR = schedules.parse("fair")
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +39,149 @@ def test_heatmap_shows_the_matrix_the_cost_and_the_counts(figure):
     assert [bar.get_height() for bar in counts.patches] == list(range(1, 10))
 
 
-def test_a_long_schedule_is_cut_and_says_so():
-    """Breaks if a long schedule makes a picture of ten thousand rows, or hides that it was cut."""
-    long = schedule_heatmap(schedules.parse("random:3:5000"), LAYERS)
-    assert "first 60 of 5000 rows" in long.axes[0].get_title(loc="left")
-    assert len(long.axes[0].images[0].get_array()) == 60
+def test_a_long_schedule_is_summarised():
+    """Breaks if a picture has ten thousand rows, a share or cost is wrong, or nothing says so."""
+    schedule = schedules.parse("random:3:5000")  # 119 stripes of 42 rows, and one of 2
+    long = schedule_heatmap(schedule, LAYERS)
+    assert "42 iterations to a stripe" in long.texts[0].get_text()
+    matrix, cost, counts = long.axes
+    pixels = np.asarray(matrix.images[0].get_array())
+    assert pixels.shape == (120, 9, 3)
+    for stripe, rows in ((7, slice(294, 336)), (119, slice(4998, 5000))):
+        share = schedule.table[rows].mean(axis=0)
+        red = 0xE6 * (1 - share)  # UPDATED has none
+        np.testing.assert_allclose(pixels[stripe, :, 0], red, atol=0.51)
+        expected = schedule.row_flops(LAYERS)[rows].mean() / fair_step_flops(LAYERS)
+        assert cost.patches[stripe].get_width() == pytest.approx(expected)
+    assert matrix.get_ylim() == (4999.5, -0.5)
+    assert "mean %.3f" % schedule.relative_cost(LAYERS) in cost.get_xlabel()
+    assert sum(bar.get_height() for bar in counts.patches) == 15000
+
+
+@pytest.mark.parametrize("rows", [1, 19, 49, 101, 10000])
+@pytest.mark.parametrize("layers", [1, 9, 30])
+def test_typed_schedules_leave_room_for_the_axes(rows, layers):
+    """Breaks if the title of a typed schedule is cut, or presses the axes to nothing."""
+    text = ";".join("1-%d" % (1 + row % layers) for row in range(rows))
+    specs = Architecture(28, 1, layers * (Layer(3, 8, 0.05),)).scaled()
+    figure = schedule_heatmap(schedules.parse(text, layers), specs)
+    figure.canvas.draw()
+    (title,) = figure.texts
+    edge = figure.bbox
+    box = title.get_window_extent()
+    assert edge.x0 <= box.x0 < box.x1 <= edge.x1
+    for axes, width in zip(figure.axes, (0.5, 0.2, 0.5)):
+        assert axes.get_position().width > width
+        assert axes.get_window_extent().y1 < box.y0
+    heights = [axes.get_window_extent().height / figure.dpi for axes in figure.axes]
+    assert min(heights[:2]) > 2 and heights[2] > 0.4
+
+
+def test_the_users_settings_are_left_alone(monkeypatch):
+    """Breaks if a matplotlibrc of LaTeX and strange fonts changes or stops a picture, or is lost.
+
+    Every kind of artist that a picture may be made of: the schedule's, with its bars and its grid.
+    """
+    expected = style.render(schedule_heatmap(schedules.parse("back"), LAYERS), "png")
+    users = {
+        "text.usetex": True,
+        "font.family": "No such font",
+        "font.size": 30,
+        "axes.grid": True,
+        "lines.linewidth": 9,
+        "savefig.bbox": "tight",
+        "savefig.transparent": True,
+    }
+    with matplotlib.rc_context(users):
+        drawn = style.render(schedule_heatmap(schedules.parse("back"), LAYERS), "png")
+        assert {name: matplotlib.rcParams[name] for name in users} == {
+            **users,
+            "font.family": ["No such font"],
+        }
+        pixels = NetworkDrawing(schedules.parse("back"), LAYERS).draw(frames(FAIR)[-1])
+    assert drawn == expected
+    drawing = NetworkDrawing(schedules.parse("back"), LAYERS)
+    np.testing.assert_array_equal(pixels, drawing.draw(frames(FAIR)[-1]))
+
+
+PICTURE = """
+import os
+from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
+from unfair_bp.figures import style
+from unfair_bp.figures.schedule import schedule_heatmap
+figure = schedule_heatmap(schedules.parse("back"), ALL_CONVOLUTIONAL.scaled())
+style.save(figure, "picture.png")
+import matplotlib
+print(os.environ["MPLBACKEND"], matplotlib.rcParams["backend"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "chosen"),
+    [("module://matplotlib_nowhere.backend_inline", None), ("nonsense", None), ("svg", "svg")],
+)
+@pytest.mark.parametrize("first", ["", "import unfair_bp.backprop.graph_mode\n"])
+def test_the_backend_of_a_notebook_need_not_be_there(backend, chosen, first, tmp_path, monkeypatch):
+    """Breaks if a command in a notebook's cell cannot draw, or one that is there is not kept.
+
+    Or if TensorFlow cannot be imported: Keras imports Matplotlib, pyplot too.
+    """
+    monkeypatch.setenv("MPLBACKEND", backend)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    status, stdout, stderr = commands.run(["-c", first + PICTURE], tmp_path)
+    assert status == 0, stderr
+    assert stdout.split()[0] == backend
+    assert chosen is None or stdout.split()[1] == chosen
+    assert (tmp_path / "picture.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_example_images_of_any_channels(channels):
+    """Breaks if an image that is not RGB cannot be shown, or is shown in false colours."""
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, [1, 4, 4, channels]).astype(np.uint8)
+    figure = example_images(images, images[None], ["$5$"], "cost: $5 or $6")
+    first = figure.axes[0]
+    shown = np.asarray(first.images[0].to_rgba(first.images[0].get_array()))[..., :3]
+    grey = images[0].mean(axis=-1, keepdims=True) * np.ones(3)
+    expected = images[0] if channels == 3 else grey
+    np.testing.assert_allclose(shown * (1 if shown.dtype == np.uint8 else 255), expected, atol=1.1)
+    figure.canvas.draw()  # no formula begins at a dollar
+    assert "5" in first.get_title()
+
+
+@pytest.mark.parametrize(
+    ("count", "titles"),
+    [
+        (1, ["layer 1"]),
+        (2, ["layer 1", "layer 2"]),
+        (5, ["layers 1-2", "layers 3-4", "layer 5"]),
+        (30, ["layers 1-10", "layers 11-20", "layers 21-30"]),
+    ],
+)
+def test_weights_of_any_number_of_layers(count, titles):
+    """Breaks if a layer has no curve, two look alike, or a legend covers the curves.
+
+    Or if the axes before training are not those after it.
+    """
+    random = np.random.RandomState(0)
+    before = [random.standard_normal([3, 3, 4, 8]) for _ in range(count)]
+    after = [2.0 * weights for weights in before]
+    figure = weight_histograms(before, after, "heading")
+    figure.canvas.draw()
+    above, below = figure.axes[: len(titles)], figure.axes[len(titles) :]
+    assert [axes.get_title(loc="left").split(",")[0] for axes in above] == titles
+    assert sum(len(axes.get_lines()) for axes in figure.axes) == 2 * count
+    for upper, lower in zip(above, below):
+        assert upper.get_xlim() == lower.get_xlim()
+        assert upper.get_ylim() == lower.get_ylim()
+        for axes in (upper, lower):
+            looks = [(line.get_color(), line.get_linestyle()) for line in axes.get_lines()]
+            assert len(set(looks)) == len(looks)
+            highest = max(max(line.get_ydata()) for line in axes.get_lines())
+            peak = axes.transData.transform((0, highest))[1]
+            assert axes.get_legend().get_window_extent().y0 > peak - 2
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -66,3 +215,15 @@ def test_what_cannot_be_written(figure, tmp_path, name):
     with pytest.raises(UsageError, match="picture"):
         style.save(figure, str(tmp_path / name))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cases_of_other_names_are_drawn():
+    """Breaks if a comparison knows only the letters of the post's cases, or draws two alike."""
+    curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
+    names = ["a", "mine", "mine", "$yours$"]
+    series = [Series(n, n, n, [curve], Statistic(0.5, None, None, 1), None) for n in names]
+    figure = comparison_figure([Part("title", series)])
+    figure.canvas.draw()
+    drawn = figure.axes[1].get_lines()
+    looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in drawn]
+    assert len(set(looks)) == len(names)

@@ -23,9 +23,10 @@ COMMANDS = {
 MAY_IMPORT = {
     "errors": set(),
     "console": set(),
+    "environment": set(),
     "files": {"errors", "console"},
     "experiment": {"errors"},
-    "backprop": {"experiment"},
+    "backprop": {"experiment", "environment"},
     "data": {"errors", "experiment", "files", "console"},
     "running": {"errors", "experiment", "backprop", "data", "files", "console"},
     "results": {
@@ -35,7 +36,15 @@ MAY_IMPORT = {
         "running.directory",
         "running.metrics",
     },
-    "figures": {"errors", "experiment", "files", "console", "running.metrics", "results"},
+    "figures": {
+        "errors",
+        "experiment",
+        "files",
+        "console",
+        "environment",
+        "running.metrics",
+        "results",
+    },
     "reporting": {
         "errors",
         "experiment",

@@ -51,15 +51,13 @@ def lines(axes):
 
 def test_curves():
     """Breaks if test and train, or accuracy and cost, change places, or cost is normalised."""
-    test, train_panel, test_costs, train_costs = learning_curves(METRICS, "heading").axes
-    assert lines(test) == [[0.2, 0.4]]
-    assert lines(train_panel) == [[0.25, 0.5]]
-    assert lines(test_costs) == [[2.1, 1.5]]
-    assert lines(train_costs) == [[2.0, 1.0]]
-    assert test_costs.get_ylim() == train_costs.get_ylim()
-    assert test_costs.get_ylim()[1] > 2.1
-    assert "0.4000" in test.get_title(loc="left")
-    assert "0.5000" in train_panel.get_title(loc="left")
+    accuracy, cost = learning_curves(METRICS, "heading").axes
+    assert lines(accuracy) == [[0.2, 0.4], [0.25, 0.5]]
+    assert lines(cost) == [[2.1, 1.5], [2.0, 1.0]]
+    for axes in (accuracy, cost):
+        assert [line.get_label().split(",")[0] for line in axes.get_lines()] == ["test", "train"]
+    assert cost.get_ylim()[0] == 0 and cost.get_ylim()[1] > 2.1
+    assert "test 0.4000, train 0.5000" in accuracy.get_title(loc="left")
 
 
 def test_updates():

@@ -1,10 +1,12 @@
 """Measure what training costs on this machine, and how near it comes to what it must cost.
 
-Floors are floating-point operations: what a row of a schedule needs, relative to a fair step. They
-count the convolution's sum as it is written; where a form gets along with fewer multiplications,
-the share of the matrix product's rate may exceed 1. What is compared takes turns, in a new order
-each time: the steps, the forms of each layer's convolution, the ways of input. Their times are
-medians, the steps' with quartiles. Nothing else should run meanwhile.
+The floor of a step is its number of floating-point operations relative to a fair step. Operations
+are those of the convolution's sum as it is written. A faster form of the convolution needs fewer
+multiplications, so its share of the matrix product's rate may exceed 1.
+
+What is compared takes turns, in a new order each time: the steps, the forms of each layer's
+convolution, and the ways of input. Times are medians; those of the steps come with quartiles.
+Nothing else should run at the same time.
 
 For example:
 
@@ -45,12 +47,12 @@ def main(arguments: Sequence[str]) -> int:
         if getattr(options, option) < 1:
             name = "--" + option.replace("_", "-")
             given = getattr(options, option)
-            raise UsageError("%s %d is out of range; give at least 1" % (name, given))
+            raise UsageError(f"{name} {given} is out of range; give at least 1")
     case = commandline.resolve_case(options)
     if case.batch_size % 2:
         raise UsageError(
-            "--batch-size %d is odd; half of an augmented batch is augmented, so give an even "
-            "number" % case.batch_size
+            f"--batch-size {case.batch_size} is odd; half of an augmented batch is augmented, so "
+            "give an even number"
         )
 
     from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
@@ -63,15 +65,15 @@ def main(arguments: Sequence[str]) -> int:
         files.check(options.json, options.overwrite)
     named = [os.path.realpath(path) for path in (options.png, options.json) if path is not None]
     if len(named) > len(set(named)):
-        raise UsageError("--png and --json are both %s; give two names" % options.json)
+        raise UsageError(f"--png and --json are both {options.json}; give two names")
     result = measures.measure(case, options.repeats, options.input_repeats)
     print(measures.as_text(result))
     if options.json is not None:
         style.write(options.json, (json.dumps(result, indent=1) + "\n").encode())
-        print("wrote %s" % options.json)
+        print(f"wrote {options.json}")
     if options.png is not None:
         style.save(benchmark_figure(result), options.png, options.overwrite)
-        print("wrote %s" % options.png)
+        print(f"wrote {options.png}")
     return 0
 
 

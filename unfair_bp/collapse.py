@@ -1,21 +1,24 @@
 """Show why the published unfair runs were not unfair: their graphs collapsed into fair ones.
 
-The scripts of 2018 put all nine rounds of a schedule into one graph that takes one batch: each
-round has its own forward pass, its own backward chain and its own updates, but nothing says that
-a round comes after the one before. All rounds read the same variables, so TensorFlow sees the same
-expressions nine times, merges them, and computes one round.
+The scripts of 2018 put all rounds of a schedule into one graph that takes one batch: each round has
+its own forward pass, its own backward chain and its own updates, but nothing says that a round
+comes after the one before. All rounds read the same variables, so TensorFlow sees the same
+expressions many times, merges them, and computes one round.
 
-This builds such graphs and runs them as they were run and again with TensorFlow's graph
-optimisations switched off; beside them this package's ordered per-batch graphs. For each it counts
-the convolutions that are executed, times a batch, and measures how far every layer has moved. A
-collapsed graph does what the fair one does, at the fair one's cost.
+Two tables are printed. For the first, such graphs run as they ran in 2018, and again with
+TensorFlow's graph optimisations switched off; beside them run this package's ordered per-batch
+graphs. The table shows the time of a batch, the number of convolutions that it executes, and how
+far each layer's weights have moved. A collapsed graph does the same as the fair one, at the same
+cost.
 
-Reads and assignments of the scripts' variables have no specified order. Usually every step is made
-of the m and v that the last batch left: so the first batch moves nothing, and without optimisations
-a layer takes the same step once for each of its updates, not a better one after each round. The
-second table, at the full width, tells which weights an iteration computes with: its logits are
-compared with forward passes through the weights before its move, after it, and through layer 1's
-before it and the others' after it.
+In the scripts' graphs, reads and assignments of a variable have no specified order. Usually a step
+is computed from the m and v that the last batch left. So the first batch moves nothing, and without
+optimisations a layer takes the same step once for each of its updates, instead of a better step
+after each round.
+
+The second table, always at full width, shows which weights an iteration computes with. It compares
+the iteration's logits with three forward passes: through the weights before the iteration, through
+those after it, and through layer 1's before it with the other layers' after it.
 
 For example:
 
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     for option, value in (("--iterations", options.iterations), ("--repeats", options.repeats)):
         if value < 1:
-            raise UsageError("%s %d is out of range; give at least 1" % (option, value))
+            raise UsageError(f"{option} {value} is out of range; give at least 1")
     case = commandline.resolve_case(options)
 
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
@@ -62,15 +65,17 @@ def main(arguments: Sequence[str]) -> int:
         style.check_picture(options.png, options.overwrite)  # before minutes of work
 
     results = measures.measure(case, options.iterations, options.repeats)
-    settings = (tf.version.VERSION, case.width, case.batch_size, options.iterations)
-    heading = "TensorFlow %s, width %g, batches of %d, change after %d of them" % settings
-    print("%s\n\n%s\n" % (heading, measures.as_text(results)))
+    heading = (
+        f"TensorFlow {tf.version.VERSION}, width {case.width:g}, "
+        f"batches of {case.batch_size}, change after {options.iterations} of them"
+    )
+    print(f"{heading}\n\n{measures.as_text(results)}\n")
     full = replace(case, width=READ_AT_WIDTH)
     print(measures.readings_as_text(measures.readings(full, options.iterations)))
     if options.png is not None:
         figure = collapse_figure(results, heading)
         style.save(figure, options.png, options.overwrite)
-        print("wrote %s" % options.png)
+        print(f"wrote {options.png}")
     return 0
 
 

@@ -1,7 +1,12 @@
-"""The one place where TensorFlow is imported: version 1's graph mode, on TensorFlow 1.15 and 2.
+"""The one place where TensorFlow is imported: version 1's graphs and sessions, on 1.15 and on 2.
 
-Everything else says ``from unfair_bp.backprop.graph_mode import tf``. TensorFlow's messages about
-itself are hidden; ``TF_CPP_MIN_LOG_LEVEL=0`` in the environment shows them all.
+Everything else says ``from unfair_bp.backprop.graph_mode import tf``. Version 2's behaviour stays
+on, so that code which uses eager TensorFlow or Keras in the same process goes on working. The
+package builds its graphs inside ``tf.Graph().as_default()``, where nothing is eager, asks for
+resource variables by name, and builds its branches with :func:`cond`.
+
+TensorFlow's messages about itself are hidden unless the process has imported it before;
+``TF_CPP_MIN_LOG_LEVEL=0`` in the environment shows them all.
 """
 
 import contextlib
@@ -9,13 +14,19 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
-from typing import Iterator
+from typing import Any, Callable, Iterator, Optional
 
-LOG_LEVEL = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, by the import
+from unfair_bp.environment import any_backend
+
+FIRST_IMPORT = "tensorflow" not in sys.modules
+if FIRST_IMPORT:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, by the import
 # TensorFlow keeps freed memory for its next tensors instead of returning it to the system, which
 # would hand it out again page by page. Version 1.15 does not by itself.
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
+QUIET = FIRST_IMPORT and os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0"
 
 
 @contextlib.contextmanager
@@ -39,17 +50,47 @@ def _held_back_stderr() -> Iterator[None]:
             os.close(shown)
 
 
-with contextlib.ExitStack() as hidden:
-    if LOG_LEVEL != "0":
-        hidden.enter_context(_held_back_stderr())
+with any_backend(), contextlib.ExitStack() as hidden:
+    if QUIET:
+        # All threads share standard error: where there are others, as in a notebook, theirs would
+        # be held back too, and TensorFlow 2 shows its six lines.
+        if threading.active_count() == 1:
+            hidden.enter_context(_held_back_stderr())
         # TensorFlow 1.15 spells structured types as old NumPy did, once for each of its types.
         hidden.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", FutureWarning)
     import tensorflow.compat.v1 as tf
 
-    if LOG_LEVEL != "0":
+    if QUIET:
         # Not before: in a notebook the import itself sets a level, and a place to log to.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    tf.disable_v2_behavior()
 
-__all__ = ["tf"]
+
+def cond(
+    condition: tf.Tensor,
+    if_true: Callable[[], Any],
+    if_false: Callable[[], Any],
+    name: Optional[str] = None,
+) -> Any:
+    """Build a ``tf.cond`` of version 1, whose branches are operations of the graph itself.
+
+    Version 2 would put each branch into a function of its own, from which an update could not be
+    handed to the rounds that wait for it. Whichever of the two the process uses is kept.
+
+    Args:
+        condition: A boolean scalar.
+        if_true: Builds the operations that run if it holds, and returns the result.
+        if_false: Builds the operations that run if it does not.
+        name: Of the result.
+    """
+    version_2 = tf.control_flow_v2_enabled()
+    if version_2:
+        tf.disable_control_flow_v2()
+    try:
+        return tf.cond(condition, if_true, if_false, name=name)
+    finally:
+        if version_2:
+            tf.enable_control_flow_v2()
+
+
+__all__ = ["cond", "tf"]

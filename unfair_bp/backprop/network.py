@@ -5,7 +5,7 @@ from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, U
 import numpy as np
 
 from unfair_bp.backprop.convolution import Convolution
-from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.graph_mode import cond, tf
 from unfair_bp.backprop.layers import (
     AveragePool,
     Elu,
@@ -210,4 +210,4 @@ def _when(condition: Gate, branch: Callable[[], tf.Operation], name: str) -> tf.
     """Run a branch if the condition holds: decided by the graph, or here if it is known."""
     if isinstance(condition, np.bool_):
         return branch() if condition else tf.no_op()
-    return tf.cond(condition, branch, tf.no_op, name=name)
+    return cond(condition, branch, tf.no_op, name=name)

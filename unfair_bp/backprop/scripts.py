@@ -9,7 +9,7 @@ from typing import Any, Callable, Collection, Sequence, Tuple
 import numpy as np
 
 from unfair_bp.backprop.convolution import Convolution
-from unfair_bp.backprop.graph_mode import tf
+from unfair_bp.backprop.graph_mode import cond, tf
 from unfair_bp.backprop.layers import (
     AveragePool,
     Elu,
@@ -165,7 +165,7 @@ class ScriptsAdam(Adam):
         """The weights after the move, or as they are if the layer is not updated."""
         if isinstance(updated, np.bool_):
             return w - self._step(state) if updated else w
-        return tf.cond(updated, lambda: w - self._step(state), lambda: w)
+        return cond(updated, lambda: w - self._step(state), lambda: w)
 
     def _step(self, state: AdamState) -> tf.Tensor:
         """What Adam subtracts from the weights, by the moments as they are stored."""

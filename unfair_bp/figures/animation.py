@@ -1,7 +1,7 @@
-"""The animation of a schedule: each iteration's way forward, and how far its gradient goes back.
+"""The animation of a schedule: each iteration's forward pass, and how far its gradient goes back.
 
-A moving picture is made in three steps: :func:`frames` says what is to be seen, as plain values;
-:class:`NetworkDrawing` draws one frame; :func:`save_animation` writes them all into a file.
+It is made in three steps: :func:`frames` says what each frame shows, as plain values;
+:class:`NetworkDrawing` draws one frame; :func:`save_animation` writes all of them into a file.
 """
 
 import io
@@ -13,32 +13,42 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.text import Text
-from PIL import Image
 
 from unfair_bp.console import progress_bar
 from unfair_bp.experiment.architecture import LayerSpec
-from unfair_bp.experiment.schedules import Schedule, fair_step_flops
-from unfair_bp.figures.style import AMBER, GRID, ORANGE, PINK, UPDATED, check_path, write
+from unfair_bp.experiment.schedules import Schedule, fair_step_flops, shortened
+from unfair_bp.figures.palette import Palette
+from unfair_bp.figures.style import (
+    AMBER,
+    GREEN,
+    GRID,
+    ORANGE,
+    PINK,
+    UPDATED,
+    check_path,
+    default_style,
+    write,
+)
 
-ROWS_SHOWN = 18  # of a long schedule; two rounds of the nine layers, about a minute
-# Milliseconds; a GIF counts in hundredths of a second.
-FORWARD_MS, BACKWARD_MS, ROW_PAUSE_MS, CYCLE_PAUSE_MS = 60, 160, 900, 2500
+ROWS_SHOWN = 18  # of a long schedule; two rounds of the post's nine layers, half a minute
+# Milliseconds; a GIF counts in hundredths of a second, and browsers slow down less than two.
+FORWARD_MS, BACKWARD_MS, ROW_PAUSE_MS, CYCLE_PAUSE_MS = 20, 60, 700, 1800
 
 # The post's colours, in shades that the colour-blind tell apart.
-INPUT, LAYER, POOL, SOFTMAX, FORWARD, GRADIENT = ORANGE, "#222222", "#8C8C8C", AMBER, AMBER, PINK
+INPUT, LAYER, POOL, SOFTMAX, FORWARD, GRADIENT = ORANGE, "#222222", "#8C8C8C", AMBER, GREEN, PINK
 FAINT = "#555555"
 
 # Places in pixels, from the lower left corner.
 DPI = 100
-WIDTH, HEIGHT = 960, 380
-FIRST, PITCH, BLOCK, POOL_WIDTH = 130, 78, 42, 8
-MIDDLE, LANE = 255, 10  # of the blocks; the distance of the arrows from it
-BARS, TALLEST = 92, 85
-COLORS = 250  # of the file; text and slanted lines are smoothed in a few shades
+LEAST_WIDTH, HEIGHT = 960, 330
+NAMES_WIDTH, MARGIN = 70, 20  # left of the network, and right of it
+LEAST_PITCH, MOST_PITCH = 46, 110  # from the middle of a block to that of the next
+MIDDLE = 225  # of the blocks
+BARS, TALLEST = 92, 60
 
 
 class Frame(NamedTuple):
-    """What is to be seen at one moment of an iteration."""
+    """What is shown at one moment of an iteration."""
 
     row: int  # of the schedule, from 0
     forward: int  # arrows of the forward pass so far: 1 to layers + 1
@@ -49,10 +59,10 @@ class Frame(NamedTuple):
 
 
 def frames(schedule: Schedule) -> List[Frame]:
-    """The animation of a cycle, or of the first rows of a long one, as plain values.
+    """The frames of a cycle, or of the first rows of a long one.
 
-    The gradient starts when the forward pass has reached the softmax, and goes down to the lowest
-    layer that the row updates, through layers that it does not update.
+    The gradient starts when the forward pass has reached the softmax. It goes down to the lowest
+    layer that the row updates, also through layers that the row does not update.
     """
     shown = schedule.table[:ROWS_SHOWN]
     sequence = []
@@ -72,6 +82,28 @@ def frames(schedule: Schedule) -> List[Frame]:
     return sequence
 
 
+class Places:
+    """Where the blocks stand, in pixels; the input is block 0, the softmax the last.
+
+    A deep network makes the picture wider, a shallow one is in its middle.
+
+    Args:
+        layers: Number of layers.
+    """
+
+    def __init__(self, layers: int) -> None:
+        gaps = layers + 1
+        taken = NAMES_WIDTH + MARGIN
+        pitch = (LEAST_WIDTH - taken) / (gaps + 1)
+        self.pitch = round(min(max(pitch, LEAST_PITCH), MOST_PITCH))
+        self.width = max(LEAST_WIDTH, taken + self.pitch * (gaps + 1))
+        self.block = min(42, round(0.54 * self.pitch))
+        self.pool = min(8, round(0.1 * self.pitch))
+        self.lane = self.block // 4  # from the middle of the blocks to the arrows
+        first = NAMES_WIDTH + (self.width - taken - self.pitch * gaps) // 2
+        self.centers = [first + self.pitch * number for number in range(gaps + 1)]
+
+
 class NetworkDrawing:
     """The network from left to right, redrawn for each frame.
 
@@ -80,42 +112,49 @@ class NetworkDrawing:
         layers: The network, for the labels and the cost.
     """
 
+    @default_style()
     def __init__(self, schedule: Schedule, layers: Sequence[LayerSpec]) -> None:
         self.schedule = schedule
         self.costs = schedule.row_flops(layers) / fair_step_flops(layers)
         self.mean_cost = schedule.relative_cost(layers)
         self.most = max(1, schedule.updates(min(schedule.period, ROWS_SHOWN)).max())
-        figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
+        self.places = places = Places(len(layers))
+        figure = Figure(figsize=(places.width / DPI, HEIGHT / DPI), dpi=DPI)
         self.canvas = FigureCanvasAgg(figure)
         self.axes = figure.add_axes([0, 0, 1, 1])
         self.axes.set_axis_off()
-        self.axes.set_xlim(0, WIDTH)
+        self.axes.set_xlim(0, places.width)
         self.axes.set_ylim(0, HEIGHT)
         self.title = self._text(20, HEIGHT - 24, "", 12, ha="left", weight="bold")
         self.cost = self._text(20, HEIGHT - 48, "", 10, ha="left")
         self._draw_ends(layers)
-        centers = [FIRST + PITCH * number for number in range(1, len(layers) + 1)]
+        centers = places.centers[1:-1]
         self.blocks = [self._block(x, LAYER) for x in centers]
         self.numbers = [self._text(x, MIDDLE, str(i + 1), 11) for i, x in enumerate(centers)]
         self.marks = [self._text(x, MIDDLE + 33, "+1", 10, weight="bold") for x in centers]
-        self.bars = [self._rectangle(x - BLOCK / 2, BARS, 0, UPDATED) for x in centers]
+        half = places.block / 2
+        self.bars = [self._rectangle(x - half, BARS, 0, UPDATED) for x in centers]
         self.counts = [self._text(x, BARS, "", 9, va="bottom") for x in centers]
         for x, layer in zip(centers, layers):
-            self._label(x, layer.kernel, layer.outputs)
+            size = f"{layer.kernel}\N{MULTIPLICATION SIGN}{layer.kernel}"
+            self._label(x, f"{size}\n{layer.outputs}")
             if layer.pool:
-                pool = self._rectangle(x + BLOCK / 2 + 1, MIDDLE - BLOCK / 2, BLOCK, POOL)
-                pool.set_width(POOL_WIDTH)
+                pool = self._rectangle(x + half + 1, MIDDLE - half, places.block, POOL)
+                pool.set_width(places.pool)
         gaps = range(len(layers) + 1)
-        self.forward = [self._arrow(gap, FORWARD, "-|>", LANE) for gap in gaps]
-        self.backward = [self._arrow(gap, GRADIENT, "<|-", -LANE) for gap in reversed(gaps[1:])]
+        self.forward = [self._arrow(gap, FORWARD, "-|>", places.lane) for gap in gaps]
+        self.backward = [
+            self._arrow(gap, GRADIENT, "<|-", -places.lane) for gap in reversed(gaps[1:])
+        ]
         self._draw_legend()
 
+    @default_style()
     def draw(self, frame: Frame) -> np.ndarray:
         """Draw a frame; returns its pixels, uint8 ``[height, width, 3]``."""
         self.title.set_text(self._title_text(frame.row))
         self.cost.set_text(
-            "this iteration costs %.3f of a fair one; mean of the cycle %.3f"
-            % (self.costs[frame.row], self.mean_cost)
+            f"this iteration costs {self.costs[frame.row]:.3f} of a fair one; "
+            f"mean of the cycle {self.mean_cost:.3f}"
         )
         for i, (lit, count) in enumerate(zip(frame.lit, frame.counts)):
             passed = not lit and i >= len(frame.lit) - frame.backward
@@ -135,32 +174,33 @@ class NetworkDrawing:
 
     def _title_text(self, row: int) -> str:
         period = self.schedule.period
-        name = " ".join(self.schedule.name.split())
-        name = name if len(name) <= 20 else name[:17] + "..."
-        only = "" if period <= ROWS_SHOWN else ", first %d shown" % ROWS_SHOWN
-        place = (name, row + 1, period, only, period, row)
-        return "schedule %s, iteration %d of %d%s (row t mod %d = %d)" % place
+        name = shortened(" ".join(self.schedule.name.split()), 20)
+        only = "" if period <= ROWS_SHOWN else f", first {ROWS_SHOWN} shown"
+        return (
+            f"schedule {name}, iteration {row + 1} of {period}{only} (row t mod {period} = {row})"
+        )
 
     def _draw_ends(self, layers: Sequence[LayerSpec]) -> None:
         """The input, the softmax, and the names of the lines."""
-        last = FIRST + PITCH * (len(layers) + 1)
-        self._block(FIRST, INPUT)
+        first, last = self.places.centers[0], self.places.centers[-1]
+        self._block(first, INPUT)
         self._block(last, SOFTMAX)
-        self._text(FIRST, MIDDLE + 33, "input", 9)
+        self._text(first, MIDDLE + 33, "input", 9)
         self._text(last, MIDDLE + 33, "softmax", 9)
-        self._text(FIRST, MIDDLE - 36, str(layers[0].inputs), 8, color=FAINT)
-        self._text(last, MIDDLE - 36, f"{layers[-1].outputs} classes", 8, color=FAINT)
-        self.axes.plot([FIRST + PITCH / 2, last - PITCH / 2], [BARS, BARS], color=GRID, lw=1)
+        self._label(first, str(layers[0].inputs))
+        self._label(last, f"{layers[-1].outputs}\nclasses")
+        half = self.places.pitch / 2
+        self.axes.plot([first + half, last - half], [BARS, BARS], color=GRID, lw=1)
         for y, words in (
             (MIDDLE, "layer"),
-            (MIDDLE - 36, "kernel, channels"),
-            (BARS + 4, "updates so far"),
+            (MIDDLE - 40, "kernel\nchannels"),
+            (BARS + 8, "updates\nso far"),
         ):
             self._text(10, y, words, 8, ha="left", color=FAINT)
 
     def _draw_legend(self) -> None:
         def arrow(color: str, direction: str, label: str) -> Line2D:
-            marker = r"$\%sarrow$" % direction
+            marker = rf"$\{direction}arrow$"
             return Line2D(
                 [], [], color=color, marker=marker, markersize=15, linestyle="none", label=label
             )
@@ -188,76 +228,40 @@ class NetworkDrawing:
             "One iteration takes one row of the schedule: a batch runs forward, then its gradient "
             "runs back to the lowest layer that the row updates."
         )
-        self._text(WIDTH / 2, 20, caption, 8, color=FAINT)
+        self._text(self.places.width / 2, 20, caption, 8, color=FAINT)
 
     def _text(self, x: float, y: float, words: str, size: float, **style: str) -> Text:
         style = dict({"ha": "center", "va": "center"}, **style)
         return self.axes.text(x, y, words, fontsize=size, **style)
 
-    def _label(self, x: float, kernel: int, channels: int) -> None:
-        words = "%d\N{MULTIPLICATION SIGN}%d, %d" % (kernel, kernel, channels)
-        self._text(x, MIDDLE - 36, words, 8, color=FAINT)
+    def _label(self, x: float, words: str) -> None:
+        self._text(x, MIDDLE - 40, words, 8, color=FAINT)
 
     def _rectangle(self, left: float, bottom: float, height: float, color: str) -> Rectangle:
-        return self.axes.add_patch(Rectangle((left, bottom), BLOCK, height, color=color, lw=0))
+        shape = Rectangle((left, bottom), self.places.block, height, color=color, lw=0)
+        return self.axes.add_patch(shape)
 
     def _block(self, x: float, color: str) -> Rectangle:
-        return self._rectangle(x - BLOCK / 2, MIDDLE - BLOCK / 2, BLOCK, color)
+        half = self.places.block / 2
+        return self._rectangle(x - half, MIDDLE - half, self.places.block, color)
 
     def _arrow(self, gap: int, color: str, head: str, lane: float) -> FancyArrowPatch:
         """An arrow in the gap to the right of a block, the input being block 0."""
-        left = FIRST + PITCH * gap + BLOCK / 2 + POOL_WIDTH + 3
-        right = FIRST + PITCH * (gap + 1) - BLOCK / 2 - 3
+        half = self.places.block / 2
+        left = self.places.centers[gap] + half + self.places.pool + 3
+        right = self.places.centers[gap + 1] - half - 3
         return self.axes.add_patch(
             FancyArrowPatch(
                 (left, MIDDLE + lane),
                 (right, MIDDLE + lane),
                 arrowstyle=head,
-                mutation_scale=13,
+                mutation_scale=min(13, 0.22 * self.places.pitch),
                 shrinkA=0,
                 shrinkB=0,
                 color=color,
                 linewidth=2.5,
             )
         )
-
-
-class Palette:
-    """The colours that most pixels have: one palette for all frames, so that none flickers.
-
-    Pillow's own choice of the nearest colour would turn white into a light grey.
-
-    Args:
-        samples: Pixels to choose from, uint8 ``[height, width, 3]`` each.
-    """
-
-    def __init__(self, samples: Sequence[np.ndarray]) -> None:
-        packed, counts = np.unique(np.concatenate([_pack(x) for x in samples]), return_counts=True)
-        packed = packed[np.argsort(-counts, kind="stable")]
-        # The first, that is most frequent, of colours that agree in four of eight bits.
-        _, first = np.unique(packed & 0xF0F0F0, return_index=True)
-        self.colors = _unpack(packed[np.sort(first)[:COLORS]])
-        self.nearest = np.full(2**24, -1, np.int16)  # of a packed colour; -1: not yet asked for
-
-    def image(self, pixels: np.ndarray) -> Image.Image:
-        """The pixels as an image in this palette."""
-        packed = _pack(pixels)
-        new = np.unique(packed[self.nearest[packed] < 0])
-        apart = _unpack(new)[:, None] - self.colors
-        self.nearest[new] = np.sum(apart**2, axis=2).argmin(axis=1)
-        image = Image.fromarray(self.nearest[packed].astype(np.uint8))
-        image.putpalette(self.colors.astype(np.uint8).tobytes())
-        return image
-
-
-def _pack(pixels: np.ndarray) -> np.ndarray:
-    """Colours as one number each."""
-    return pixels @ np.array([65536, 256, 1])
-
-
-def _unpack(packed: np.ndarray) -> np.ndarray:
-    """The colours of these numbers: int ``[..., 3]``."""
-    return packed[..., None] >> [16, 8, 0] & 255
 
 
 def check_animation(path: str, overwrite: bool) -> None:

@@ -5,8 +5,9 @@ from typing import Any, Dict, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GRID, ORANGE, new_figure
+from unfair_bp.figures.style import BLUE, GRID, ORANGE, default_style, new_figure
 
 PANELS = {"back": "from the back", "front": "from the front"}
 WHOLE = {
@@ -16,32 +17,35 @@ WHOLE = {
     "back, per batch": "cycle on a batch, back",
     "front, per batch": "cycle on a batch, front",
 }
+FLOOR = {"color": ORANGE, "marker": "_", "markersize": 16, "markeredgewidth": 3, "linestyle": ""}
+HIGHEST = 1.35  # of the panels' bars, in fair iterations; higher ones are cut and say so
 
 
+@default_style()
 def benchmark_figure(result: Dict[str, Any]) -> Figure:
     """Draw what each row of the schedules takes beside its floor, and the other steps likewise.
 
     Args:
-        result: What :func:`unfair_bp.benchmark.measure` returned.
+        result: What :func:`unfair_bp.measuring.benchmark.measure` returned.
     """
     environment, settings = result["environment"], result["settings"]
-    heading = "TensorFlow %s (%s), %s; width %g, batches of %d" % (
-        *(environment["tensorflow"], environment["kernels"], environment["processor"]),
-        *(settings["width"], settings["batch_size"]),
+    heading = (
+        f"TensorFlow {environment['tensorflow']} ({environment['kernels']}), "
+        f"{environment['processor']}; "
+        f"width {settings['width']:g}, batches of {settings['batch_size']}"
     )
     figure = new_figure(12.0, 4.4, heading)
     grid = figure.add_gridspec(1, 3, width_ratios=[1, 1, 1.1])
     first = figure.add_subplot(grid[0, 0])
     second = figure.add_subplot(grid[0, 1], sharey=first)
     for axes, (name, title) in zip((first, second), PANELS.items()):
-        rows = [step for step in result["steps"] if step["name"] == name]
-        _bars(axes, rows, _fair(result), [str(step["row"]) for step in rows])
+        _draw_rows(axes, [step for step in result["steps"] if step["name"] == name], _fair(result))
         axes.set_title(title, loc="left", fontsize=10)
         axes.set_xlabel("row of the schedule")
     first.set_ylabel("time of an iteration / fair iteration")
-    first.set_ylim(0, 1.35)  # room for the legend
+    first.set_ylim(0, HIGHEST)
     first.legend(loc="upper left", fontsize=8)
-    _whole(figure.add_subplot(grid[0, 2]), result)
+    _draw_whole(figure.add_subplot(grid[0, 2]), result)
     return figure
 
 
@@ -54,48 +58,59 @@ def _relative(steps: Sequence[Dict[str, Any]], fair: Dict[str, Any]) -> np.ndarr
     return np.array([step["seconds"] for step in steps]) / fair["seconds"][1]
 
 
-def _bars(
-    axes: Axes, steps: Sequence[Dict[str, Any]], fair: Dict[str, Any], labels: Sequence[str]
-) -> None:
-    """One bar for each step up to its median, a line over its quartiles, a mark at its floor."""
+def _draw_rows(axes: Axes, steps: Sequence[Dict[str, Any]], fair: Dict[str, Any]) -> None:
+    """One bar for each row up to its median, a line over its quartiles, a mark at its floor."""
     low, median, high = _relative(steps, fair).T
-    places = np.arange(len(steps))
-    axes.bar(places, median, color=BLUE, width=0.7, label="measured, with quartiles")
+    rows = [step["row"] for step in steps]
+    axes.bar(rows, median, color=BLUE, width=0.7, label="measured, with quartiles")
     axes.errorbar(
-        *(places, median, [median - low, high - median]),
-        **{"fmt": "none", "ecolor": "black", "capsize": 3, "linewidth": 1},
+        rows,
+        median,
+        [median - low, high - median],
+        fmt="none",
+        ecolor="black",
+        capsize=3,
+        linewidth=1,
     )
+    for row, value in zip(rows, median):
+        if value > HIGHEST:
+            axes.annotate(
+                f"\N{UPWARDS ARROW} {value:.2f}",
+                (row, 0.97 * HIGHEST),
+                ha="center",
+                va="top",
+                fontsize=8,
+                color="white",
+                rotation=90,
+            )
     floors = [step["flops"] / fair["flops"] for step in steps]
-    axes.plot(places, floors, label="floor: operations", **_FLOOR)
-    axes.set_xticks(places)
-    axes.set_xticklabels(labels)
+    axes.plot(rows, floors, label="floor: operations", **FLOOR)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
 
 
-_FLOOR = {"color": ORANGE, "marker": "_", "markersize": 16, "markeredgewidth": 3, "linestyle": ""}
-
-
-def _whole(axes: Axes, result: Dict[str, Any]) -> None:
-    """The steps that are no rows of a schedule, lying, with their numbers."""
+def _draw_whole(axes: Axes, result: Dict[str, Any]) -> None:
+    """The steps that are not rows of a schedule, as horizontal bars with their numbers."""
     steps = [step for step in result["steps"] if step["name"] in WHOLE]
     fair = _fair(result)
     median = _relative(steps, fair)[:, 1]
     floors = [step["flops"] / fair["flops"] for step in steps]
     places = np.arange(len(steps))
     axes.barh(places, median, color=BLUE, height=0.6)
-    axes.plot(floors, places, **{**_FLOOR, "marker": "|"})
+    axes.plot(floors, places, **{**FLOOR, "marker": "|"})
     for place, (value, floor, step) in enumerate(zip(median, floors, steps)):
         milliseconds = 1e3 * step["seconds"][1]
         digits = 0 if milliseconds >= 100 else 1
-        text = "%.2f (floor %.2f), %.*f ms" % (value, floor, digits, milliseconds)
         inside = value > 0.6 * max(median)
         axes.annotate(
-            text,
+            f"{value:.2f} (floor {floor:.2f}), {milliseconds:.{digits}f} ms",
             (value, place),
             (-8 if inside else 8, 0),
             textcoords="offset points",
-            **{"va": "center", "ha": "right" if inside else "left", "fontsize": 8},
+            va="center",
+            ha="right" if inside else "left",
+            fontsize=8,
             color="white" if inside else "black",
         )
     axes.set_yticks(places)

@@ -1,6 +1,7 @@
 """The picture of :mod:`unfair_bp.report`: cases side by side, per epoch, per update, per FLOP."""
 
 import textwrap
+from itertools import cycle
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -11,7 +12,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from unfair_bp.errors import UsageError
-from unfair_bp.figures.style import AMBER, BLUE, GRID, ORANGE, SKY, new_figure
+from unfair_bp.figures.style import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GRID,
+    ORANGE,
+    PINK,
+    SKY,
+    default_style,
+    new_figure,
+    plain,
+)
 from unfair_bp.results.statistics import Curve, Part, Series, mean_curve
 
 # A colour family for each schedule; augmented runs are lighter and dashed.
@@ -23,6 +35,11 @@ STYLES: Dict[str, Dict[str, Any]] = {
     "e": {"color": ORANGE, "linestyle": "-", "marker": "v"},
     "f": {"color": AMBER, "linestyle": "--", "marker": "P"},
 }
+# Cases of other names take turns.
+OWN_STYLES: Sequence[Dict[str, Any]] = (
+    {"color": GREEN, "linestyle": "-", "marker": "X"},
+    {"color": PINK, "linestyle": "-", "marker": "p"},
+)
 # More groups of the same letter, as with other numbers of epochs.
 REPEATED: Sequence[Dict[str, Any]] = (
     {},
@@ -36,6 +53,7 @@ LONGEST_LINE = 124  # letters of a title
 LEAST_PLACES = 4  # along the axis of cases, so that what belongs to one case stays together
 
 
+@default_style()
 def comparison_figure(parts: Sequence[Part]) -> Figure:
     """Draw, for each part, test accuracy over epochs, updates and FLOPs, and the final ones.
 
@@ -48,8 +66,8 @@ def comparison_figure(parts: Sequence[Part]) -> Figure:
     """
     if len(parts) > MOST_PARTS:
         raise UsageError(
-            "%d settings are too many for one picture, which holds %d; give a directory with fewer"
-            % (len(parts), MOST_PARTS)
+            f"{len(parts)} settings are too many for one picture, which holds {MOST_PARTS}; "
+            "give a directory with fewer"
         )
     figure = new_figure(WIDTH, HEIGHT * len(parts))
     for place, part in zip(figure.add_gridspec(len(parts), 1, hspace=0.06), parts):
@@ -64,7 +82,7 @@ def _draw_part(figure: Figure, place: SubplotSpec, part: Part) -> None:
     legend = figure.add_subplot(grid[0, :])
     legend.axis("off")
     title = "\n".join(textwrap.wrap(part.title, LONGEST_LINE))
-    legend.set_title(title.replace("$", "\\$"), fontsize=11)  # a dollar would begin a formula
+    legend.set_title(plain(title), fontsize=11)
     styles = _styles(part.series)
     entries = _legend_entries(part.series, styles)
     legend.legend(handles=entries, loc="center", ncol=3, fontsize=9, frameon=False)
@@ -77,7 +95,7 @@ def _draw_part(figure: Figure, place: SubplotSpec, part: Part) -> None:
     ):
         axes = figure.add_subplot(grid[row, column])
         _draw_curves(axes, part.series, styles, quantity)
-        _draw_published(axes, part.series, quantity)
+        _draw_published(axes, part.series, styles, quantity)
         _tidy(axes)
         axes.set_xlabel(label)
         axes.set_title("over " + label.split(",")[0] + band, loc="left", fontsize=10)
@@ -87,13 +105,15 @@ def _draw_part(figure: Figure, place: SubplotSpec, part: Part) -> None:
 def _styles(series: Sequence[Series]) -> List[Dict[str, Any]]:
     """How to draw each series."""
     names = [item.name for item in series]
+    own = [name for name in dict.fromkeys(names) if name not in STYLES]
+    styles = {**STYLES, **dict(zip(own, cycle(OWN_STYLES)))}
     repeats = [names[:place].count(name) % len(REPEATED) for place, name in enumerate(names)]
-    return [dict(STYLES[name], **REPEATED[repeat]) for name, repeat in zip(names, repeats)]
+    return [dict(styles[name], **REPEATED[repeat]) for name, repeat in zip(names, repeats)]
 
 
 def _legend_entries(series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> List[Line2D]:
     entries = [
-        Line2D([], [], label=item.label, markersize=6, **style)
+        Line2D([], [], label=plain(item.label), markersize=6, **style)
         for item, style in zip(series, styles)
     ]
     dots = {"color": "#555555", "linestyle": ":", "marker": "o", "markerfacecolor": "white"}
@@ -113,29 +133,43 @@ def _draw_curves(
         if len(item.curves) > 1:
             accuracies = np.array([curve.accuracy for curve in item.curves])
             axes.fill_between(
-                *(x, accuracies.min(axis=0), accuracies.max(axis=0)),
+                x,
+                accuracies.min(axis=0),
+                accuracies.max(axis=0),
                 color=style["color"],
                 alpha=0.15,
                 linewidth=0,
             )
             for curve in item.curves:
                 axes.plot(
-                    *(getattr(curve, quantity), curve.accuracy),
+                    getattr(curve, quantity),
+                    curve.accuracy,
                     color=style["color"],
                     linewidth=0.6,
                     alpha=0.5,
                 )
 
 
-def _draw_published(axes: Axes, series: Sequence[Series], quantity: str) -> None:
+def _draw_published(
+    axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]], quantity: str
+) -> None:
     """Published curves, dotted."""
-    published = {item.name: item.published for item in series if item.published is not None}
-    for name, curve in published.items():
-        color = STYLES[name]["color"]
-        # With marks: of a run of one epoch there is a single published point in sight.
-        marks = {"marker": "o", "markersize": 4, "markerfacecolor": "white"}
-        axes.plot(getattr(curve, quantity), curve.accuracy, ":", color=color, lw=1.5, **marks)
-    right, bottom, top = _limits(series, list(published.values()), quantity)
+    published = {}
+    for item, style in zip(series, styles):
+        if item.published is not None:
+            published[item.name] = (item.published, style["color"])
+    for curve, color in published.values():
+        axes.plot(
+            getattr(curve, quantity),
+            curve.accuracy,
+            linestyle=":",
+            linewidth=1.5,
+            color=color,
+            marker="o",  # of a run of one epoch there is a single published point in sight
+            markersize=4,
+            markerfacecolor="white",
+        )
+    right, bottom, top = _limits(series, [curve for curve, _ in published.values()], quantity)
     axes.set_xlim(0, right)
     axes.set_ylim(bottom, top)
     axes.xaxis.set_major_locator(MaxNLocator(integer=quantity != "tflop", nbins=8))
@@ -146,8 +180,8 @@ def _limits(
 ) -> Tuple[float, float, float]:
     """Right, bottom and top of a panel: the measured range, and published curves.
 
-    Over updates and FLOPs, of which small runs have few, only where these are close: points
-    further away would press the measured curves into a line.
+    Over updates and FLOPs, published curves count only where they are close to the measured ones:
+    points further away would press those into a line.
     """
     curves = [curve for item in series for curve in item.curves]
     right = max(getattr(curve, quantity)[-1] for curve in curves)
@@ -175,12 +209,14 @@ def _draw_final(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str,
         axes.plot(place, item.final.mean, markersize=6, **style)
         if item.published is not None:
             axes.plot(
-                *(place - 0.18, item.published.accuracy[-1], "o"),
+                place - 0.18,
+                item.published.accuracy[-1],
+                "o",
                 color=style["color"],
                 markerfacecolor="white",
             )
     axes.set_xticks(range(len(series)))
-    axes.set_xticklabels([item.tick for item in series], fontsize=9)
+    axes.set_xticklabels([plain(item.tick) for item in series], fontsize=9)
     center, half = (len(series) - 1) / 2.0, max(len(series), LEAST_PLACES) / 2.0 + 0.1
     axes.set_xlim(center - half, center + half)
     axes.margins(y=0.1)

@@ -1,59 +1,65 @@
 """Accuracy and cost over the epochs of a run."""
 
 import math
-from typing import Sequence
+from itertools import chain
+from typing import Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GRID, ORANGE, new_figure
+from unfair_bp.figures.style import BLUE, GRID, ORANGE, default_style, new_figure
 from unfair_bp.running.metrics import EpochMetrics
 
+STYLES = (("test, after each epoch", BLUE, "-"), ("train, mean of each epoch", ORANGE, "--"))
 MARKED = 20  # epochs up to which each is marked by a point
 
 
+@default_style()
 def learning_curves(metrics: Sequence[EpochMetrics], heading: str) -> Figure:
-    """Draw accuracy (left axis) and cost in its own unit (right axis), for test and for train.
+    """Draw test and train accuracy in one panel, and their costs in another.
 
     Args:
         metrics: The finished epochs, at least one.
         heading: What was run, in a line.
     """
     figure = new_figure(10.0, 4.0, heading)
-    test, train = figure.subplots(1, 2)
+    accuracy, cost = figure.subplots(1, 2)
     epochs = [row.epoch for row in metrics]
     last = metrics[-1]
-    test_costs = _draw(
-        test, epochs, [row.test_accuracy for row in metrics], [row.test_cost for row in metrics]
+    accuracies = [(row.test_accuracy, row.train_accuracy) for row in metrics]
+    costs = [(row.test_cost, row.train_cost) for row in metrics]
+    _draw(accuracy, epochs, accuracies)
+    _draw(cost, epochs, costs)
+    accuracy.set_title(
+        f"accuracy, at last: test {last.test_accuracy:.4f}, train {last.train_accuracy:.4f}",
+        loc="left",
+        fontsize=10,
     )
-    train_costs = _draw(
-        train, epochs, [row.train_accuracy for row in metrics], [row.train_cost for row in metrics]
+    cost.set_title(
+        f"cost, at last: test {last.test_cost:.4f}, train {last.train_cost:.4f}",
+        loc="left",
+        fontsize=10,
     )
-    test.set_title("test, after each epoch: last %.4f" % last.test_accuracy, loc="left")
-    train.set_title("train, during each epoch: last %.4f" % last.train_accuracy, loc="left")
-    # The same scale on both sides, so that they can be compared.
-    both = [cost for row in metrics for cost in (row.test_cost, row.train_cost)]
-    highest = max(filter(math.isfinite, both), default=1.0)
-    for costs in (test_costs, train_costs):
-        costs.set_ylim(0, 1.05 * highest)
+    accuracy.set_ylabel("accuracy")
+    accuracy.set_ylim(0, 1.2)  # room for the legend
+    accuracy.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    cost.set_ylabel("cost (nats)")
+    highest = max(filter(math.isfinite, chain.from_iterable(costs)), default=0.0)
+    cost.set_ylim(0, 1.05 * highest or 1.0)
+    accuracy.legend(loc="upper center", ncol=2, fontsize=9)
     return figure
 
 
-def _draw(
-    axes: Axes, epochs: Sequence[int], accuracy: Sequence[float], cost: Sequence[float]
-) -> Axes:
-    """One panel; returns the axes of the cost."""
+def _draw(axes: Axes, epochs: Sequence[int], pairs: Sequence[Tuple[float, float]]) -> None:
+    """One panel: a quantity of the test set and of the training set, a pair for each epoch."""
     marker = "o" if len(epochs) <= MARKED else None
-    axes.plot(epochs, accuracy, color=BLUE, marker=marker, markersize=4)
-    axes.set_ylim(0, 1.02)
+    for values, (label, color, line) in zip(zip(*pairs), STYLES):
+        axes.plot(
+            epochs, values, color=color, linestyle=line, marker=marker, markersize=4, label=label
+        )
     axes.set_xlim(0.5, max(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("solid: accuracy", color=BLUE)
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
-    costs = axes.twinx()
-    costs.plot(epochs, cost, color=ORANGE, linestyle="--", marker=marker, markersize=4)
-    costs.set_ylabel("dashed: cost (nats)", color=ORANGE)
-    return costs

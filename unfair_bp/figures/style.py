@@ -1,38 +1,80 @@
 """What all pictures share: colours, fonts, and how a picture becomes a file."""
 
+import contextlib
 import io
 import os
 import textwrap
-from typing import Iterable
+from typing import Iterable, Iterator
 
+import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unfair_bp import files
 from unfair_bp.errors import UsageError
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
-BLUE, ORANGE, GREEN, PINK, SKY, AMBER = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#56B4E9",
-    "#E69F00",
-)
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+PINK = "#CC79A7"
+SKY = "#56B4E9"
+AMBER = "#E69F00"
 UPDATED, SKIPPED = BLUE, "#E6E6E6"  # a layer of a schedule; told apart in grey, too
 GRID = "#DDDDDD"
 LETTERS_PER_INCH = 12  # of a heading, at the least
+LAYERS_PER_INCH = 4  # of an axis whose every layer has a tick
+
+
+@contextlib.contextmanager
+def default_style() -> Iterator[None]:
+    """Draw or save with Matplotlib's own settings, as a context or a decorator.
+
+    The user's matplotlibrc may ask for LaTeX or for fonts that are not there. The settings of the
+    process are the same again afterwards.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
 
 
 def new_figure(width: float, height: float, heading: str = "") -> Figure:
-    """An empty figure of so many inches, ready to be saved without any display."""
+    """An empty figure, ready to be saved without any display.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        heading: What is shown; a long one is broken into lines.
+    """
     figure = Figure(figsize=(width, height), constrained_layout=True)
     FigureCanvasAgg(figure)
     if heading:
         lines = textwrap.wrap(heading, int(LETTERS_PER_INCH * width), break_on_hyphens=False)
-        figure.suptitle("\n".join(lines), fontsize=11)
+        figure.suptitle(plain("\n".join(lines)), fontsize=11)
     return figure
+
+
+def plain(text: str) -> str:
+    """A text as Matplotlib shows it unchanged: a dollar would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def layer_axis(axes: Axes, layers: int, inches: float) -> None:
+    """Number the layers along a horizontal axis, from 1; not each of them if there is no room.
+
+    Args:
+        axes: Where.
+        layers: Number of layers.
+        inches: Width of the axes.
+    """
+    if layers <= LAYERS_PER_INCH * inches:
+        axes.set_xticks(range(1, layers + 1))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.4, layers + 0.6)
+    axes.set_xlabel("layer")
 
 
 def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -> None:
@@ -50,7 +92,7 @@ def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -
     kind = os.path.splitext(path)[1][1:].lower()
     if kind not in kinds:
         raise UsageError(
-            "%s: %r is no picture format; give a file that ends in %s" % (path, "." + kind, endings)
+            f"{path}: {'.' + kind!r} is not a picture format; give a file that ends in {endings}"
         )
     files.check(path, overwrite)
 
@@ -69,7 +111,7 @@ def write(path: str, content: bytes, advice: str = "make room, or give another n
     try:
         files.write(path, content)
     except OSError as error:
-        raise UsageError("cannot write %s: %s; %s" % (path, error.strerror, advice)) from error
+        raise UsageError(f"cannot write {path}: {error.strerror}; {advice}") from error
 
 
 def check_picture(path: str, overwrite: bool) -> None:
@@ -82,6 +124,7 @@ def check_picture(path: str, overwrite: bool) -> None:
     check_path(path, known, ".png, .svg or .pdf", overwrite)
 
 
+@default_style()
 def render(figure: Figure, kind: str) -> bytes:
     """A figure as the content of a file of a format, such as png."""
     content = io.BytesIO()

@@ -6,18 +6,30 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from unfair_bp.figures.style import GRID, ORANGE, UPDATED, new_figure
+from unfair_bp.figures.style import (
+    GRID,
+    ORANGE,
+    UPDATED,
+    default_style,
+    layer_axis,
+    new_figure,
+)
+
+INCHES_PER_LAYER = 0.35  # at the least
+LEVEL = 12  # layers up to which the counts are not written upwards
 
 
+@default_style()
 def update_counts(counted: Sequence[int], expected: Sequence[int], heading: str) -> Figure:
     """Draw the updates of each layer as bars, and what the schedule says as marks.
 
     Args:
         counted: Updates of each layer, as its own counter has them.
-        expected: What they should be after as many iterations.
+        expected: What the schedule says for this number of iterations.
         heading: What was run, in a line.
     """
-    figure = new_figure(7.0, 4.0, heading)
+    width = max(7.0, INCHES_PER_LAYER * len(counted) + 1.0)
+    figure = new_figure(width, 4.0, heading)
     axes = figure.subplots()
     numbers = np.arange(1, len(counted) + 1)
     axes.bar(numbers, counted, color=UPDATED, width=0.7, label="counted while training")
@@ -26,25 +38,25 @@ def update_counts(counted: Sequence[int], expected: Sequence[int], heading: str)
         expected,
         linestyle="none",
         marker="_",
-        markersize=26,
+        markersize=min(26, 0.7 * 72 * (width - 1.0) / len(counted)),  # as wide as a bar
         markeredgewidth=2.5,
         color=ORANGE,
         label="the schedule says",
     )
     for number, count in zip(numbers, counted):
         axes.annotate(
-            "{:,}".format(count),  # noqa: UP032 - an expression, not a text with one in it
+            f"{count:,}",
             (number, count),
             (0, 4),
             textcoords="offset points",
             ha="center",
             fontsize=8,
+            rotation=0 if len(counted) <= LEVEL else 90,
         )
-    axes.set_xticks(numbers)
-    axes.set_xlabel("layer")
+    layer_axis(axes, len(counted), width - 1.0)
     axes.set_ylabel("updates")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_ylim(0, 1.3 * max([1, *counted, *expected]))
+    axes.set_ylim(0, 1.4 * max([1, *counted, *expected]))
     axes.legend(loc="upper center", ncol=2, fontsize=9)
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)

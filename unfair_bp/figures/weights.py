@@ -1,5 +1,6 @@
-"""Histograms of the weights before and after training, in three panels as in the post."""
+"""Histograms of the weights before and after training, a third of the layers in each panel."""
 
+from itertools import cycle
 from typing import Dict, Sequence
 
 import numpy as np
@@ -7,11 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, NullFormatter
 
-from unfair_bp.figures.style import BLUE, GREEN, GRID, ORANGE, new_figure
+from unfair_bp.figures.style import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GRID,
+    ORANGE,
+    PINK,
+    SKY,
+    default_style,
+    new_figure,
+)
 
-PANELS = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
-STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"))
+PANELS = 3  # as in the post
+COLORS, LINES = (BLUE, ORANGE, GREEN, PINK, SKY, AMBER, "black"), ("-", "--", ":")
 BINS = (10, 100)  # fewest and most; between, the root of the number of weights
+PLOT_INCHES, LEGEND_INCHES = 2.0, 0.17  # heights of a panel's curves, and of a line of its legend
 
 
 def skewness(values: np.ndarray) -> float:
@@ -24,52 +36,56 @@ def skewness(values: np.ndarray) -> float:
     return float(np.mean(centered**3) / variance**1.5) if variance > 0 else 0.0
 
 
+@default_style()
 def weight_histograms(
     before: Sequence[np.ndarray], after: Sequence[np.ndarray], heading: str
 ) -> Figure:
     """Draw the density of each layer's weights, above before and below after training.
 
+    Both have the same axes and the same bins.
+
     Args:
-        before: Weights of layers 1 to 9.
+        before: Weights of each layer, first to last.
         after: The same after training.
         heading: What was run, in a line.
     """
-    figure = new_figure(12.0, 6.6, heading)
-    grid = figure.subplots(2, len(PANELS), sharex="col", squeeze=False)
-    for row, (when, weights) in enumerate({"before": before, "after": after}.items()):
-        for column, numbers in enumerate(PANELS):
-            axes = grid[row][column]
-            _draw(axes, {number: weights[number - 1].ravel() for number in numbers})
-            axes.set_title(
-                "layers %d-%d, %s training" % (numbers[0], numbers[-1], when), loc="left"
-            )
-            if column == 0:
-                axes.set_ylabel("density of the weights")
-            if row == 1:
-                axes.set_xlabel("weight")
+    groups = np.array_split(np.arange(len(before)), min(PANELS, len(before)))
+    legend = LEGEND_INCHES * (len(groups[0]) + 0.5)
+    height = PLOT_INCHES + legend
+    figure = new_figure(12.0, 2 * (height + 0.6) + 0.4, heading)
+    grid = figure.subplots(2, len(groups), sharex="col", sharey="col", squeeze=False)
+    for column, group in enumerate(groups):
+        reach = max(np.abs(weights[i]).max() for weights in (before, after) for i in group) or 1.0
+        for axes, weights, when in zip(grid[:, column], (before, after), ("before", "after")):
+            _draw(axes, {i + 1: weights[i].ravel() for i in group}, reach)
+            first, last = group[0] + 1, group[-1] + 1
+            layers = f"layer {first}" if first == last else f"layers {first}-{last}"
+            axes.set_title(f"{layers}, {when} training", loc="left")
+            axes.tick_params(labelbottom=True)
+        shared = grid[0, column]
+        shared.set_yscale("log")  # the range is in the tails, which a linear scale hides
+        shared.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        shared.yaxis.set_minor_formatter(NullFormatter())
+        low, high = shared.get_ylim()
+        room = height / (height - legend)  # above the curves, for the legend
+        shared.set_ylim(low, low * (high / low) ** room)
+        grid[1, column].set_xlabel("weight")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("density of the weights")
     return figure
 
 
-def _draw(axes: Axes, layers: Dict[int, np.ndarray]) -> None:
-    """One panel: the layers' histograms over one set of bins, range and skewness in the legend."""
-    reach = max(np.abs(values).max() for values in layers.values()) or 1.0
-    for (number, values), (color, line) in zip(layers.items(), STYLES):
+def _draw(axes: Axes, layers: Dict[int, np.ndarray], reach: float) -> None:
+    """One panel: the layers' histograms from -reach to reach, range and skewness in the legend."""
+    styles = zip(cycle(COLORS), cycle(LINES))  # 7 and 3 have no common factor: 21 pairs
+    for (number, values), (color, line) in zip(layers.items(), styles):
         bins = int(np.clip(np.sqrt(values.size), *BINS))
         density, edges = np.histogram(values, bins, (-reach, reach), density=True)
-        label = "layer %d: %+.3f to %+.3f, skewness %+.2f" % (
-            number,
-            values.min(),
-            values.max(),
-            round(skewness(values), 2) + 0.0,  # -0.001 would be shown as -0.00
-        )
+        skew = round(skewness(values), 2) + 0.0  # -0.001 would be shown as -0.00
+        label = f"layer {number}: {values.min():+.3f} to {values.max():+.3f}, skewness {skew:+.2f}"
         # From the axis to the axis: without its first edge a histogram looks lopsided.
         x, y = [edges[0], *edges], [0, *density, 0]
         axes.step(x, y, where="post", color=color, linestyle=line, label=label)
-    axes.set_yscale("log")  # the range is in the tails, which a linear scale hides
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.45)  # room for the legend
     axes.legend(loc="upper center", fontsize=8)
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)

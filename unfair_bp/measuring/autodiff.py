@@ -13,7 +13,7 @@ from unfair_bp.experiment.cases import Case
 class AutodiffGraph(NamedTuple):
     """Tensors and operations; run them in a session on ``train.graph``."""
 
-    images: tf.Tensor  # placeholder, [N, 32, 32, 3], values 0..1
+    images: tf.Tensor  # placeholder, [N, H, W, C], values 0..1
     labels: tf.Tensor  # placeholder, int64 [N]
     costs: tf.Tensor  # [N]
     predictions: tf.Tensor  # int64 [N]
@@ -26,7 +26,7 @@ class AutodiffGraph(NamedTuple):
 def build_autodiff_graph(case: Case, dtype: tf.DType = tf.float32) -> AutodiffGraph:
     """Build a fair step of a case with ``tf.gradients`` and TensorFlow's Adam.
 
-    It is what someone who trusts the library would write: its layers, its loss, its optimiser.
+    It uses TensorFlow's own layers, loss and optimiser throughout.
 
     Args:
         case: Width, optimiser's settings and seed; its schedule does not matter.
@@ -38,7 +38,7 @@ def build_autodiff_graph(case: Case, dtype: tf.DType = tf.float32) -> AutodiffGr
         labels = tf.placeholder(tf.int64, [None], "labels")
         starts = [tf.placeholder(dtype, spec.weight_shape) for spec in specs]
         weights = [
-            tf.get_variable("weight_%d" % number, initializer=start, use_resource=True)
+            tf.get_variable(f"weight_{number}", initializer=start, use_resource=True)
             for number, start in enumerate(starts, start=1)
         ]
         y = images

@@ -8,7 +8,7 @@ from unfair_bp.experiment.cases import Case
 from unfair_bp.measuring import processes
 from unfair_bp.measuring.timing import Quartiles, alternate, quartiles
 
-HELP_STARTS = 5  # how often the help is asked for
+HELP_STARTS = 5  # timed starts of a command's help
 PASSES = {
     "forward": "forward",
     "input_grad": "input gradient",
@@ -67,7 +67,7 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
 
 
 def _environment() -> Dict[str, str]:
-    """What the figures hold for."""
+    """The versions and the processor that were measured."""
     from unfair_bp.backprop.fast import choice  # noqa: PLC0415 - imports TensorFlow
     from unfair_bp.running import provenance  # noqa: PLC0415 - imports TensorFlow
 
@@ -79,14 +79,14 @@ def _environment() -> Dict[str, str]:
 
 
 def _steps(works: Dict[str, Any], seconds: Dict[str, np.ndarray]) -> List[Dict[str, Any]]:
-    """The mean over the laps of each subject, and of each row of a schedule that has several."""
+    """Mean time of a lap of each subject and, for a schedule of several rows, of each row."""
     rows = []
     for name, work in works.items():
         laps = seconds[name].reshape(len(seconds[name]), -1, work.period).mean(axis=1)
         flops, several = np.array(work.flops[: work.period]), work.period > 1
         if several:
             rows += [_step(name, row, laps[:, row], flops[row]) for row in range(work.period)]
-        label = "%s, mean" % name if several else name
+        label = f"{name}, mean" if several else name
         rows.append(_step(label, None, laps.mean(axis=1), flops.mean()))
     return rows
 
@@ -109,31 +109,35 @@ def _step(name: str, row: Optional[int], seconds: np.ndarray, flops: float) -> D
 
 def as_text(result: Result) -> str:
     """The result as a table."""
+    facts = {**result["environment"], **result["settings"]}
+    lines = [f"{name:<14} {value}" for name, value in facts.items()]
+    lines += ["", *_step_lines(result), "", *_form_lines(result), "", *_other_lines(result)]
+    return "\n".join(lines)
+
+
+def _step_lines(result: Result) -> List[str]:
+    """A line for each step: its time, what part of a fair step that is, and its rate."""
     from unfair_bp.measuring import subjects  # noqa: PLC0415 - imports TensorFlow
 
     steps = {(step["name"], step["row"]): step for step in result["steps"]}
     fair, rate = steps[subjects.FAIR, None], multiply_rate(result)
-    lines = ["%-12s %s" % item for item in {**result["environment"], **result["settings"]}.items()]
-    lines += [
-        "",
-        "                         ms    quartiles       / fair    floor   GFLOP/s   share of the",
-        "                                                                           matrix product",
+    lines = [
+        "                                                                      share of the",
+        "step                       ms      quartiles   / fair   floor  GFLOP/s  matrix product's",
     ]
     for (name, row), step in steps.items():
         time = Quartiles(*step["seconds"])
         gflops = step["flops"] / time.median / 1e9
-        label = name if row is None else "%s, row %d" % (name, row)
-        text = "%-18s %8.2f %8.2f - %-8.2f" % (
-            label,
-            *(1e3 * t for t in (time.median, time.low, time.high)),
-        )
-        if name.startswith(subjects.PRODUCT):
-            text += " %27.0f" % gflops
-        else:
-            relative, floor = time.median / fair["seconds"][1], step["flops"] / fair["flops"]
-            text += " %7.3f  %7.3f  %8.0f  %8.3f" % (relative, floor, gflops, gflops / rate)
-        lines.append(text)
-    return "\n".join([*lines, "", *_form_lines(result), "", *_other_lines(result)])
+        label = name if row is None else f"{name}, row {row}"
+        quarter = f"{1e3 * time.low:.2f} - {1e3 * time.high:.2f}"
+        relative = floor = share = ""
+        if not name.startswith(subjects.PRODUCT):
+            relative = f"{time.median / fair['seconds'][1]:.3f}"
+            floor = f"{step['flops'] / fair['flops']:.3f}"
+            share = f"{gflops / rate:.3f}"
+        line = f"{label:<20} {1e3 * time.median:8.2f} {quarter:>18} {relative:>7} {floor:>7} "
+        lines.append(f"{line}{gflops:8.0f} {share:>7}".rstrip())
+    return lines
 
 
 def multiply_rate(result: Result) -> float:
@@ -149,42 +153,36 @@ def multiply_rate(result: Result) -> float:
 
 def _form_lines(result: Result) -> List[str]:
     """The rates of each pass, alone: a line for each layer, a column for each form."""
-    lines = [
-        "the convolution alone, GFLOP/s of the sum as it is written, in each form; * is used",
-    ]
+    lines = ["the convolution alone in each form, GFLOP/s of the sum as it is written; * is used"]
     for name, title in PASSES.items():
         rows = [row for row in result["forms"] if row["name"] == name]
         columns = list(dict.fromkeys(row["form"] for row in rows))
         layers: Dict[int, Dict[str, str]] = {}
         for row in rows:
             rate = row["flops"] / row["seconds"][1] / 1e9
-            cell = "%.0f%s" % (rate, "*" if row["chosen"] else " ")
-            layers.setdefault(row["layer"], {})[row["form"]] = cell
-        lines += ["", title, "layer " + "".join("%10s" % column for column in columns)]
-        lines += [
-            (
-                "%5d " % layer + "".join("%10s" % cells.get(column, "") for column in columns)
-            ).rstrip()
-            for layer, cells in sorted(layers.items())
-        ]
+            mark = "*" if row["chosen"] else " "
+            layers.setdefault(row["layer"], {})[row["form"]] = f"{rate:.0f}{mark}"
+        lines += ["", title, "layer " + "".join(f"{column:>10}" for column in columns)]
+        for layer, cells in sorted(layers.items()):
+            rates = "".join(f"{cells.get(column, ''):>10}" for column in columns)
+            lines.append(f"{layer:5} {rates}".rstrip())
     return lines
 
 
 def _other_lines(result: Result) -> List[str]:
     """Input, start and memory."""
-    (ready, ready_time), (augmented, augmented_time) = (
-        (name, Quartiles(*time)) for name, time in result["input"].items()
+    # In the order in which they were measured: batches that are ready, and augmented ones.
+    (ready, ready_ms), (augmented, augmented_ms) = (
+        (name, 1e3 * Quartiles(*time).median) for name, time in result["input"].items()
     )
     start = result["start"]
     peak = start["peak_bytes"]
+    memory = "unknown" if peak is None else f"{peak / 2**30:.2f} GiB"
     return [
-        "input        %s %.2f ms, %s %.2f ms an iteration: %.3f"
-        % (
-            *(ready, 1e3 * ready_time.median, augmented, 1e3 * augmented_time.median),
-            augmented_time.median / ready_time.median,
-        ),
-        "start        --help %.2f s, import of TensorFlow %.2f s, graph %.2f s"
-        % (start["help_seconds"][1], start["import_seconds"], start["graph_seconds"]),
-        "peak memory  %s on a training set of CIFAR-10's size"
-        % ("unknown" if peak is None else "%.2f GiB" % (peak / 2**30)),
+        f"input        {ready} {ready_ms:.2f} ms, {augmented} {augmented_ms:.2f} ms "
+        f"an iteration: {augmented_ms / ready_ms:.3f}",
+        f"start        --help {start['help_seconds'][1]:.2f} s, "
+        f"import of TensorFlow {start['import_seconds']:.2f} s, "
+        f"graph {start['graph_seconds']:.2f} s",
+        f"peak memory  {memory} on a training set of CIFAR-10's size",
     ]

@@ -18,13 +18,13 @@ from unfair_bp.experiment.cases import Case
 from unfair_bp.measuring.scripts_graph import Built, package_graph, scripts_graph
 from unfair_bp.running import sessions
 
-# Operations that are convolutions, or matrix products in their place, under any of their names:
-# optimised kernels for processors have a prefix, fused ones too.
+# Convolutions, or matrix products in their place, under any of their names: those of optimised and
+# of fused kernels have a prefix.
 CONVOLUTION = re.compile(r" = \w*(?:Conv2D|MatMul)\w*\(")
 
 
 class Subject(NamedTuple):
-    """What is measured: a graph of a case, and how TensorFlow is to run it."""
+    """What is measured: a graph of a case, and whether TensorFlow may optimise it."""
 
     name: str
     schedule: str
@@ -33,7 +33,7 @@ class Subject(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """What one subject did."""
+    """What was measured of one subject."""
 
     subject: Subject
     seconds: float  # median time of a batch
@@ -146,7 +146,7 @@ class Reading(NamedTuple):
 
 
 def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> List[Reading]:
-    """Compare the logits of unordered iterations with each of the candidates.
+    """Compare the logits of unordered iterations with forward passes through each candidate.
 
     The differences are relative to the largest change of a logit between a forward pass through
     the weights before the iteration and one through those after it.
@@ -166,6 +166,7 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
             built, session = bench.built, bench.session
             start = initial_weights_2018(case.layers)
             session.run(built.initializer, dict(zip(built.starts, start)))
+            values = [weight.value() for weight in built.weights]
             for number, batch in enumerate(batches, start=1):
                 feed = {built.images: batch.images, built.labels: batch.labels}
                 first = built.first_feed if number == 1 else {}
@@ -177,7 +178,7 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
                     continue
                 through = {
                     which: session.run(
-                        built.logits, {**feed, **dict(zip(built.weights, choose(old, new)))}
+                        built.logits, {**feed, **dict(zip(values, choose(old, new)))}
                     )
                     for which, choose in CANDIDATES.items()
                 }
@@ -192,22 +193,22 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
 
 
 def as_text(results: Sequence[Measurement]) -> str:
-    """One line for each subject: time, convolutions, and movement of layers 1 to 9."""
-    numbers = "".join("%6d" % (i + 1) for i in range(len(results[0].movement)))
+    """One line for each subject: time, convolutions, and the movement of each layer."""
+    numbers = "".join(f"{i + 1:6}" for i in range(len(results[0].movement)))
     lines = [
-        "%49s       mean |change of the weights| / learning rate, in layer" % "one batch",
-        "  graph                                 ms  convolutions" + numbers + "     apart",
+        f"{'one batch':>49}       mean |change of the weights| / learning rate, in layer",
+        f"  graph                                 ms  convolutions{numbers}     apart",
     ]
     for result in results:
-        name = "%-5s  %s" % (result.subject.schedule, result.subject.name)
-        movement = "".join("%6.1f" % value for value in result.movement)
-        head = "  %-33s %7.0f  %12d" % (name, 1e3 * result.seconds, result.convolutions)
-        lines.append("%s%s  %8.1e" % (head, movement, result.apart))
+        name = f"{result.subject.schedule:<5}  {result.subject.name}"
+        movement = "".join(f"{value:6.1f}" for value in result.movement)
+        head = f"  {name:<33} {1e3 * result.seconds:7.0f}  {result.convolutions:12}"
+        lines.append(f"{head}{movement}  {result.apart:8.1e}")
     lines += [
         "",
         "apart: mean |difference| from the first line's weights, relative to their change, in the",
         "layer where it is largest. Rounding differs from run to run, and Adam enlarges it where",
-        "gradients are small: two runs of one graph are hundredths apart.",
+        "gradients are small: two runs of the same graph differ by hundredths.",
     ]
     return "\n".join(lines)
 
@@ -220,9 +221,9 @@ def readings_as_text(found: Sequence[Reading]) -> str:
         "",
         "  graph  iteration   weights before   after   layer 1 before, others after",
     ]
-    row = "  %-5s  %9s         %8.1e %7.1e %8.1e"
-    for reading in found:
-        lines.append(row % (reading.schedule, reading.iteration, *reading.apart.values()))
-    worst = [max(reading.apart[which] for reading in found) for which in CANDIDATES]
-    lines.append(row % ("all", "worst", *worst))
+    worst = {which: max(reading.apart[which] for reading in found) for which in CANDIDATES}
+    rows = [(reading.schedule, str(reading.iteration), reading.apart) for reading in found]
+    for schedule, iteration, apart in [*rows, ("all", "worst", worst)]:
+        old, new, mixed = (apart[which] for which in CANDIDATES)
+        lines.append(f"  {schedule:<5}  {iteration:>9}         {old:8.1e} {new:7.1e} {mixed:8.1e}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What can only be measured of a whole process: how fast it starts, and the memory it takes."""
+"""What is measured of a whole process: how fast it starts, and how much memory it takes."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ class Start(NamedTuple):
 
     import_seconds: float  # of TensorFlow
     graph_seconds: float  # from a case to its graph
-    peak_bytes: Optional[int]  # resident; None where the system does not tell
+    peak_bytes: Optional[int]  # resident; None where the system does not say
 
 
 def seconds_of_help() -> float:
@@ -40,12 +40,12 @@ def start_of(case: Case) -> Start:
 
 
 def _python(*words: str) -> str:
-    """What another Python prints; what it complains of goes to our standard error."""
+    """The standard output of another Python; its standard error is ours."""
     return subprocess.check_output([sys.executable, *words], universal_newlines=True)
 
 
 def _start(case: Case) -> Start:
-    """Do what training does, without its end: iterations, an evaluation and a checkpoint."""
+    """Do what training does in a few iterations, an evaluation and a checkpoint."""
     started = time.perf_counter()
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415 - its time is taken
 
@@ -59,8 +59,9 @@ def _start(case: Case) -> Start:
     built = time.perf_counter()
     random = np.random.RandomState(0)
     count = TRAIN_IMAGES + TEST_IMAGES
-    images = random.randint(0, 256, [count, 32, 32, 3], dtype=np.uint8)
-    labels = random.randint(0, 10, count).astype(np.uint8)
+    shape = [count, *case.architecture.image_shape]
+    images = random.randint(0, 256, shape, dtype=np.uint8)
+    labels = random.randint(0, case.classes, count).astype(np.uint8)
     layers = case.layers
     with graph.graph.as_default():
         saver = tf.train.Saver()
@@ -73,7 +74,10 @@ def _start(case: Case) -> Start:
         size = batch_size(layers)
         tested = slice(TRAIN_IMAGES, TRAIN_IMAGES + EVALUATIONS * size)
         evaluate(
-            *(session, graph, images[tested], labels[tested]),
+            session,
+            graph,
+            images[tested],
+            labels[tested],
             batch=size,
             after_batch=lambda done: None,
         )
@@ -83,9 +87,9 @@ def _start(case: Case) -> Start:
 
 
 def peak_memory() -> Optional[int]:
-    """The most memory that this process has held so far, in bytes; None if nothing tells.
+    """The most memory that this process has held so far, in bytes; None on systems without /proc.
 
-    Not ``ru_maxrss``, which a new process may inherit from the one that started it.
+    ``ru_maxrss`` would not do: a new process may inherit it from the one that started it.
     """
     try:
         with open("/proc/self/status", encoding="utf-8") as file:

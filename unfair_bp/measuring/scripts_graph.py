@@ -1,8 +1,8 @@
 """Graphs with the structure of the scripts of 2018, and this package's beside them.
 
-The scripts put all nine rounds of a schedule into one graph that takes one batch: each round has
-its own forward pass, its own backward chain and its own updates, but nothing says that a round
-comes after the one before.
+The scripts put all rounds of a schedule into one graph that takes one batch: each round has its own
+forward pass, its own backward chain and its own updates, but nothing says that a round comes after
+the one before.
 """
 
 from dataclasses import replace
@@ -25,17 +25,17 @@ class Built(NamedTuple):
     images: Any  # placeholder
     labels: Any  # placeholder
     train: Any  # operation
-    logits: Any  # [N, 10], of the first round
+    logits: Any  # [N, classes], of the first round
     weights: Sequence[Any]  # variables, one for each layer
     starts: Sequence[Any]  # placeholders of the initial weights
     initializer: Any  # operation
-    first_feed: Dict[Any, float]  # what to feed besides, with the first batch
+    first_feed: Dict[Any, float]  # to be fed along with the first batch
 
 
 def countable_rules(case: Case) -> Rules:
     """The rules of the case's quirks, each convolution and derivative being one operation.
 
-    That is also how the scripts had them: as the kernels of TensorFlow's library.
+    The scripts, too, used the kernels of TensorFlow's library.
     """
     return rules_with(case.quirks, lambda layer: LibraryConvolution())
 
@@ -43,12 +43,12 @@ def countable_rules(case: Case) -> Rules:
 def scripts_graph(case: Case) -> Built:
     """The scripts' structure: every round of the schedule in one step, and no order among them.
 
-    The layers' rules are those of the case's quirks; the scripts' Adam is always theirs.
+    The layers' rules are those of the case's quirks; Adam is always the scripts'.
 
-    Reads and assignments have no specified order. Usually every step is made of the m and v that
-    the last batch left. But a step may also see a new m beside a v that is still zero, and be a
-    million times too long. The first batch is therefore given a learning rate of 0, which in the
-    usual order changes nothing.
+    Reads and assignments have no specified order. Usually a step is computed from the m and v that
+    the last batch left. But it may also see a new m beside a v that is still zero, and then it is a
+    million times too long. So the first batch is given a learning rate of 0, which in the usual
+    order changes nothing.
     """
     specs = case.layers
     with tf.Graph().as_default():
@@ -71,8 +71,9 @@ def scripts_graph(case: Case) -> Built:
             return tf.group(*layer)
 
         rounds = []
-        for number, row in enumerate(schedules.parse(case.schedule).table, start=1):
-            with tf.name_scope("round_%d" % number):
+        table = schedules.parse(case.schedule, len(specs)).table
+        for number, row in enumerate(table, start=1):
+            with tf.name_scope(f"round_{number}"):
                 logits, caches = network.forward(images, weights)
                 rounds.append(logits)
                 _, cache = network.loss.forward(logits, tf.one_hot(labels, case.classes))
@@ -91,7 +92,7 @@ def scripts_graph(case: Case) -> Built:
 
 
 def _adam_assigns(case: Case, rate: Any, variables: Sequence[Any], dw: Any) -> List[tf.Operation]:
-    """The scripts' Adam: constant corrections, and nothing says whose m and v the weights see."""
+    """The scripts' Adam: constant corrections; whether a step sees the new m and v is not said."""
     weight, m, v = variables
     step = rate * (m / (1 - case.beta1)) / ((v / (1 - case.beta2)) ** 0.5 + case.epsilon)
     return [
@@ -102,7 +103,7 @@ def _adam_assigns(case: Case, rate: Any, variables: Sequence[Any], dw: Any) -> L
 
 
 def package_graph(case: Case) -> Built:
-    """This package's graph of a whole cycle on one batch, each round seeing the last one's."""
+    """This package's graph of a whole cycle on one batch: a round sees the weights of the last."""
     built = build_graph(replace(case, protocol="per-batch"), countable_rules(case))
     return Built(
         images=built.images,

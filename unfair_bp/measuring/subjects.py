@@ -24,7 +24,7 @@ from unfair_bp.measuring.autodiff import build_autodiff_graph
 from unfair_bp.measuring.timing import Subject
 from unfair_bp.running import sessions
 
-LAPS = 9  # fair steps in a row; of what costs less or more, as many as cost about the same
+LAPS = 9  # fair steps in a row; of what costs less, more laps, until they cost about the same
 MATRIX_SIZES = (1024, 2048)  # rows and columns; 2 and 17 GFLOP a product
 UNFAIR = ("back", "front")
 PRODUCT, FORWARD, FAIR, AUTODIFF = "matrix product", "forward", "fair", "autodiff"
@@ -33,7 +33,7 @@ PRODUCT, FORWARD, FAIR, AUTODIFF = "matrix product", "forward", "fair", "autodif
 class Work(NamedTuple):
     """A subject, and the floating-point operations of each of its laps.
 
-    After every ``period`` laps it does the same again; laps that do the same are a figure together.
+    After every ``period`` laps it does the same again; laps that do the same are measured together.
     """
 
     subject: Subject
@@ -69,11 +69,11 @@ class Bench:
         self._forward(*self._batch)
 
 
-def noise(case: Case, images: int) -> Any:
-    """Random images uint8 ``[N, 32, 32, 3]`` and labels ``[N]``: what they show takes no time."""
+def noise(case: Case, images: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Random images uint8 ``[N, H, W, C]`` and labels ``[N]`` that fit the case's network."""
     random = np.random.RandomState(case.seed)
-    shape = [images, 32, 32, 3]
-    return random.randint(0, 256, shape, dtype=np.uint8), random.randint(0, 10, images)
+    shape = [images, *case.architecture.image_shape]
+    return random.randint(0, 256, shape, dtype=np.uint8), random.randint(0, case.classes, images)
 
 
 @contextlib.contextmanager
@@ -116,12 +116,12 @@ def steps(case: Case) -> Iterator[Dict[str, Work]]:
 
 def cycle_of(schedule: str) -> str:
     """Name of the subject that runs a whole cycle of a schedule on one batch."""
-    return "%s, per batch" % schedule
+    return f"{schedule}, per batch"
 
 
 def product_of(size: int) -> str:
     """Name of the subject that multiplies matrices of a size."""
-    return "%s, %d" % (PRODUCT, size)
+    return f"{PRODUCT}, {size}"
 
 
 def _products(case: Case, opened: contextlib.ExitStack) -> Dict[str, Work]:
@@ -132,7 +132,7 @@ def _products(case: Case, opened: contextlib.ExitStack) -> Dict[str, Work]:
         for size in MATRIX_SIZES:
             factors = [
                 tf.get_variable(
-                    "factor_%d_%d" % (size, side),
+                    f"factor_{size}_{side}",
                     initializer=tf.random_uniform([size, size]),
                     use_resource=True,
                 )
@@ -233,7 +233,9 @@ def forms(case: Case) -> Iterator[Dict[Form, Work]]:
             flops = case.batch_size * layer.flops
             for form, operation in operations.items():
                 laps = [session.make_callable(operation)] * FORM_LAPS
-                works[form] = Work(Subject("%d %s %s" % form[:3], laps), [flops] * FORM_LAPS)
+                works[form] = Work(
+                    Subject(f"{form.layer} {form.name} {form.form}", laps), [flops] * FORM_LAPS
+                )
         yield works
 
 

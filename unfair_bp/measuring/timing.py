@@ -1,4 +1,4 @@
-"""Timing by alternating repetitions: what is compared takes turns, so that it shares its luck."""
+"""Timing by alternating repetitions: a disturbance meets all subjects alike."""
 
 import time
 from typing import Callable, Dict, NamedTuple, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Subject(NamedTuple):
-    """What is timed: a few calls, one after the other, each of them a lap."""
+    """What is timed: a few calls, one after the other; each is a lap."""
 
     name: str
     laps: Sequence[Callable[[], object]]
@@ -54,5 +54,5 @@ class Quartiles(NamedTuple):
 
 
 def quartiles(values: Sequence[float]) -> Quartiles:
-    """The quartiles of some values."""
+    """The quartiles of the values."""
     return Quartiles(*(float(value) for value in np.percentile(values, [25, 50, 75])))

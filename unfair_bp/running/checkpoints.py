@@ -40,12 +40,13 @@ class Checkpoints:
         """
         directory = self.run.file(tidying.CHECKPOINTS)
         try:
-            self._saver.save(
-                session,
-                os.path.join(directory, tidying.MODEL),
-                global_step=step,
-                write_meta_graph=False,
-            )
+            with session.graph.as_default():  # a saver of TensorFlow 2 asks what is the default
+                self._saver.save(
+                    session,
+                    os.path.join(directory, tidying.MODEL),
+                    global_step=step,
+                    write_meta_graph=False,
+                )
         except (OSError, tf.errors.OpError) as error:
             tidying.delete(tidying.unfinished(directory))
             raise UsageError(
@@ -68,7 +69,8 @@ class Checkpoints:
             path = self._path(step)
             try:
                 self._check_shapes(path)
-                self._saver.restore(session, path)
+                with session.graph.as_default():
+                    self._saver.restore(session, path)
             except (ValueError, tf.errors.OpError) as error:
                 damaged.append(f"the checkpoint {path} is damaged ({reason(error)})")
                 continue
