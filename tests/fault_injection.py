@@ -32,9 +32,11 @@ from unfair_bp import commandline, files, train
 from unfair_bp.backprop.graph_mode import tf
 
 # With all that training imports only when it needs it.
-from unfair_bp.data import augment  # noqa: F401
+from unfair_bp.data import augment
 from unfair_bp.running import training  # noqa: F401
 from unfair_bp.running.directory import RunDirectory
+
+augment.check_available()
 
 WORDS = shlex.split(
     "--case d --data shapes --width 0.05 --learning-rate 0.003 --batch-size 8 --test-size 40 "

@@ -505,7 +505,7 @@ def test_a_full_disk_leaves_the_old_file(logs, tmp_path, capsys, monkeypatch, op
 def test_nothing_is_written_if_a_name_is_wrong(logs, tmp_path, capsys):
     """Breaks if one output is made before another one's name is looked at."""
     page = tmp_path / "r.html"
-    for name, message in (("r.doc", "'.doc' is not a picture"), ("no/r.png", "no directory")):
+    for name, message in (("r.doc", "'.doc' is not a picture"), ("no/r.png", "cannot write")):
         assert commands.here(report.main, logs, "--html", page, "--png", tmp_path / name) == 2
         assert message in capsys.readouterr().err
     assert not page.exists()

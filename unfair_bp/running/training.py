@@ -10,7 +10,7 @@ import numpy as np
 from unfair_bp.backprop.graph import build_graph, starting_weights
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.console import progress_bar
-from unfair_bp.data import sources
+from unfair_bp.data import augment, sources
 from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
@@ -97,6 +97,9 @@ class Trainer:
         tensorboard: bool = False,
     ) -> None:
         ledger.check_runnable(case.quirks)
+        dataset.check_fits(case)
+        if case.augment:
+            augment.check_available()
         self.case = case
         self.dataset = dataset
         self.run = run
