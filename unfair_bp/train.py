@@ -28,7 +28,7 @@ def layer_table(case: cases.Case) -> str:
     lines = [f"  layer  kernel  channels    size   weights   MFLOP   updates/{schedule.period}"]
     updates = schedule.updates(schedule.period)
     for number, (layer, count) in enumerate(zip(layers, updates), start=1):
-        kernel, size = f"{layer.kernel}x{layer.kernel}", f"{layer.size}x{layer.size}"
+        kernel, size = f"{layer.kernel}x{layer.kernel}", f"{layer.size:2d}x{layer.size:<2d}"
         lines.append(
             f"  {number:5d}   {kernel:3}   {layer.inputs:4d} ->{layer.outputs:4d}  {size:5}  "
             f"{layer.weight_count:8d} {layer.flops / 1e6:7.2f}   {count}"
