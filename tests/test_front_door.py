@@ -128,6 +128,8 @@ def test_what_is_wrong_is_said_before_anything_is_written(tmp_path):
         quietly(SMALL, None, tmp_path / "run", resume=True, overwrite=True)
     with pytest.raises(FieldError, match=r"^data is a tuple, not a Dataset; "):
         quietly(SMALL, (np.zeros([2, 32, 32, 3]), np.zeros([2])), tmp_path / "run")
+    with pytest.raises(UsageError, match="28x28"):
+        quietly(SMALL, drawings(), tmp_path / "run")
     assert commands.snapshot(tmp_path) == {}
 
 

@@ -84,6 +84,10 @@ class Trainer:
         checkpoint_minutes: How often to save within an epoch.
         tensorboard: Write event files for TensorBoard, too.
 
+    Raises:
+        UsageError: If the data set does not fit the case, or the package for augmentation is
+            missing.
+
     Attributes:
         metrics: The finished epochs.
     """
