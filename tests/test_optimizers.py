@@ -6,11 +6,12 @@ from conftest import relative_error, start_weights, tiny_case
 from numpy_model import NumpySgdTrainer
 from test_graph import started_session
 
+from unfair_bp.backprop import graph as graph_module
 from unfair_bp.backprop import optimizers
 from unfair_bp.backprop.graph import build_graph, optimizer_of
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.errors import FieldError
-from unfair_bp.experiment import schedules
+from unfair_bp.experiment import cases, schedules
 
 
 @pytest.mark.parametrize("momentum, nesterov", [(0.0, False), (0.9, False), (0.8, True)])
@@ -51,6 +52,12 @@ def test_a_case_names_its_optimizer():
     )
     assert type(sgd) is optimizers.Sgd
     assert vars(sgd) == {"learning_rate": 0.1, "momentum": 0.2, "nesterov": True}
+
+
+def test_every_name_stands_for_something():
+    """Breaks if a name that a case accepts runs something else, or nothing."""
+    assert tuple(graph_module.OPTIMIZERS) == cases.OPTIMIZERS
+    assert tuple(graph_module.INITIAL_WEIGHTS) == cases.INITIAL_WEIGHTS
 
 
 def test_what_does_not_go_together_is_refused():

@@ -65,8 +65,10 @@ class _Model(NamedTuple):
 
 def optimizer_of(case: Case) -> Optimizer:
     """The optimizer of a case, with the deviations that its quirks ask for."""
-    if case.optimizer == "sgd":
-        return Sgd(case.learning_rate, case.momentum, case.nesterov)
+    return OPTIMIZERS[case.optimizer](case)
+
+
+def _adam(case: Case) -> Adam:
     settings = {
         "learning_rate": case.learning_rate,
         "beta1": case.beta1,
@@ -79,12 +81,21 @@ def optimizer_of(case: Case) -> Optimizer:
     return Adam(**settings)
 
 
+def _sgd(case: Case) -> Sgd:
+    return Sgd(case.learning_rate, case.momentum, case.nesterov)
+
+
 def starting_weights(case: Case) -> Sequence[np.ndarray]:
     """The weights that a case starts from, one array ``[k, k, inputs, outputs]`` for each layer."""
-    if case.initial_weights == "2018":
-        return initial_weights_2018(case.layers)
-    return initial_weights(case.layers, case.seed)
+    return INITIAL_WEIGHTS[case.initial_weights](case)
 
+
+# Every name that a case may give.
+OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
+INITIAL_WEIGHTS = {
+    "numpy": lambda case: initial_weights(case.layers, case.seed),
+    "2018": lambda case: initial_weights_2018(case.layers),
+}
 
 # The last update of each layer in the rounds so far: a list of one, or of none.
 Latest = List[List[tf.Operation]]

@@ -44,8 +44,9 @@ class Gates(NamedTuple):
 def gates_of(table: np.ndarray, row: Optional[tf.Tensor] = None) -> Gates:
     """The gates of a schedule.
 
-    A gate that every row of the schedule opens, or none, is known when the graph is built and needs
-    no ``tf.cond``: all of a fair schedule's, and from the back the last layer's update.
+    A gate that is open on every row of the schedule, or on none, is already known when the graph is
+    built and needs no ``tf.cond``: all of a fair schedule's, and from the back the last layer's
+    update.
 
     Args:
         table: The rows, bool ``[period, layers]``.
@@ -67,7 +68,7 @@ def _columns(table: np.ndarray, row: Optional[tf.Tensor]) -> List[Gate]:
 class Block:
     """A convolution, its activation, and the pooling that follows it, if any.
 
-    z = x * w,   y = pool(elu(z))
+    z = x * w,   y = pool(activation(z))
 
     x [N, H, W, C], w [k, k, C, D], z [N, H, W, D]; y [N, H, W, D], [N, H/2, W/2, D] after a 2x2
     pool, or [N, D] after the global pool.
@@ -127,7 +128,9 @@ class Network:
         for number, layer in enumerate(layers, start=1):
             pools = [rules.pool] if layer.pool else []
             if number == len(layers):
-                pools = [rules.global_pool]  # over the whole image: logits are means of its ELU
+                pools = [
+                    rules.global_pool
+                ]  # over the whole image: the logits are the means of its activations
             self.blocks.append(Block(rules.convolution(layer), [rules.activation, *pools]))
 
     def forward(

@@ -16,7 +16,7 @@ class Optimizer(abc.ABC):
     ``count``, how often the layer has been updated; the rest is the optimizer's own.
     """
 
-    moves_first = False  # whether an iteration computes with weights that are not stored yet
+    moves_first = False  # whether weights move at the start of an iteration, before they are stored
 
     @abc.abstractmethod
     def create(self, start: tf.Tensor) -> Any:

@@ -132,8 +132,8 @@ class Architecture:
 
         A layer whose inputs become fewer starts from weights that are larger by the root of that
         factor: its outputs are sums over the inputs and so keep the size they have at width 1.
-        With the post's deviations a quarter of the width would start from logits that are 2^8
-        times smaller, and stay there for epochs.
+        Without this, a quarter of the width would start from logits 2^8 times smaller, and training
+        would not move for several epochs.
 
         Args:
             width: 1.0 is the network itself; 0.25 gives the post's 64, 64, 32, ... channels.

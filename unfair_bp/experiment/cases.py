@@ -11,10 +11,10 @@ from unfair_bp.experiment import ledger, schedules
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, Architecture, LayerSpec
 
 DATASETS = {"cifar10": 10, "cifar100": 100, "shapes": 10}  # and how many classes each has
-OWN_DATA = "own"  # a data set that is given from Python; its classes are the architecture's
+OWN_DATA = "own"  # passed in from Python; the number of classes is then the architecture's
 PROTOCOLS = ("per-step", "per-batch")
-OPTIMIZERS = ("adam", "sgd")
-INITIAL_WEIGHTS = ("numpy", "2018")
+OPTIMIZERS = ("adam", "sgd")  # backprop.graph has what each name stands for,
+INITIAL_WEIGHTS = ("numpy", "2018")  # and for these, too
 LONGEST_CYCLE = 36  # rounds of a per-batch cycle, each of which is built into the graph
 ADAM_QUIRKS = {"adam-constant", "update-first"}
 

@@ -14,10 +14,6 @@ import numpy as np
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment.architecture import LayerSpec, backward_flops, forward_flops
 
-GRAMMAR = (
-    "fair, back, front, single, random:K[:PERIOD[:SEED]] (K layers at random), "
-    "or rows of layers such as '9;8-9;7-9'"
-)
 LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
 
 
@@ -123,6 +119,10 @@ NAMED: Dict[str, Callable[[int], np.ndarray]] = {
     "front": from_the_front,
     "single": single,
 }
+GRAMMAR = (
+    f"{', '.join(NAMED)}, random:K[:PERIOD[:SEED]] (K layers at random), "
+    "or rows of layers such as '9;8-9;7-9'"
+)
 
 
 def parse(text: str, layers: int = 9) -> Schedule:

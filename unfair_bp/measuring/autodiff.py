@@ -5,8 +5,8 @@ This is the one module in which TensorFlow derives anything; only the benchmark 
 
 from typing import Any, Dict, NamedTuple
 
+from unfair_bp.backprop.graph import starting_weights
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case
 
 
@@ -58,5 +58,5 @@ def build_autodiff_graph(case: Case, dtype: tf.DType = tf.float32) -> AutodiffGr
             train=adam.apply_gradients(list(zip(gradients, weights))),
             weights=weights,
             initializer=tf.global_variables_initializer(),
-            start=dict(zip(starts, initial_weights(specs, case.seed))),
+            start=dict(zip(starts, starting_weights(case))),
         )

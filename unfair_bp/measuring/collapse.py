@@ -7,13 +7,12 @@ from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from unfair_bp.backprop.graph import starting_weights
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.backprop.scripts import initial_weights_2018
 from unfair_bp.console import progress_bar
 from unfair_bp.data import shapes
 from unfair_bp.data.batches import Batch, training_batches
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case
 from unfair_bp.measuring.scripts_graph import Built, package_graph, scripts_graph
 from unfair_bp.running import sessions
@@ -64,7 +63,7 @@ class Bench:
             settings.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
             settings.graph_options.rewrite_options.disable_meta_optimizer = True
         self.session = tf.Session(graph=self.built.train.graph, config=settings)
-        start = initial_weights(case.layers, case.seed)
+        start = starting_weights(case)
         self.session.run(self.built.initializer, dict(zip(self.built.starts, start)))
 
     def train(self, batch: Batch, first: bool = False) -> float:
@@ -118,7 +117,7 @@ def measure(
             for i, bench in enumerate(benches):
                 seconds[i, repeat] = bench.train(batches[repeat % len(batches)])
                 bar.update()
-    start = initial_weights(case.layers, case.seed)
+    start = starting_weights(case)
     results = []
     for i, bench in enumerate(benches):
         bench.session.close()
@@ -156,7 +155,7 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
         iterations: Iterations to compare, the first one, which moves nothing, not counted.
         names: The schedules whose graphs to run.
     """
-    case = replace(case, quirks=ledger.as_run("c"))
+    case = replace(case, quirks=ledger.as_run("c"), initial_weights="2018")
     data = shapes.load((iterations + 1) * case.batch_size, 1)
     batches = list(training_batches(data.train_images, data.train_labels, case, epoch=0))
     found = []
@@ -164,7 +163,7 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
         for name in names:
             bench = Bench(Subject("scripts", name, scripts_graph), case)
             built, session = bench.built, bench.session
-            start = initial_weights_2018(case.layers)
+            start = starting_weights(case)
             session.run(built.initializer, dict(zip(built.starts, start)))
             values = [weight.value() for weight in built.weights]
             for number, batch in enumerate(batches, start=1):

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Optional, Sequence
 import numpy as np
 
 from unfair_bp.data.batches import training_batches
-from unfair_bp.experiment.architecture import initial_weights
 from unfair_bp.experiment.cases import Case
 
 TRAIN_IMAGES, TEST_IMAGES = 50000, 10000  # CIFAR-10's
@@ -50,7 +49,7 @@ def _start(case: Case) -> Start:
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415 - its time is taken
 
     imported = time.perf_counter()
-    from unfair_bp.backprop.graph import build_graph  # noqa: PLC0415
+    from unfair_bp.backprop.graph import build_graph, starting_weights  # noqa: PLC0415
     from unfair_bp.running import sessions  # noqa: PLC0415 - imports TensorFlow
     from unfair_bp.running.evaluation import batch_size, evaluate  # noqa: PLC0415
 
@@ -66,7 +65,7 @@ def _start(case: Case) -> Start:
     with graph.graph.as_default():
         saver = tf.train.Saver()
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
-        session.run(graph.initializer, graph.start(initial_weights(layers, case.seed)))
+        session.run(graph.initializer, graph.start(starting_weights(case)))
         batches = training_batches(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES], case, epoch=0)
         for _, batch in zip(range(ITERATIONS), batches):
             feed = {graph.images: batch.images, graph.labels: batch.labels}

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Se
 import numpy as np
 
 from unfair_bp.backprop.fast.choice import forms_of, name_of_choice
-from unfair_bp.backprop.graph import build_graph
+from unfair_bp.backprop.graph import build_graph, starting_weights
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.batches import (
     AUGMENTED_TOGETHER,
@@ -18,7 +18,7 @@ from unfair_bp.data.batches import (
     training_batches,
 )
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import LayerSpec, forward_flops, initial_weights
+from unfair_bp.experiment.architecture import LayerSpec, forward_flops
 from unfair_bp.experiment.cases import Case, schedule_of
 from unfair_bp.measuring.autodiff import build_autodiff_graph
 from unfair_bp.measuring.timing import Subject
@@ -48,7 +48,7 @@ class Bench:
         self.case = case
         self.graph = build_graph(case)
         self.session = tf.Session(graph=self.graph.graph, config=sessions.config(case))
-        weights = initial_weights(case.layers, case.seed)
+        weights = starting_weights(case)
         self.session.run(self.graph.initializer, self.graph.start(weights))
         images, labels = noise(case, case.batch_size)
         self._batch = (np.float32(images / 255.0), labels)

@@ -5,7 +5,7 @@ from typing import Dict, List
 
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
-from unfair_bp.results.run import PICTURE_FILES, Run, read_run
+from unfair_bp.results.run import NEEDED_FILES, Run, read_run
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -44,7 +44,7 @@ def missing(paths: Dict[str, str]) -> List[str]:
     """Say which pictures were not drawn, and which files they need."""
     return [
         f"no picture of the {name}: it needs {' and '.join(files)}"
-        for name, files in PICTURE_FILES.items()
+        for name, files in NEEDED_FILES.items()
         if name not in paths
     ]
 
@@ -60,7 +60,7 @@ def _figures(run: Run) -> Dict[str, "matplotlib.figure.Figure"]:  # noqa: F821
         "curves": learning_curves(run.metrics, heading),
         "updates": update_counts(run.metrics[-1].updates, run.expected_updates, heading),
     }
-    before, after = (run.weights(name) for name in PICTURE_FILES["weights"])
+    before, after = (run.weights(name) for name in NEEDED_FILES["weights"])
     if before and after:
         figures["weights"] = weight_histograms(before, after, heading)
     examples = run.examples()

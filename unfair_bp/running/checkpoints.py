@@ -3,7 +3,8 @@
 TensorFlow writes a checkpoint ``model-STEP`` as values, first under another name, and then an
 index; it verifies checksums when it reads them. Without an index a checkpoint was never finished.
 The newest whole checkpoint is the run's state. The list that TensorFlow keeps beside the
-checkpoints is not read.
+checkpoints is not read. The variables that it holds are created in backprop.graph,
+backprop.optimizers and running.training.
 """
 
 import os
@@ -24,7 +25,8 @@ class Checkpoints:
 
     Args:
         run: The run's directory.
-        variables: What to save and restore; all variables of the default graph if None.
+        variables: What to save and restore; if None, every variable that the default graph has
+            now, so create all others first.
     """
 
     def __init__(self, run: RunDirectory, variables: Optional[List[tf.Variable]] = None) -> None:

@@ -16,9 +16,10 @@ SAVED = re.compile(
     rf"{MODEL}-[0-9]+\.(index|data-[0-9]+-of-[0-9]+)(\.tempstate[0-9]*)?"
     r"|checkpoint(\.tmp[0-9a-f]*)?"
 )
+PICTURES = ("curves", "images", "updates", "weights")  # what reporting.pictures draws
 OWN = {
     CHECKPOINTS: SAVED,
-    FIGURES: re.compile(r"(curves|images|updates|weights)\.(png|svg|pdf)(\.part)?"),
+    FIGURES: re.compile(rf"({'|'.join(PICTURES)})\.(png|svg|pdf)(\.part)?"),
     TENSORBOARD: re.compile(r"events\.out\.tfevents\.[0-9]+\.[0-9]+"),
 }
 

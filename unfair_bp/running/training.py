@@ -324,8 +324,9 @@ class Trainer:
     def _restore(self, session: tf.Session) -> None:
         """Go back to the newest checkpoint that is whole."""
         self._checkpoints.restore(session)
-        epochs, images, cost, correct, seconds = session.run(self._saved).tolist()
-        self.progress = Progress(int(epochs), int(images), cost, int(correct), seconds)
+        kinds = Progress.__annotations__.values()
+        saved = session.run(self._saved).tolist()
+        self.progress = Progress(*(kind(value) for kind, value in zip(kinds, saved)))
         # A row is written before the checkpoint that ends its epoch, so there may be one too many.
         self.metrics = self.run.read_metrics()[: self.progress.epochs]
         if len(self.metrics) < self.progress.epochs:

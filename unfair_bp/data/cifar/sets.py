@@ -23,7 +23,7 @@ class Form(NamedTuple):
 
 
 class CifarSet(NamedTuple):
-    """One of the two data sets."""
+    """An official data set and its files; cases.DATASETS has its number of classes, too."""
 
     name: str
     classes: Tuple[str, ...]
