@@ -283,7 +283,7 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch, capsys, error):
             ["--gif", "x.mp4"],
             "x.mp4: '.mp4' is not a picture format; give a file that ends in .gif",
         ),
-        (["--gif", ""], "--gif: '' is no name of a file"),
+        (["--gif", ""], "--gif: '' is not a file name"),
         (["--gif", "missing/x.gif"], "missing"),
         (["--gif", "there.gif"], "there.gif exists; give --overwrite"),
         (["--gif", "folder.gif", "--overwrite"], "folder.gif is a directory"),
