@@ -82,19 +82,37 @@ def last_epoch(run):
     return last, (run / "command.txt").read_text(), config["case"]
 
 
+FULL_WIDTH = ROOT / "logs" / "full_width"
+
+
 def test_the_epochs_at_full_width():
-    """Breaks if a figure, the author's or ours, is not that of the log, or the command another."""
+    """Breaks if a figure, the author's or ours, is not that of the log, or the run another one."""
     rows = rows_after("### One epoch at full width")
-    assert [row[0][0] for row in rows] == ["a", "c"]
-    for name, command, theirs, ours in rows:
-        last, record, case = last_epoch(ROOT / command.split("--run-dir ")[1])
-        first = published_log.load()[name[0]][0]
-        assert theirs == "%.4f / %.4f" % (first.test_accuracy, first.train_accuracy)
-        accuracies = float(last["test_accuracy"]), float(last["train_accuracy"])
-        assert ours == "%.4f / %.4f" % accuracies
-        assert command in record
-        assert (case["name"], case["epochs"], case["width"]) == (name[0], 1, 1.0)
-        assert tuple(case["quirks"]) == (ledger.as_run("c") if "as run" in name else ())
+    runs = {row[0].strip("`"): row[2:] for row in rows if "case_c_as_run" in row[0]}
+    found = [path.parent for path in FULL_WIDTH.glob("case_c_as_run*/*/metrics.csv")]
+    assert sorted(runs) == sorted(path.relative_to(FULL_WIDTH).as_posix() for path in found)
+    for path, (start, test, train) in runs.items():
+        last, _, case = last_epoch(FULL_WIDTH / path)
+        assert (case["name"], case["epochs"], case["width"]) == ("c", 1, 1.0)
+        assert tuple(case["quirks"]) == ledger.as_run("c")
+        assert case["initial_weights"] == start.lower()
+        assert path.endswith(f"seed{case['seed']}")
+        assert test == f"{float(last['test_accuracy']):.4f}"
+        assert train == f"{float(last['train_accuracy']):.4f}"
+    output = (FULL_WIDTH / "scripts_graph_c" / "seed0.txt").read_text()
+    (scripts,) = (row for row in rows if "scripts_graph_c" in row[0])
+    assert f"test accuracy {scripts[3]}" in output
+    assert f"mean so far {scripts[4]}\n" in output
+    published = {row[1].split()[4].strip(","): row[3:] for row in rows if "author" in row[1]}
+    for letter, shown in published.items():
+        first = published_log.load()[letter][0]
+        assert shown == [f"{first.test_accuracy:.4f}", f"{first.train_accuracy:.4f}"]
+    assert sorted(published) == ["c", "e"]
+    last, _, _ = last_epoch(FULL_WIDTH / "case_a")
+    assert (
+        f"test {float(last['test_accuracy']):.4f}, train {float(last['train_accuracy']):.4f}"
+        in README
+    )
 
 
 def test_the_example_in_python(tmp_path):
