@@ -205,10 +205,11 @@ def _round(
 ) -> Tuple[tf.Tensor, List, Latest, tf.Operation]:
     """A forward pass, the gradient at the logits, and the chain down from there with its updates.
 
-    A graph has no order but that of its edges, and rounds without any are merged into one. So each
-    layer is read, and updated, after its last update in the rounds before. Within a round every
-    weight is read once, and every update hangs on the logits and so comes after every read. What
-    has been read keeps its value: the chain uses the weights of its forward pass.
+    The edges of a graph are its only order, and TensorFlow merges rounds that have no edges between
+    them. So each layer is read, and updated, after its last update in the rounds before. Within a
+    round every weight is read once. Every update depends on the logits, and so comes after every
+    read. A value that has been read does not change: the chain uses the weights of its forward
+    pass.
 
     Args:
         model: The model.

@@ -75,7 +75,7 @@ class Block:
     """
 
     def __init__(self, convolution: Convolution, steps: Sequence[Rule]) -> None:
-        """``steps`` are what follows the convolution, in the order of the forward pass."""
+        """Store the convolution, and the steps that follow it in the forward pass."""
         self.convolution = convolution
         self.steps = tuple(steps)
 
@@ -97,7 +97,7 @@ class Block:
     def pre_activation_grad(self, dy: tf.Tensor, cache: Any) -> Any:
         """Return dz, which both the weight gradient and the input gradient start from.
 
-        It is given as the convolution's derivatives take it, so that neither has to prepare it.
+        It comes in the form that both derivatives of the convolution take.
         """
         convolution_cache, step_caches = cache
         for step, step_cache in zip(reversed(self.steps), reversed(step_caches)):
@@ -127,10 +127,8 @@ class Network:
         self.blocks = []
         for number, layer in enumerate(layers, start=1):
             pools = [rules.pool] if layer.pool else []
-            if number == len(layers):
-                pools = [
-                    rules.global_pool
-                ]  # over the whole image: the logits are the means of its activations
+            if number == len(layers):  # the logits are the means of its activations
+                pools = [rules.global_pool]
             self.blocks.append(Block(rules.convolution(layer), [rules.activation, *pools]))
 
     def forward(

@@ -3,9 +3,9 @@
     z_g = x_g * w_g   for g = 1 ... G
 
 x [N, H, W, G C], kernels w [k, m, C, G D], z [N, H, W, G D], each with its groups side by side; *
-the plain convolution. The groups share nothing, so that the derivatives
-are those of G convolutions; the input gradient is itself a grouped convolution, of dz with the
-kernels that lead back. Winograd's filtering consists of one.
+is the plain convolution. The groups share nothing, so the derivatives are those of G convolutions.
+The input gradient is itself a grouped convolution: of dz with the flipped kernels. The middle of
+Winograd's filtering is a grouped convolution.
 
 Reference: Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional neural
 networks, 2012, section 3.5.
@@ -16,8 +16,8 @@ from typing import Any, List, Sequence
 from unfair_bp.backprop.convolution import STRIDE_1, Convolution
 from unfair_bp.backprop.graph_mode import tf
 
-# Older versions were not tried, but for 1.15: it takes the groups' kernels without an error, and
-# writes where it must not.
+# TensorFlow 1.15 takes the groups' kernels without an error, and writes outside its memory. Other
+# older versions were not tried.
 GROUPS_SINCE = (2, 9)
 
 

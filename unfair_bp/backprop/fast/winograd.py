@@ -6,8 +6,8 @@ written that takes 4 * 3 multiplications; after a change of basis it takes six:
     z = A ((G w) . (B x))        . element by element;  x [6], w [3], z [4]
 
 The matrices come from multiplying polynomials by their values at six points, 0, 1, -1, 2, -2 and
-infinity. They are cheap, since they know nothing of the channels: only the product in the middle
-sums over them. Down the columns of the image the kernel stays what it is.
+infinity. They are cheap, because they act on each channel by itself: only the product in the middle
+sums over channels. Down the columns of the image the kernel is applied as it is.
 
 Reference: Winograd, Arithmetic complexity of computations, 1980; Lavin and Gray, Fast algorithms
 for convolutional neural networks, 2016, section 4.1 and 4.3: F(4, 3) there, whose B^T and A^T are
@@ -23,7 +23,7 @@ from unfair_bp.backprop.fast.grouped import SplitConvolution
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.experiment.architecture import LayerSpec
 
-OUTPUTS, TAPS, WINDOW = 4, 3, 6  # pixels of z from so many weights and pixels of x
+OUTPUTS, TAPS, WINDOW = 4, 3, 6  # pixels of z, weights, and pixels of x in a window
 
 # The columns of A are the powers of the points, and so are the rows of G, each divided by the
 # product of its point's differences from the other finite ones. B interpolates.
