@@ -10,6 +10,7 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.layers import Elu
 from unfair_bp.backprop.network import Network, Rules, gates_of
 from unfair_bp.experiment import schedules
+from unfair_bp.experiment.architecture import LayerSpec
 from unfair_bp.experiment.cases import CASES
 
 EXACT = 1e-10
@@ -160,3 +161,14 @@ def test_gates_that_never_change_are_known():
             [False] * 6 + [None, None, True],
             [False] * 7 + [None, None],
         ]
+
+
+def test_a_layer_may_stand_in_a_network_twice():
+    """Breaks if layers are told apart by what they are instead of where they stand."""
+    layer = LayerSpec(kernel=3, inputs=4, outputs=4, stddev=0.1, size=8, pool=False)
+    network = Network([layer, layer])
+    with tf.Graph().as_default():
+        images, weights = tf.zeros([2, 8, 8, 4]), [tf.zeros(layer.weight_shape)] * 2
+        logits, caches = network.forward(images, weights)
+    assert logits.shape.as_list() == [2, 4]
+    assert len(caches) == 2
