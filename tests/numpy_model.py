@@ -173,10 +173,30 @@ class NumpyTrainer:
 
     `table` is boolean, [period, 9]: iteration t updates the layers of row t % period. Each layer
     has its own moments and its own count of updates; they rest while the layer is skipped.
+
+    With `hold`, a row is used for that many iterations before the next one. `factors` has the
+    table's shape and multiplies the learning rate. `moments` "reset" forgets a layer's moments and
+    count when it was skipped on the iteration before; "reset-all" forgets those of all layers
+    whenever the row changes.
     """
 
-    def __init__(self, weights, table, learning_rate, beta1, beta2, epsilon, quirks=()):  # noqa: PLR0917
+    def __init__(  # noqa: PLR0917
+        self,
+        weights,
+        table,
+        learning_rate,
+        beta1,
+        beta2,
+        epsilon,
+        quirks=(),
+        *,
+        hold=1,
+        factors=None,
+        moments="keep",
+    ):
         """Copy the weights, so the caller's arrays are never written."""
+        self.hold, self.factors, self.moments = hold, factors, moments
+        self.active = set(range(LAYERS))  # the layers of the iteration before
         self.quirks = quirks
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
         self.table = np.array(table, dtype=bool)
@@ -193,7 +213,12 @@ class NumpyTrainer:
 
     def step(self, images, labels):
         """Do one iteration; return (cost, accuracy) of its forward pass."""
-        row = np.flatnonzero(self.table[self.iteration % len(self.table)])
+        number = self.iteration // self.hold % len(self.table)
+        row = np.flatnonzero(self.table[number])
+        self.rates = np.full(LAYERS, self.learning_rate)
+        if self.factors is not None:
+            self.rates = self.rates * self.factors[number]
+        self._forget(row)
         seen = list(self.weights)
         if "update-first" in self.quirks:
             for layer in row:
@@ -207,6 +232,20 @@ class NumpyTrainer:
         self.iteration += 1
         return before
 
+    def _forget(self, row):
+        """Forget moments and counts, as the policy has it, before an iteration updates a row."""
+        new_row = self.iteration % self.hold == 0
+        for layer in range(LAYERS):
+            returns = layer in row and layer not in self.active
+            if (self.moments == "reset-all" and new_row) or (self.moments == "reset" and returns):
+                self.counts[layer] = 0
+                self._clear(layer)
+        self.active = set(row)
+
+    def _clear(self, layer):
+        self.m[layer] = np.zeros(self.m[layer].shape)
+        self.v[layer] = np.zeros(self.v[layer].shape)
+
     def _update(self, layer, g):
         self.counts[layer] += 1
         self.m[layer] = self.beta1 * self.m[layer] + (1.0 - self.beta1) * g
@@ -218,7 +257,7 @@ class NumpyTrainer:
         t = 1 if "adam-constant" in self.quirks else self.counts[layer]
         m_hat = self.m[layer] / (1.0 - self.beta1**t)
         v_hat = self.v[layer] / (1.0 - self.beta2**t)
-        move = self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        move = self.rates[layer] * m_hat / (np.sqrt(v_hat) + self.epsilon)
         self.weights[layer] = self.weights[layer] - move
 
 
@@ -228,9 +267,9 @@ class NumpySgdTrainer(NumpyTrainer):
     The accumulated gradients rest while a layer is skipped.
     """
 
-    def __init__(self, weights, table, learning_rate, momentum, nesterov):
+    def __init__(self, weights, table, learning_rate, momentum, nesterov, **options):  # noqa: PLR0917
         """The settings of Adam are of no use here."""
-        super().__init__(weights, table, learning_rate, 0.0, 0.0, 0.0)
+        super().__init__(weights, table, learning_rate, 0.0, 0.0, 0.0, **options)
         self.momentum = momentum
         self.nesterov = nesterov
         self.accumulated = [np.zeros(w.shape) for w in self.weights]
@@ -241,4 +280,7 @@ class NumpySgdTrainer(NumpyTrainer):
         direction = self.accumulated[layer]
         if self.nesterov:
             direction = g + self.momentum * direction
-        self.weights[layer] = self.weights[layer] - self.learning_rate * direction
+        self.weights[layer] = self.weights[layer] - self.rates[layer] * direction
+
+    def _clear(self, layer):
+        self.accumulated[layer] = np.zeros(self.accumulated[layer].shape)

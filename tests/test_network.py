@@ -6,9 +6,10 @@ import pytest
 from conftest import FORMS, relative_error, start_weights, tiny_case, wherever_it_fits
 
 from unfair_bp.backprop.convolution import Convolution
+from unfair_bp.backprop.gates import gates_of
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.layers import Elu
-from unfair_bp.backprop.network import Network, Rules, gates_of
+from unfair_bp.backprop.network import Network, Rules
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import LayerSpec
 from unfair_bp.experiment.cases import CASES

@@ -46,7 +46,8 @@ def outcome(text):
     assert table.any(axis=1).all(), "a row without a layer is no iteration"
     assert schedule.updates(schedule.period).sum() == table.sum()
     assert 0.33 < schedule.relative_cost(LAYERS) <= 1.0
-    assert "schedule %s: " % text in schedules.as_text(schedule, LAYERS)
+    name = schedules.shortened(text)
+    assert "schedule %s: " % name in schedules.as_text(schedule, LAYERS)
     return schedule
 
 

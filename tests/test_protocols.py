@@ -86,7 +86,7 @@ def test_a_layer_outside_the_schedule_is_left_alone(batch):
 
 def test_a_cycle_that_is_too_long_is_refused():
     """Breaks if a random schedule of thousands of rows is unrolled into a graph."""
-    with pytest.raises(UsageError, match="has 37 rows, too many for the protocol per-batch"):
+    with pytest.raises(UsageError, match="has a cycle of 37 iterations, too many for the protocol"):
         tiny_case("a", schedule="random:3:37", protocol="per-batch")
     with pytest.raises(UsageError, match="protocol 'both' is not known"):
         tiny_case("a", protocol="both")

@@ -5,12 +5,15 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from unfair_bp.backprop.fast.choice import chosen_form
+from unfair_bp.backprop.gates import Turn, is_closed, turn_at, turn_of_round, when
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.backprop.network import Gates, Network, Rules, gates_of
+from unfair_bp.backprop.network import Network, Rules
 from unfair_bp.backprop.optimizers import Adam, Optimizer, Sgd
 from unfair_bp.backprop.scripts import ScriptsAdam, initial_weights_2018, rules_with
+from unfair_bp.errors import FieldError
 from unfair_bp.experiment.architecture import initial_weights
-from unfair_bp.experiment.cases import Case, schedule_of
+from unfair_bp.experiment.cases import Case, run_length, schedule_of
+from unfair_bp.experiment.matrix import Schedule, shortened
 
 
 class Outputs(NamedTuple):
@@ -57,7 +60,7 @@ class _Model(NamedTuple):
 
     network: Network
     optimizer: Optimizer
-    table: np.ndarray  # bool [period, layers]
+    schedule: Schedule
     layers: List[Any]  # states of the optimizer: variables
     images: tf.Tensor
     targets: tf.Tensor
@@ -101,7 +104,12 @@ INITIAL_WEIGHTS = {
 Latest = List[List[tf.Operation]]
 
 
-def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.float32) -> Graph:
+def build_graph(
+    case: Case,
+    rules: Optional[Rules] = None,
+    dtype: tf.DType = tf.float32,
+    iterations: Optional[int] = None,
+) -> Graph:
     """Build the static graph of a case.
 
     Args:
@@ -109,7 +117,19 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
         rules: What the layers are made of; by default the case's own, each convolution in the form
             of :mod:`unfair_bp.backprop.fast` that is the fastest here.
         dtype: float32, or float64 to check the mathematics.
+        iterations: Length of the whole run, for a schedule that spans it; by default that of the
+            case.
+
+    Raises:
+        FieldError: If the schedule spans the run, whose length neither says.
     """
+    schedule = schedule_of(case, iterations)
+    if schedule.spans_run and iterations is None and run_length(case) is None:
+        raise FieldError(
+            "schedule",
+            f"{shortened(case.schedule)!r} spans the whole run; give its number of iterations, or "
+            "a train_size",
+        )
     specs = case.layers
     graph = tf.Graph()
     with graph.as_default():
@@ -126,7 +146,7 @@ def build_graph(case: Case, rules: Optional[Rules] = None, dtype: tf.DType = tf.
                 layers.append(optimizer.create(starts[-1]))
         network = Network(specs, rules or rules_with(case.quirks, chosen_form))
         targets = tf.one_hot(labels, case.classes, dtype=dtype, name="targets")
-        model = _Model(network, optimizer, schedule_of(case).table, layers, images, targets)
+        model = _Model(network, optimizer, schedule, layers, images, targets)
         if case.protocol == "per-batch":
             logits, updates = _whole_cycle(model)
         else:
@@ -163,14 +183,16 @@ def _outputs(network: Network, logits: tf.Tensor, targets: tf.Tensor) -> Outputs
 
 
 def _one_row(model: _Model, step: tf.Variable) -> Tuple[tf.Tensor, tf.Operation]:
-    """The per-step protocol: the row ``floormod(step, period)`` of the schedule on each batch.
+    """The per-step protocol: a row of the schedule on each batch.
+
+    It is the row ``floormod(step // hold, period)``.
 
     Returns:
         The logits, and the operation that updates the layers of the row.
     """
     with tf.name_scope("schedule"):
-        gates = gates_of(model.table, tf.floormod(step.read_value(), len(model.table)))
-    logits, _, _, updates = _round(model, gates, [[] for _ in model.layers])
+        turn = turn_at(model.schedule, step.read_value())
+    logits, _, _, updates = _round(model, turn, [[] for _ in model.layers])
     return logits, updates
 
 
@@ -185,20 +207,20 @@ def _whole_cycle(model: _Model) -> Tuple[tf.Tensor, tf.Operation]:
     """
     first_logits, caches, lowest, all_updates = None, None, 0, []
     latest: Latest = [[] for _ in model.layers]
-    for number, row in enumerate(model.table, start=1):
-        with tf.name_scope(f"round_{number}"):
-            gates = gates_of(row[np.newaxis])
-            logits, caches, latest, updates = _round(model, gates, latest, caches, lowest)
+    for number in range(model.schedule.cycle):
+        with tf.name_scope(f"round_{number + 1}"):
+            turn = turn_of_round(model.schedule, number)
+            logits, caches, latest, updates = _round(model, turn, latest, caches, lowest)
         all_updates.append(updates)
         if first_logits is None:
             first_logits = logits
-        lowest = int(np.argmax(row))  # the first True
+        lowest = int(np.argmax(turn.gates.updated))  # the first True
     return first_logits, tf.group(*all_updates)
 
 
 def _round(
     model: _Model,
-    gates: Gates,
+    turn: Turn,
     latest: Latest,
     earlier: Optional[Sequence] = None,
     first: int = 0,
@@ -213,7 +235,7 @@ def _round(
 
     Args:
         model: The model.
-        gates: Which layers to update.
+        turn: Which layers to update, and how.
         latest: The last update of each layer in the rounds before.
         earlier: The caches of the round before, if there is one.
         first: Index of the first layer that the round before updated.
@@ -227,18 +249,23 @@ def _round(
         for layer, before in zip(model.layers, latest):
             with tf.control_dependencies(before):
                 weights.append(layer.w.read_value())
-        seen, weights = model.optimizer.begin(model.layers, weights, gates.updated)
+        seen, weights = model.optimizer.begin(model.layers, weights, turn.gates.updated)
         logits, caches = model.network.forward(model.images, seen, earlier, first)
     now = list(latest)
 
     def update(i: int, dw: tf.Tensor) -> tf.Operation:
+        layer, restarted = model.layers[i], []
         with tf.name_scope("update"), tf.control_dependencies(latest[i]):
-            now[i] = [model.optimizer.update(model.layers[i], weights[i], dw)]
+            if not is_closed(turn.restarts[i]):
+                restart = when(turn.restarts[i], lambda: model.optimizer.restart(layer), "restart")
+                restarted = [restart]
+            with tf.control_dependencies(restarted):
+                now[i] = [model.optimizer.update(layer, weights[i], dw, turn.factors[i])]
         return now[i][0]
 
     with tf.name_scope("backward"):
         with tf.name_scope("loss"):
             _, cache = model.network.loss.forward(logits, model.targets)
             dlogits = model.network.loss.input_grad(cache)
-        updates = model.network.gated_backward(dlogits, caches, gates, update)
+        updates = model.network.gated_backward(dlogits, caches, turn.gates, update)
     return logits, caches, now, updates

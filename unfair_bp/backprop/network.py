@@ -1,11 +1,10 @@
 """The layers in order: the forward pass, and the backward chain that a schedule gates."""
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
-
-import numpy as np
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp.backprop.convolution import Convolution
-from unfair_bp.backprop.graph_mode import cond, tf
+from unfair_bp.backprop.gates import Gates, when
+from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.layers import (
     AveragePool,
     Elu,
@@ -28,41 +27,6 @@ class Rules(NamedTuple):
     global_pool: Rule = GlobalAveragePool()
     loss: SoftmaxCrossEntropy = SoftmaxCrossEntropy()
     reported_cost: SoftmaxCrossEntropy = SoftmaxCrossEntropy()  # its forward rule alone
-
-
-# Whether something happens on an iteration: a bool tensor, or a NumPy bool if known beforehand.
-Gate = Union[tf.Tensor, np.bool_]
-
-
-class Gates(NamedTuple):
-    """What the backward chain does on an iteration, for each layer."""
-
-    updated: Sequence[Gate]  # is the layer updated?
-    any_below: Sequence[Gate]  # is any layer below it updated, so that the chain goes on?
-
-
-def gates_of(table: np.ndarray, row: Optional[tf.Tensor] = None) -> Gates:
-    """The gates of a schedule.
-
-    A gate that is open on every row of the schedule, or on none, is already known when the graph is
-    built and needs no ``tf.cond``: all of a fair schedule's, and from the back the last layer's
-    update.
-
-    Args:
-        table: The rows, bool ``[period, layers]``.
-        row: int scalar, this iteration's row; none is needed where all are alike.
-    """
-    any_below = [table[:, :i].any(axis=1) for i in range(table.shape[1])]
-    return Gates(_columns(table, row), _columns(np.stack(any_below, axis=1), row))
-
-
-def _columns(table: np.ndarray, row: Optional[tf.Tensor]) -> List[Gate]:
-    """One gate for each column."""
-    known = (table == table[0]).all(axis=0)
-    if known.all():
-        return list(table[0])
-    chosen = tf.unstack(tf.gather(tf.constant(table), row))
-    return [table[0, i] if known[i] else chosen[i] for i in range(len(known))]
 
 
 class Block:
@@ -200,15 +164,8 @@ class Network:
                 with tf.name_scope("pre_activation_grad"):
                     dz = block.pre_activation_grad(dy, cache)
                 return tf.group(
-                    _when(gates.updated[i], update_here, "if_updated"),
-                    _when(gates.any_below[i], go_below, "if_any_below"),
+                    when(gates.updated[i], update_here, "if_updated"),
+                    when(gates.any_below[i], go_below, "if_any_below"),
                 )
 
         return chain(dlogits, len(self.blocks) - 1)
-
-
-def _when(condition: Gate, branch: Callable[[], tf.Operation], name: str) -> tf.Operation:
-    """Run a branch if the condition holds: decided by the graph, or here if it is known."""
-    if isinstance(condition, np.bool_):
-        return branch() if condition else tf.no_op()
-    return cond(condition, branch, tf.no_op, name=name)

@@ -1,21 +1,27 @@
 """Optimizers, applied to one layer at a time.
 
-A layer that is skipped keeps its whole state, bit for bit.
+A layer that is skipped keeps its whole state, bit for bit; whether it starts from zero when its
+turn comes again is the schedule's to say.
 """
 
 import abc
-from typing import Any, NamedTuple, Sequence, Tuple
+from typing import Any, NamedTuple, Sequence, Tuple, Union
 
 from unfair_bp.backprop.graph_mode import tf
+
+# Of the learning rate: a number, or a scalar tensor where it differs between iterations.
+Factor = Union[float, tf.Tensor]
 
 
 class Optimizer(abc.ABC):
     """How a gradient changes a layer.
 
     A state is a named tuple of resource variables. Among them are ``w``, the weights, and
-    ``count``, how often the layer has been updated; the rest is the optimizer's own.
+    ``count``, how often the layer has been updated since the state was zero; the rest is the
+    optimizer's own.
     """
 
+    learning_rate: float
     moves_first = False  # whether weights move at the start of an iteration, before they are stored
 
     @abc.abstractmethod
@@ -23,14 +29,27 @@ class Optimizer(abc.ABC):
         """Create a layer's state: weights from ``start``, never updated."""
 
     @abc.abstractmethod
-    def update(self, state: Any, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+    def update(self, state: Any, w: tf.Tensor, dw: tf.Tensor, factor: Factor = 1.0) -> tf.Operation:
         """Return the operation that updates a layer.
 
         Args:
             state: The layer's.
             w: The weights to update, from :meth:`begin`.
             dw: Derivative of the cost by the weights.
+            factor: What to multiply the learning rate by.
         """
+
+    def restart(self, state: Any) -> tf.Operation:
+        """Return the operation that forgets all that a layer's state holds besides the weights."""
+        forgotten = (variable for name, variable in state._asdict().items() if name != "w")
+        return tf.group(
+            *[variable.assign(tf.zeros_like(variable), read_value=False) for variable in forgotten]
+        )
+
+    def rate(self, factor: Factor, dtype: tf.DType) -> tf.Tensor:
+        """Return the learning rate of one update."""
+        rate = self.learning_rate * factor
+        return tf.cast(rate, dtype) if isinstance(rate, tf.Tensor) else tf.constant(rate, dtype)
 
     def begin(
         self, states: Sequence[Any], weights: Sequence[tf.Tensor], updated: Sequence[Any]
@@ -57,7 +76,7 @@ class AdamState(NamedTuple):
     w: Any  # weights, [k, k, C, D]
     m: Any  # decaying mean of the gradient, [k, k, C, D]
     v: Any  # decaying mean of its square, [k, k, C, D]
-    count: Any  # how often the layer has been updated, int64 scalar
+    count: Any  # how often the layer has been updated since m and v were zero, int64 scalar
 
 
 class Adam(Optimizer):
@@ -105,7 +124,9 @@ class Adam(Optimizer):
         """Return beta1^t and beta2^t, by which the corrections fall short of 1."""
         return self.beta1**t, self.beta2**t
 
-    def update(self, state: AdamState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+    def update(
+        self, state: AdamState, w: tf.Tensor, dw: tf.Tensor, factor: Factor = 1.0
+    ) -> tf.Operation:
         """Update a layer.
 
         By TensorFlow's own operation, which does all of it in one pass over the arrays. It adds
@@ -124,7 +145,7 @@ class Adam(Optimizer):
                 v=state.v.handle,
                 beta1_power=beta1_power,
                 beta2_power=beta2_power,
-                lr=tf.constant(self.learning_rate, dw.dtype),
+                lr=self.rate(factor, dw.dtype),
                 beta1=tf.constant(self.beta1, dw.dtype),
                 beta2=tf.constant(self.beta2, dw.dtype),
                 epsilon=self.epsilon * tf.sqrt(1 - beta2_power),
@@ -139,7 +160,7 @@ class SgdState(NamedTuple):
 
     w: Any  # weights, [k, k, C, D]
     a: Any  # accumulated gradient, [k, k, C, D]
-    count: Any  # how often the layer has been updated, int64 scalar
+    count: Any  # how often the layer has been updated since a was zero, int64 scalar
 
 
 class Sgd(Optimizer):
@@ -171,13 +192,15 @@ class Sgd(Optimizer):
             count=_variable("count", tf.zeros([], tf.int64)),
         )
 
-    def update(self, state: SgdState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+    def update(
+        self, state: SgdState, w: tf.Tensor, dw: tf.Tensor, factor: Factor = 1.0
+    ) -> tf.Operation:
         """Update a layer by TensorFlow's own operation, in one pass over the arrays."""
         return tf.group(
             tf.raw_ops.ResourceApplyMomentum(
                 var=state.w.handle,
                 accum=state.a.handle,
-                lr=tf.constant(self.learning_rate, dw.dtype),
+                lr=self.rate(factor, dw.dtype),
                 grad=dw,
                 momentum=tf.constant(self.momentum, dw.dtype),
                 use_nesterov=self.nesterov,

@@ -17,7 +17,7 @@ from unfair_bp.backprop.layers import (
     SoftmaxCrossEntropy,
 )
 from unfair_bp.backprop.network import Rules
-from unfair_bp.backprop.optimizers import Adam, AdamState
+from unfair_bp.backprop.optimizers import Adam, AdamState, Factor
 from unfair_bp.experiment.architecture import LayerSpec
 
 SEED = 678  # of the graph, in the scripts of cases c to f
@@ -177,10 +177,12 @@ class ScriptsAdam(Adam):
         rate = self.learning_rate * root / (1 - beta1_power)
         return rate * m / (tf.sqrt(v) + self.epsilon * root)
 
-    def update(self, state: AdamState, w: tf.Tensor, dw: tf.Tensor) -> tf.Operation:
+    def update(
+        self, state: AdamState, w: tf.Tensor, dw: tf.Tensor, factor: Factor = 1.0
+    ) -> tf.Operation:
         """Store the moved weights, and let the gradient enter the moments."""
         if not self.moves_first:
-            return super().update(state, w, dw)
+            return super().update(state, w, dw, factor)
         with tf.control_dependencies([w]):  # the move has read what is assigned here
             m, v = state.m.read_value(), state.v.read_value()
             m_new = m + (1 - self.beta1) * (dw - m)

@@ -9,7 +9,7 @@ import numpy as np
 
 from unfair_bp.data.augment import Augmenter, through_uint8
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.experiment.cases import Case
+from unfair_bp.experiment.cases import Case, clean_per_batch
 
 # Each purpose has a stream of random numbers of its own: none depends on what another has drawn.
 ORDER, MIX, AUGMENT, EXAMPLE = 0, 1, 2, 3
@@ -30,16 +30,6 @@ class Batch(NamedTuple):
 def scale(images: np.ndarray) -> np.ndarray:
     """Pixels 0..255 as float32 in 0..1."""
     return images.astype(np.float32) / np.float32(255)
-
-
-def clean_per_batch(case: Case) -> int:
-    """Number of different images in a batch: all of them, or half with augmentation."""
-    return case.batch_size // 2 if case.augment else case.batch_size
-
-
-def iterations_per_epoch(case: Case, images: int) -> int:
-    """Number of batches that show each training image once; the last may be smaller."""
-    return -(-images // clean_per_batch(case))
 
 
 def training_batches(

@@ -7,14 +7,16 @@ from typing import Any, Optional, Tuple
 import numpy as np
 
 from unfair_bp.errors import FieldError, UsageError
-from unfair_bp.experiment import ledger, schedules
+from unfair_bp.experiment import ledger, matrix, schedules
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, Architecture, LayerSpec
 
 DATASETS = {"cifar10": 10, "cifar100": 100, "shapes": 10}  # and how many classes each has
+TRAINING_IMAGES = {"cifar10": 50000, "cifar100": 50000, "shapes": 3000}  # of all
 OWN_DATA = "own"  # passed in from Python; the number of classes is then the architecture's
 PROTOCOLS = ("per-step", "per-batch")
 OPTIMIZERS = ("adam", "sgd")  # backprop.graph has what each name stands for,
 INITIAL_WEIGHTS = ("numpy", "2018")  # and for these, too
+MOMENTS = ("own", *matrix.MOMENTS)
 LONGEST_CYCLE = 36  # rounds of a per-batch cycle, each of which is built into the graph
 ADAM_QUIRKS = {"adam-constant", "update-first"}
 
@@ -39,6 +41,12 @@ class Case:
     name: str = field(default="own", metadata={"meaning": "letter of the case"})
     question: str = field(default="", metadata={"meaning": "what the case is there to answer"})
     schedule: str = _option("fair", "which layers are updated when: " + schedules.GRAMMAR)
+    moments: str = _option(
+        "own",
+        "the optimizer's state of a layer that was skipped. own: as the schedule's method has it; "
+        "keep: it waits; reset: it starts from zero when the layer's turn comes again; reset-all: "
+        "also whenever the row changes",
+    )
     protocol: str = _option(
         "per-step",
         "per-step: one row of the schedule on each batch; "
@@ -71,6 +79,7 @@ class Case:
 
     def __post_init__(self) -> None:
         """Bring values into their stored form, and refuse those that cannot be run."""
+        given = self.schedule
         for item in fields(self):
             object.__setattr__(self, item.name, _stored(item.name, getattr(self, item.name)))
         _check_types(self)
@@ -83,12 +92,13 @@ class Case:
                 f"{self.batch_size} is odd; with augmentation half of a batch is augmented, "
                 "so give an even number, or no augmentation",
             )
-        period, rounds = (
-            schedules.parse(self.schedule, len(layers)).period,
-            schedule_of(self).period,
-        )
+        schedule = schedules.parse(self.schedule, len(layers))
+        if isinstance(given, matrix.Schedule) and self.moments == "own" != given.moments:
+            object.__setattr__(self, "moments", given.moments)
         if self.protocol == "per-batch":
-            _check_rounds(self, period, rounds)
+            _check_rounds(self, schedule)
+        if "update-first" in self.quirks:
+            _check_moves_first(self)
 
     @property
     def layers(self) -> Tuple[LayerSpec, ...]:
@@ -120,16 +130,39 @@ def _stored(name: str, value: Any) -> Any:
     return value
 
 
-def schedule_of(case: Case) -> schedules.Schedule:
+def clean_per_batch(case: Case) -> int:
+    """Number of different images in a batch: all of them, or half with augmentation."""
+    return case.batch_size // 2 if case.augment else case.batch_size
+
+
+def iterations_per_epoch(case: Case, images: int) -> int:
+    """Number of batches that show each training image once; the last may be smaller."""
+    return -(-images // clean_per_batch(case))
+
+
+def run_length(case: Case) -> Optional[int]:
+    """Iterations of a whole run; None if only a data set of one's own tells."""
+    images = case.train_size or TRAINING_IMAGES.get(case.data)
+    return None if images is None else case.epochs * iterations_per_epoch(case, images)
+
+
+def schedule_of(case: Case, iterations: Optional[int] = None) -> matrix.Schedule:
     """The schedule that a case really runs: the quirk ``collapsed-rounds`` makes all of them fair.
 
     scripts:  each batch updates every layer once
     intent:   the rows of the schedule, each seeing the weights that the last one left
+
+    Args:
+        case: The case.
+        iterations: Length of the whole run, for a schedule that spans it; by default that of the
+            case.
     """
     layers = len(case.architecture.layers)
     if "collapsed-rounds" in case.quirks:
         return schedules.parse("fair", layers)
-    return schedules.parse(case.schedule, layers)
+    length = iterations or run_length(case) or schedules.NOMINAL_RUN
+    schedule = schedules.parse(case.schedule, layers, length)
+    return schedule if case.moments == "own" else replace(schedule, moments=case.moments)
 
 
 def idle_quirks(case: Case) -> Tuple[str, ...]:
@@ -140,7 +173,7 @@ def idle_quirks(case: Case) -> Tuple[str, ...]:
     schedule = schedules.parse(case.schedule, len(case.architecture.layers))
     idle = {
         "imgaug-uint8": not case.augment,
-        "collapsed-rounds": schedule.period == 1 and schedule.table.all(),
+        "collapsed-rounds": schedule == schedules.parse("fair", len(schedule.table[0])),
     }
     return tuple(name for name in case.quirks if idle.get(name))
 
@@ -183,6 +216,7 @@ def _check_choices(case: Case) -> None:
     for name, known in (
         ("data", (*DATASETS, OWN_DATA)),
         ("protocol", PROTOCOLS),
+        ("moments", MOMENTS),
         ("optimizer", OPTIMIZERS),
         ("initial_weights", INITIAL_WEIGHTS),
     ):
@@ -197,19 +231,35 @@ def _check_choices(case: Case) -> None:
         )
 
 
-def _check_rounds(case: Case, period: int, rounds: int) -> None:
+def _check_rounds(case: Case, schedule: matrix.Schedule) -> None:
     """Refuse a cycle that cannot be run on one batch."""
-    if period > LONGEST_CYCLE:
+    text = schedules.shortened(case.schedule)
+    if schedule.spans_run:
+        raise FieldError(
+            "schedule", f"{text!r} spans the whole run, not a batch; give protocol per-step"
+        )
+    if schedule.cycle > LONGEST_CYCLE:
         raise FieldError(
             "schedule",
-            f"{schedules.shortened(case.schedule)!r} has {period} rows, too many for the protocol "
+            f"{text!r} has a cycle of {schedule.cycle} iterations, too many for the protocol "
             f"per-batch, which takes at most {LONGEST_CYCLE}",
         )
-    if rounds > 1 and "update-first" in case.quirks:
+
+
+def _check_moves_first(case: Case) -> None:
+    """Refuse with ``update-first`` what the scripts never had."""
+    schedule = schedule_of(case)
+    if case.protocol == "per-batch" and schedule.cycle > 1:
         raise FieldError(
             "quirks",
-            f"update-first cannot be run on the {rounds} rounds of a batch, which the scripts "
-            "never had; add collapsed-rounds, or give protocol per-step",
+            f"update-first cannot be run on the {schedule.cycle} rounds of a batch, which the "
+            "scripts never had; add collapsed-rounds, or give protocol per-step",
+        )
+    if schedule.factors is not None or schedule.moments != "keep":
+        raise FieldError(
+            "quirks",
+            "update-first cannot be run with a schedule that scales the learning rate or resets "
+            f"moments, as {schedules.shortened(case.schedule)!r}; leave one of the two out",
         )
 
 
@@ -264,8 +314,25 @@ def case_named(name: str) -> Case:
 
 def as_text(case: Case) -> str:
     """The resolved case, one field a line."""
+    schedule = schedules.parse(
+        case.schedule, len(case.architecture.layers), run_length(case) or schedules.NOMINAL_RUN
+    )
     shown = {item.name: _shown(getattr(case, item.name)) for item in fields(case)}
+    shown["schedule"] = _schedule_shown(schedule)
+    if case.moments == "own":
+        shown["moments"] = f"{schedule.moments}, as the schedule has it"
     return "\n".join(f"  {name:14s} {value}" for name, value in shown.items())
+
+
+def _schedule_shown(schedule: matrix.Schedule) -> str:
+    """A schedule's name, rows, hold and factors."""
+    facts = [f"{schedule.period} rows" if schedule.period > 1 else "1 row"]
+    if schedule.hold > 1:
+        facts[0] += f" of {schedule.hold} iterations"
+    if schedule.factors is not None:
+        rates = schedule.factors[schedule.table]
+        facts.append(f"learning rate x {rates.min():.3g} to {rates.max():.3g}")
+    return f"{schedules.shortened(schedule.name)} ({', '.join(facts)})"
 
 
 def _shown(value: object) -> object:

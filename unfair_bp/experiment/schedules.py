@@ -1,161 +1,148 @@
-"""Schedules: which layers are updated on which iteration, as one boolean matrix.
+"""Schedules as text: what a user types, the matrix it stands for, and the matrix as text.
 
-``table[r, i]`` says whether layer i + 1 is updated on the iterations whose global step t has
-``t mod period == r``. Everything else follows from the matrix: the graph, the tests, the picture
-and the cost.
+The value is :class:`~unfair_bp.experiment.matrix.Schedule`; the named ones are in
+:mod:`unfair_bp.experiment.methods`.
 """
 
+import difflib
+import functools
+import inspect
 import re
-from dataclasses import dataclass
-from typing import Callable, Dict, Sequence, Union
+from dataclasses import replace
+from typing import List, Sequence, Tuple, Union
 
 import numpy as np
 
 from unfair_bp.errors import FieldError
-from unfair_bp.experiment.architecture import LayerSpec, backward_flops, forward_flops
+from unfair_bp.experiment.architecture import LayerSpec
+from unfair_bp.experiment.matrix import (
+    LONGEST_HOLD,
+    LONGEST_PERIOD,
+    Schedule,
+    fair_step_flops,
+    shortened,
+)
+from unfair_bp.experiment.methods import DRAWN_ROWS, METHODS, Size
+from unfair_bp.experiment.words import WrongWordError, factor_of, layers_of, randomness, whole
 
-LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
-
-
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """Which layers are updated on each iteration of a cycle.
-
-    Schedules with the same table are equal, whatever their names.
-
-    Attributes:
-        name: The specification it was made from, see :func:`parse`.
-        table: bool ``[period, layers]``, read-only.
-    """
-
-    name: str
-    table: np.ndarray
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the tables are equal."""
-        if not isinstance(other, Schedule):
-            return NotImplemented
-        return np.array_equal(self.table, other.table)
-
-    def __hash__(self) -> int:
-        """A hash of the table."""
-        return hash((self.table.shape, self.table.tobytes()))
-
-    @property
-    def period(self) -> int:
-        """Iterations in a cycle."""
-        return len(self.table)
-
-    def updates(self, iterations: int) -> np.ndarray:
-        """How often each layer is updated in the first ``iterations``: int ``[layers]``."""
-        cycles, rest = divmod(iterations, self.period)
-        return cycles * self.table.sum(axis=0) + self.table[:rest].sum(axis=0)
-
-    def row_flops(self, layers: Sequence[LayerSpec]) -> np.ndarray:
-        """Floating-point operations of one iteration on each row, per image: int ``[period]``."""
-        forward = forward_flops(layers)
-        return np.array([forward + backward_flops(layers, row) for row in self.table])
-
-    def flops(self, layers: Sequence[LayerSpec], iterations: int) -> int:
-        """Floating-point operations of the first ``iterations``, per image in a batch."""
-        rows = self.row_flops(layers)
-        cycles, rest = divmod(iterations, self.period)
-        return cycles * int(rows.sum()) + int(rows[:rest].sum())
-
-    def cycle_flops(self, layers: Sequence[LayerSpec]) -> int:
-        """Floating-point operations of a whole cycle on one batch (per-batch protocol), per image.
-
-        Between two rows, the activations below the lowest layer that the first of them updated
-        are kept, so that only the layers from there on run forward again.
-        """
-        flops, lowest = 0, 0
-        for row in self.table:
-            flops += forward_flops(layers[lowest:]) + backward_flops(layers, row)
-            lowest = int(np.argmax(row))  # the first True
-        return flops
-
-    def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
-        """Mean floating-point operations of an iteration, relative to updating every layer."""
-        return float(self.row_flops(layers).mean()) / fair_step_flops(layers)
-
-
-def fair_step_flops(layers: Sequence[LayerSpec]) -> int:
-    """Floating-point operations of an iteration that updates every layer, per image."""
-    return forward_flops(layers) + backward_flops(layers, [True] * len(layers))
-
-
-def fair(layers: int) -> np.ndarray:
-    """Every layer on every iteration: ordinary back propagation."""
-    return np.ones([1, layers], bool)
-
-
-def from_the_back(layers: int) -> np.ndarray:
-    """Row r updates the last r + 1 layers: the last layer most often, the first once a cycle."""
-    return from_the_front(layers)[:, ::-1]
-
-
-def from_the_front(layers: int) -> np.ndarray:
-    """Row r updates the first r + 1 layers: the first layer most often, the last once a cycle."""
-    return np.tril(np.ones([layers, layers], bool))
-
-
-def single(layers: int) -> np.ndarray:
-    """Row r updates layer r + 1 alone: block-coordinate descent."""
-    return np.eye(layers, dtype=bool)
-
-
-def random_layers(layers: int, chosen: int, period: int, seed: int) -> np.ndarray:
-    """Each row updates ``chosen`` layers, drawn without replacement."""
-    random = np.random.RandomState(seed)
-    table = np.zeros([period, layers], bool)
-    for row in table:
-        row[random.permutation(layers)[:chosen]] = True
-    return table
-
-
-NAMED: Dict[str, Callable[[int], np.ndarray]] = {
-    "fair": fair,
-    "back": from_the_back,
-    "front": from_the_front,
-    "single": single,
-}
+NOMINAL_RUN = 10000  # iterations of a run whose length nobody has said
+LINES_SHOWN = 40
+HELP = "python -m unfair_bp.schedule --list"
 GRAMMAR = (
-    f"{', '.join(NAMED)}, random:K[:PERIOD[:SEED]] (K layers at random), "
-    "or rows of layers such as '9;8-9;7-9'"
+    f"{', '.join(METHODS)} (see {HELP}), or rows of layers such as '9;8-9;7-9', "
+    "7@0.5 for half the rate; NAME+9 updates layer 9 on every row, NAME*H holds each row for H "
+    "iterations"
 )
 
 
-def parse(text: str, layers: int = 9) -> Schedule:
+@functools.lru_cache(maxsize=64)
+def parse(text: str, layers: int = 9, iterations: int = NOMINAL_RUN) -> Schedule:
     """The schedule that a specification describes.
 
     Args:
-        text: ``fair``, ``back``, ``front``, ``single``; ``random:K[:PERIOD[:SEED]]`` with a period
-            of 9 times the number of layers and seed 0 by default; or rows separated by ``;``, each
-            a comma-separated list of layers ``7`` and ranges ``7-9``, counted from 1.
+        text: A name of :data:`~unfair_bp.experiment.methods.METHODS` with its arguments, or rows
+            separated by ``;``, each a comma-separated list of layers ``7`` and ranges ``7-9``,
+            counted from 1, with a factor of the learning rate if it is not 1: ``7-9@0.5``. Then
+            ``+9``, layers to update on every row, and ``*H``, how many iterations a row lasts.
         layers: Number of layers in the network; the post's has 9.
+        iterations: Number of iterations of the run, for schedules that span one.
 
     Raises:
         FieldError: If the text is none of these.
     """
-    if text in NAMED:
-        table = NAMED[text](layers)
-    elif text.startswith("random"):
-        table = _parse_random(text, layers)
-    elif re.match(r"^[0-9,;\s-]+$", text):
-        rows = text.split(";")
-        if len(rows) > LONGEST_PERIOD:
-            raise FieldError(
-                "schedule", f"has {len(rows)} rows, too many; give at most {LONGEST_PERIOD}"
-            )
-        table = np.array([_parse_row(text, row, layers) for row in rows])
-    else:
-        raise FieldError("schedule", f"{shortened(text)!r} is not known; give {GRAMMAR}")
-    table.setflags(write=False)
-    return Schedule(name=text, table=table)
+    try:
+        return replace(_with_suffixes(text, Size(layers, iterations)), name=text)
+    except WrongWordError as error:
+        raise FieldError("schedule", f"{shortened(text)!r}: {error}") from error
+    except FieldError as error:
+        raise FieldError("schedule", f"{shortened(text)!r} {error.problem}") from error
+
+
+def _with_suffixes(text: str, size: Size) -> Schedule:
+    """``BASE``, ``BASE+LAYERS``, ``BASE*HOLD`` or ``BASE+LAYERS*HOLD``."""
+    base, always, hold = re.fullmatch(r"(.*?)(\+[0-9,\s-]*)?(\*.*)?", text, re.DOTALL).groups()
+    schedule = _base(base, size)
+    if always is not None:
+        schedule = replace(schedule, table=schedule.table | layers_of(always[1:], size.layers))
+    if hold is not None:
+        if schedule.spans_run:
+            raise WrongWordError("it spans the whole run, so its rows cannot be held; leave *H out")
+        times = whole(hold[1:], "H", 1, LONGEST_HOLD)
+        schedule = replace(schedule, hold=schedule.hold * times)
+    return schedule
+
+
+def _base(text: str, size: Size) -> Schedule:
+    name, *words = text.split(":")
+    if re.match(r"^[0-9,;\s@.e-]+$", text) and re.search(r"[0-9]", text):
+        return _typed(text, size)
+    if name == "shuffled":
+        return _shuffled(words, size)
+    if name == "share":
+        return _share(_inner(words, size))
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise WrongWordError(
+            f"{shortened(name)!r} is not known; {meant}{HELP} shows the names; or give rows of "
+            "layers such as '9;8-9;7-9'"
+        )
+    method = METHODS[name]
+    try:
+        inspect.signature(method.build).bind(size, *words)
+    except TypeError as error:
+        raise WrongWordError(f"give {method.grammar}") from error
+    return method.build(size, *words)
+
+
+def _typed(text: str, size: Size) -> Schedule:
+    rows = text.split(";")
+    if len(rows) > LONGEST_PERIOD:
+        raise WrongWordError(f"it has {len(rows)} rows, too many; give at most {LONGEST_PERIOD}")
+    table, factors = np.zeros([len(rows), size.layers], bool), np.ones([len(rows), size.layers])
+    for r, row in enumerate(rows):
+        for item in row.split(","):
+            named, at, factor = item.partition("@")
+            layers = layers_of(named, size.layers)
+            table[r] |= layers
+            if at:
+                factors[r, layers] = factor_of(factor.strip())
+    return Schedule("", table, factors=factors)
+
+
+def _inner(words: List[str], size: Size) -> Schedule:
+    """The schedule that a combination is made of."""
+    if not words or words[0] in ("shuffled", "share"):
+        raise WrongWordError("give the name of a schedule, as shuffled:back or share:back")
+    return _with_suffixes(":".join(words), size)
+
+
+def _shuffled(words: List[str], size: Size) -> Schedule:
+    """The rows of a schedule in random order: one shuffled cycle after the other.
+
+    The words are a schedule and a seed, or else a schedule alone.
+    """
+    try:
+        inner, seed = _inner(words, size), "0"
+    except WrongWordError:
+        if len(words) < 2:
+            raise
+        inner, seed = _inner(words[:-1], size), words[-1]
+    random = randomness(seed)
+    cycles = 1 if inner.spans_run else max(1, DRAWN_ROWS // inner.period)
+    order = np.concatenate([random.permutation(inner.period) for _ in range(cycles)])
+    factors = None if inner.factors is None else inner.factors[order]
+    return replace(inner, table=inner.table[order], factors=factors)
+
+
+def _share(inner: Schedule) -> Schedule:
+    """Fair, with each layer's rate scaled to its mean rate in another schedule."""
+    mean = inner.rates.mean(axis=0, keepdims=True)
+    return Schedule("", mean > 0, factors=mean, spans_run=inner.spans_run)
 
 
 def specification(schedule: Union[Schedule, np.ndarray]) -> str:
-    """The text from which :func:`parse` makes a schedule with this table.
+    """The text from which :func:`parse` makes this schedule, but for its moments.
 
     Args:
         schedule: A schedule, or its table: bool ``[rows, layers]``.
@@ -163,100 +150,105 @@ def specification(schedule: Union[Schedule, np.ndarray]) -> str:
     Raises:
         FieldError: If an array is not such a table, or has a row that updates no layer.
     """
-    if isinstance(schedule, Schedule):
+    if not isinstance(schedule, Schedule):
+        schedule = Schedule("", schedule)
+    if schedule.spans_run or _is_named(schedule):
         return schedule.name
-    if schedule.dtype != bool or schedule.ndim != 2 or not schedule.size:
-        raise FieldError(
-            "schedule",
-            f"is an array {list(schedule.shape)} of {schedule.dtype}; give a boolean array with a "
-            "row for each iteration of the cycle and a column for each layer",
-        )
-    if not schedule.any(axis=1).all():
-        empty = int(np.argmin(schedule.any(axis=1)))
-        raise FieldError("schedule", f"updates no layer on row {empty}; leave that row out")
-    return ";".join(_row_text(row) for row in schedule)
+    factors = np.ones(schedule.table.shape) if schedule.factors is None else schedule.factors
+    rows = ";".join(_row_text(row, rates) for row, rates in zip(schedule.table, factors))
+    return rows if schedule.hold == 1 else f"{rows}*{schedule.hold}"
 
 
-def _row_text(row: np.ndarray) -> str:
-    """A row as it is typed, such as ``1,4-6`` for layers 1, 4, 5 and 6."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(int), [0]])))
-    runs = zip(edges[::2] + 1, edges[1::2])
-    return ",".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+def _is_named(schedule: Schedule) -> bool:
+    """Whether its name stands for what it does."""
+    try:
+        named = parse(schedule.name, schedule.table.shape[1])
+    except FieldError:
+        return False
+    return replace(named, moments=schedule.moments) == schedule
 
 
-def shortened(text: str, length: int = 60) -> str:
-    """A specification for messages and titles: typed ones may be thousands of rows long."""
-    return text if len(text) <= length else text[: length - 3] + "..."
+def _row_text(row: np.ndarray, rates: np.ndarray) -> str:
+    """A row as it is typed, such as ``1,4-6@0.5`` for layer 1, and 4 to 6 at half the rate."""
+    rates = np.where(row, rates, -1.0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[-1.0], rates, [-1.0]])))
+    items = []
+    for first, end in zip(edges, edges[1:]):
+        if row[first]:
+            item = f"{first + 1}" if end == first + 1 else f"{first + 1}-{end}"
+            items.append(item if rates[first] == 1 else f"{item}@{float(rates[first])!r}")
+    return ",".join(items)
 
 
-def _parse_random(text: str, layers: int) -> np.ndarray:
-    match = re.match(r"^random:([0-9]{1,9})(?::([0-9]{1,9}))?(?::([0-9]{1,10}))?$", text)
-    if not match:
-        raise FieldError(
-            "schedule", f"{shortened(text)!r}: give random:K[:PERIOD[:SEED]], as random:3:90:0"
-        )
-    chosen = int(match.group(1))
-    period = int(match.group(2) or 9 * layers)
-    seed = int(match.group(3) or 0)
-    for name, value, most in (
-        ("K", chosen, layers),
-        ("PERIOD", period, LONGEST_PERIOD),
-        ("SEED", seed + 1, 2**32),
-    ):
-        if not 1 <= value <= most:
-            raise FieldError(
-                "schedule",
-                f"{text!r}: {name} is out of range; K is 1 to {layers} layers, PERIOD 1 to "
-                f"{LONGEST_PERIOD} rows, SEED 0 to 4294967295",
-            )
-    return random_layers(layers, chosen, period, seed)
-
-
-def _parse_row(text: str, row: str, layers: int) -> np.ndarray:
-    """One row of a typed schedule, bool ``[layers]``; ``text`` is the whole, for messages."""
-    updated = np.zeros(layers, bool)
-    whole = shortened(text)
-    for item in row.split(","):
-        match = re.match(r"^\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?$", item)
-        if not match:
-            raise FieldError(
-                "schedule",
-                f"{whole!r}: {shortened(item.strip())!r} is not a layer; a row lists layers such "
-                "as 7 or 7-9, rows are separated by ';'",
-            )
-        first = int(match.group(1))
-        last = int(match.group(2) or first)
-        if not 1 <= first <= last <= layers:
-            raise FieldError(
-                "schedule",
-                f"{whole!r}: {item.strip()!r} is out of range; layers are 1 to {layers}, ranges go "
-                "upwards",
-            )
-        updated[first - 1 : last] = True
-    return updated
+def catalogue() -> str:
+    """Every name with its grammar, what it does, and who has proposed it."""
+    lines = []
+    for method in METHODS.values():
+        lines += [method.grammar, f"    {method.meaning}", f"    {method.source}"]
+    lines += [
+        "rows, such as '9;8-9;7-9'",
+        "    separated by ';', each a list of layers; 7@0.5 has half the learning rate",
+        "SCHEDULE+LAYERS",
+        "    these layers on every row, too, as badam+9",
+        "SCHEDULE*H",
+        "    each row lasts H iterations, as back*100",
+    ]
+    return "\n".join(lines)
 
 
 def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
     """The matrix in characters, with the updates and the cost of each row and of the cycle."""
-    fair_step = fair_step_flops(layers)
-    numbers = [str(i + 1) for i in range(len(layers))]
+    fair_step, flops = fair_step_flops(layers), schedule.row_flops(layers)
+    mean = schedule.relative_cost(layers)
+    counts = " ".join(str(count) for count in schedule.updates(schedule.cycle))
+    held = f", {schedule.period} rows of {schedule.hold}" if schedule.hold > 1 else ""
+    costs = f"{mean * schedule.cycle:.3f} per step"
+    if not schedule.spans_run:
+        costs += f", {schedule.cycle_flops(layers) / fair_step:.3f} per batch"
     lines = [
-        f"schedule {schedule.name}: a cycle of {schedule.period} iterations",
+        f"schedule {shortened(schedule.name)}: a cycle of {schedule.cycle} iterations{held}",
         "",
-        f"  row  layer {' '.join(numbers)}   FLOPs / fair",
-    ]
-    for r, (row, flops) in enumerate(zip(schedule.table, schedule.row_flops(layers))):
-        marks = " ".join(
-            ("#" if updated else ".").rjust(len(number)) for updated, number in zip(row, numbers)
-        )
-        lines.append(f"  {r:3d}        {marks}   {flops / fair_step:.3f}")
-    counts = " ".join(str(count) for count in schedule.updates(schedule.period))
-    mean, cycle = schedule.relative_cost(layers), schedule.cycle_flops(layers) / fair_step
-    lines += [
+        *_matrix(schedule, flops / fair_step),
         "",
         f"updates per cycle, layer 1..{len(layers)}: {counts}",
         f"FLOPs of a mean iteration, relative to fair: {mean:.3f}",
-        f"FLOPs of the cycle, in fair iterations: {mean * schedule.period:.3f} per step, "
-        f"{cycle:.3f} per batch",
+        f"FLOPs of the cycle, in fair iterations: {costs}",
     ]
+    if schedule.factors is not None:
+        rates = " ".join(f"{rate:.3g}" for rate in schedule.rates.mean(axis=0))
+        lines.append(f"mean learning rate, relative to the case's, layer 1..{len(layers)}: {rates}")
+    if schedule.moments != "keep":
+        lines.append(f"moments: {schedule.moments}")
     return "\n".join(lines)
+
+
+def _matrix(schedule: Schedule, costs: np.ndarray) -> List[str]:
+    """The rows, each with its cost. Equal neighbours share a line; of too many a part is shown."""
+    cells, width = _cells(schedule)
+    numbers = " ".join(str(i + 1).rjust(width) for i in range(schedule.table.shape[1]))
+    lines = [f"        row  layer {numbers}   FLOPs / fair"]
+    last = schedule.period - 1
+    begins = [r for r in range(schedule.period) if r == 0 or cells[r] != cells[r - 1]]
+    ends = [r - 1 for r in begins[1:]] + [last]
+    if len(begins) > LINES_SHOWN:
+        begins = ends = sorted(set(np.linspace(0, last, LINES_SHOWN).astype(int)))
+    for first, end in zip(begins, ends):
+        name = f"{first}" if first == end else f"{first}-{end}"
+        row = " ".join(cell.rjust(width) for cell in cells[first])
+        lines.append(f"  {name:>9s}        {row}   {costs[first]:.3f}")
+    if begins is ends:
+        lines.append(f"  {len(begins)} of {schedule.period} rows are shown")
+    return lines
+
+
+def _cells(schedule: Schedule) -> Tuple[List[List[str]], int]:
+    """What each row shows for each layer, and the width of a column."""
+    if schedule.factors is None:
+        cells = [["#" if updated else "." for updated in row] for row in schedule.table]
+    else:
+        cells = [
+            [f"{rate:.2g}" if updated else "." for updated, rate in zip(row, rates)]
+            for row, rates in zip(schedule.table, schedule.factors)
+        ]
+    widest = max(len(cell) for row in cells for cell in row)
+    return cells, max(widest, len(str(schedule.table.shape[1])))

@@ -16,10 +16,9 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
-from unfair_bp.data.batches import iterations_per_epoch
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
-from unfair_bp.experiment.cases import CASES, schedule_of
+from unfair_bp.experiment.cases import CASES, iterations_per_epoch, schedule_of
 from unfair_bp.experiment.published import PublishedEpoch
 from unfair_bp.results.collection import Group
 from unfair_bp.results.run import EITHER, Variant

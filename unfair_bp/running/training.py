@@ -11,11 +11,11 @@ from unfair_bp.backprop.graph import build_graph, starting_weights
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.console import progress_bar
 from unfair_bp.data import augment, sources
-from unfair_bp.data.batches import examples, iterations_per_epoch, prefetch, training_batches
+from unfair_bp.data.batches import examples, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.cases import Case, schedule_of
+from unfair_bp.experiment.cases import Case, iterations_per_epoch, schedule_of
 from unfair_bp.running import configuration, directory, provenance, sessions, tidying
 from unfair_bp.running.checkpoints import Checkpoints
 from unfair_bp.running.directory import RunDirectory

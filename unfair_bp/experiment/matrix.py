@@ -1,0 +1,201 @@
+"""A schedule as a value: which layers are updated on which iteration, as one boolean matrix.
+
+``table[r, i]`` says whether layer i + 1 is updated on the iterations whose global step t has
+``t // hold mod period == r``. Everything else follows from the matrix: the graph, the tests, the
+picture and the cost.
+"""
+
+from dataclasses import dataclass
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+
+from unfair_bp.errors import FieldError
+from unfair_bp.experiment.architecture import LayerSpec, backward_flops, forward_flops
+
+LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
+LONGEST_HOLD = 10**9  # iterations
+LARGEST_FACTOR = 1e6
+MOMENTS = ("keep", "reset", "reset-all")
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Which layers are updated on each iteration of a cycle, and how.
+
+    Schedules that do the same are equal, whatever their names.
+
+    Attributes:
+        name: The specification it was made from, see :mod:`unfair_bp.experiment.schedules`.
+        table: bool ``[period, layers]``, read-only.
+        hold: How many iterations each row lasts.
+        factors: float ``[period, layers]``, read-only: what the learning rate of each layer is
+            multiplied by on each row. None: 1 everywhere.
+        moments: What happens to the state of a layer's optimizer, such as Adam's moments and their
+            count. ``keep``: it waits while the layer is skipped. ``reset``: it starts from zero
+            when the layer's turn comes again. ``reset-all``: also when the row changes and the
+            layer stays.
+        spans_run: Whether the cycle is one whole run, whose length it was made for.
+
+    Raises:
+        FieldError: If a value is not one of these, or a row updates no layer.
+    """
+
+    name: str
+    table: np.ndarray
+    hold: int = 1
+    factors: Optional[np.ndarray] = None
+    moments: str = "keep"
+    spans_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values, and keep read-only copies of the arrays."""
+        table = _checked_table(self.table)
+        factors = self.factors
+        if factors is not None:
+            factors = _checked_factors(factors, table)
+        if not 1 <= self.hold <= LONGEST_HOLD:
+            raise FieldError(
+                "schedule",
+                f"holds each row {self.hold} iterations; give 1 to {LONGEST_HOLD}",
+            )
+        if self.moments not in MOMENTS:
+            raise FieldError(
+                "moments", f"{self.moments!r} is not known; give {' or '.join(MOMENTS)}"
+            )
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "factors", factors)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the two do the same on every iteration."""
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return (
+            np.array_equal(self.table, other.table)
+            and np.array_equal(self.rates, other.rates)
+            and (self.hold, self.moments) == (other.hold, other.moments)
+        )
+
+    def __hash__(self) -> int:
+        """A hash of what equality compares, but for the factors."""
+        return hash((self.table.shape, self.table.tobytes(), self.hold, self.moments))
+
+    @property
+    def period(self) -> int:
+        """Rows of the matrix."""
+        return len(self.table)
+
+    @property
+    def cycle(self) -> int:
+        """Iterations until the schedule begins again: ``period * hold``."""
+        return self.period * self.hold
+
+    @property
+    def rates(self) -> np.ndarray:
+        """The factors where a layer is updated and 0 where it is not: float ``[period, layers]``.
+
+        Their mean over the rows is each layer's mean learning rate, relative to the case's.
+        """
+        return self.table * (1.0 if self.factors is None else self.factors)
+
+    @property
+    def restarts(self) -> np.ndarray:
+        """Which optimizer states start from zero when a row begins: bool ``[period, layers]``."""
+        if self.moments == "reset-all":
+            return self.table
+        if self.moments == "reset":
+            return self.table & ~np.roll(self.table, 1, axis=0)
+        return np.zeros_like(self.table)
+
+    def row_at(self, iteration: int) -> int:
+        """The row of an iteration, counted from 0."""
+        return iteration // self.hold % self.period
+
+    def _split(self, iterations: int) -> Tuple[np.ndarray, int]:
+        """How many iterations each row has had among the first ones: int ``[period]``."""
+        cycles, rest = divmod(iterations, self.cycle)
+        started = np.arange(self.period) * self.hold
+        return cycles * self.hold + np.clip(rest - started, 0, self.hold)
+
+    def updates(self, iterations: int) -> np.ndarray:
+        """How often each layer is updated in the first ``iterations``: int ``[layers]``."""
+        return self._split(iterations) @ self.table
+
+    def row_flops(self, layers: Sequence[LayerSpec]) -> np.ndarray:
+        """Floating-point operations of one iteration on each row, per image: int ``[period]``."""
+        forward = forward_flops(layers)
+        rows, place = np.unique(self.table, axis=0, return_inverse=True)  # thousands are alike
+        return np.array([forward + backward_flops(layers, row) for row in rows])[place.ravel()]
+
+    def flops(self, layers: Sequence[LayerSpec], iterations: int) -> int:
+        """Floating-point operations of the first ``iterations``, per image in a batch."""
+        counts, rows = self._split(iterations), self.row_flops(layers)
+        return sum(int(count) * int(row) for count, row in zip(counts, rows))
+
+    def cycle_flops(self, layers: Sequence[LayerSpec]) -> int:
+        """Floating-point operations of a whole cycle on one batch (per-batch protocol), per image.
+
+        Between two iterations, the activations below the lowest layer that the first of them
+        updated are kept, so that only the layers from there on run forward again.
+        """
+        flops, lowest = 0, 0
+        for row in np.repeat(self.table, self.hold, axis=0):
+            flops += forward_flops(layers[lowest:]) + backward_flops(layers, row)
+            lowest = int(np.argmax(row))  # the first True
+        return flops
+
+    def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
+        """Mean floating-point operations of an iteration, relative to updating every layer."""
+        return float(self.row_flops(layers).mean()) / fair_step_flops(layers)
+
+
+def fair_step_flops(layers: Sequence[LayerSpec]) -> int:
+    """Floating-point operations of an iteration that updates every layer, per image."""
+    return forward_flops(layers) + backward_flops(layers, [True] * len(layers))
+
+
+def _checked_table(table: np.ndarray) -> np.ndarray:
+    if not isinstance(table, np.ndarray) or table.dtype != bool or table.ndim != 2:
+        kind = getattr(table, "dtype", type(table).__name__)
+        raise FieldError(
+            "schedule",
+            f"is an array {list(np.shape(table))} of {kind}; give a boolean array with a row for "
+            "each iteration of the cycle and a column for each layer",
+        )
+    if not 1 <= len(table) <= LONGEST_PERIOD:
+        raise FieldError("schedule", f"has {len(table)} rows; give 1 to {LONGEST_PERIOD}")
+    if not table.any(axis=1).all():
+        empty = int(np.argmin(table.any(axis=1)))
+        raise FieldError("schedule", f"updates no layer on row {empty}; leave that row out")
+    return _read_only(table)
+
+
+def _checked_factors(factors: np.ndarray, table: np.ndarray) -> Optional[np.ndarray]:
+    """The factors, 1 where no layer is updated; None if all of them are 1."""
+    factors = np.asarray(factors, float)
+    if factors.shape != table.shape:
+        raise FieldError(
+            "schedule",
+            f"has factors {list(factors.shape)} for a table {list(table.shape)}; give one for "
+            "each of its entries",
+        )
+    factors = np.where(table, factors, 1.0)
+    wrong = ~((factors >= 0) & (factors <= LARGEST_FACTOR))
+    if wrong.any():
+        raise FieldError(
+            "schedule",
+            f"has a factor {factors[wrong][0]:g} of the learning rate; give 0 to "
+            f"{LARGEST_FACTOR:g}",
+        )
+    return None if (factors == 1.0).all() else _read_only(factors)
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """A specification for messages and titles: typed ones may be thousands of rows long."""
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    copy = np.array(array)
+    copy.setflags(write=False)
+    return copy
