@@ -267,7 +267,7 @@ class NumpySgdTrainer(NumpyTrainer):
     The accumulated gradients rest while a layer is skipped.
     """
 
-    def __init__(self, weights, table, learning_rate, momentum, nesterov, **options):  # noqa: PLR0917
+    def __init__(self, weights, table, learning_rate, momentum, nesterov, **options):
         """The settings of Adam are of no use here."""
         super().__init__(weights, table, learning_rate, 0.0, 0.0, 0.0, **options)
         self.momentum = momentum

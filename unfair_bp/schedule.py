@@ -5,6 +5,7 @@ For example:
     python -m unfair_bp.schedule --case c --png from_the_back.png
     python -m unfair_bp.schedule --case c --gif from_the_back.gif
     python -m unfair_bp.schedule --schedule "9;8-9;7-9"
+    python -m unfair_bp.schedule --list
 """
 
 import argparse
@@ -15,13 +16,19 @@ from typing import Sequence
 from unfair_bp import commandline
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
+from unfair_bp.experiment.cases import intended_schedule
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print a schedule and, if asked, draw it; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.schedule", description=__doc__)
     commandline.add_case(parser)
-    commandline.add_fields(parser, ["schedule", "width"])
+    commandline.add_fields(
+        parser, ["schedule", "moments", "width", "epochs", "batch_size", "data", "train_size"]
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the schedules that have a name, and end"
+    )
     parser.add_argument(
         "--png",
         type=commandline.path,
@@ -36,9 +43,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
+    if options.list:
+        print(schedules.catalogue())
+        return 0
     case = commandline.resolve_case(options)
     layers = case.layers
-    schedule = schedules.parse(case.schedule, len(layers))
+    schedule = intended_schedule(case)
     _check_paths(options)
     print(schedules.as_text(schedule, layers))
     if options.png is not None:

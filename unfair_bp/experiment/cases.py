@@ -146,6 +146,19 @@ def run_length(case: Case) -> Optional[int]:
     return None if images is None else case.epochs * iterations_per_epoch(case, images)
 
 
+def intended_schedule(case: Case, iterations: Optional[int] = None) -> matrix.Schedule:
+    """The schedule that a case describes, with its policy for the moments.
+
+    Args:
+        case: The case.
+        iterations: Length of the whole run, for a schedule that spans it; by default that of the
+            case.
+    """
+    length = iterations or run_length(case) or schedules.NOMINAL_RUN
+    schedule = schedules.parse(case.schedule, len(case.architecture.layers), length)
+    return schedule if case.moments == "own" else replace(schedule, moments=case.moments)
+
+
 def schedule_of(case: Case, iterations: Optional[int] = None) -> matrix.Schedule:
     """The schedule that a case really runs: the quirk ``collapsed-rounds`` makes all of them fair.
 
@@ -154,15 +167,11 @@ def schedule_of(case: Case, iterations: Optional[int] = None) -> matrix.Schedule
 
     Args:
         case: The case.
-        iterations: Length of the whole run, for a schedule that spans it; by default that of the
-            case.
+        iterations: As for :func:`intended_schedule`.
     """
-    layers = len(case.architecture.layers)
     if "collapsed-rounds" in case.quirks:
-        return schedules.parse("fair", layers)
-    length = iterations or run_length(case) or schedules.NOMINAL_RUN
-    schedule = schedules.parse(case.schedule, layers, length)
-    return schedule if case.moments == "own" else replace(schedule, moments=case.moments)
+        return schedules.parse("fair", len(case.architecture.layers))
+    return intended_schedule(case, iterations)
 
 
 def idle_quirks(case: Case) -> Tuple[str, ...]:
@@ -170,10 +179,10 @@ def idle_quirks(case: Case) -> Tuple[str, ...]:
 
     Without augmentation no image is cast, and in a cycle of one fair round nothing can be merged.
     """
-    schedule = schedules.parse(case.schedule, len(case.architecture.layers))
+    fair = schedules.parse("fair", len(case.architecture.layers))
     idle = {
         "imgaug-uint8": not case.augment,
-        "collapsed-rounds": schedule == schedules.parse("fair", len(schedule.table[0])),
+        "collapsed-rounds": intended_schedule(case) == fair,
     }
     return tuple(name for name in case.quirks if idle.get(name))
 
@@ -314,9 +323,7 @@ def case_named(name: str) -> Case:
 
 def as_text(case: Case) -> str:
     """The resolved case, one field a line."""
-    schedule = schedules.parse(
-        case.schedule, len(case.architecture.layers), run_length(case) or schedules.NOMINAL_RUN
-    )
+    schedule = intended_schedule(case)
     shown = {item.name: _shown(getattr(case, item.name)) for item in fields(case)}
     shown["schedule"] = _schedule_shown(schedule)
     if case.moments == "own":

@@ -84,7 +84,7 @@ def _base(text: str, size: Size) -> Schedule:
         near = difflib.get_close_matches(name, METHODS, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise WrongWordError(
-            f"{shortened(name)!r} is not known; {meant}{HELP} shows the names; or give rows of "
+            f"there is no schedule of this name; {meant}{HELP} shows the names; or give rows of "
             "layers such as '9;8-9;7-9'"
         )
     method = METHODS[name]
