@@ -17,7 +17,6 @@ PROTOCOLS = ("per-step", "per-batch")
 OPTIMIZERS = ("adam", "sgd")  # backprop.graph has what each name stands for,
 INITIAL_WEIGHTS = ("numpy", "2018")  # and for these, too
 MOMENTS = ("own", *matrix.MOMENTS)
-LONGEST_CYCLE = 36  # rounds of a per-batch cycle, each of which is built into the graph
 ADAM_QUIRKS = {"adam-constant", "update-first"}
 
 
@@ -247,11 +246,11 @@ def _check_rounds(case: Case, schedule: matrix.Schedule) -> None:
         raise FieldError(
             "schedule", f"{text!r} spans the whole run, not a batch; give protocol per-step"
         )
-    if schedule.cycle > LONGEST_CYCLE:
+    if schedule.cycle > matrix.LONGEST_CYCLE:
         raise FieldError(
             "schedule",
             f"{text!r} has a cycle of {schedule.cycle} iterations, too many for the protocol "
-            f"per-batch, which takes at most {LONGEST_CYCLE}",
+            f"per-batch, which takes at most {matrix.LONGEST_CYCLE}",
         )
 
 

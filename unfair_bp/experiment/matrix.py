@@ -14,6 +14,7 @@ from unfair_bp.errors import FieldError
 from unfair_bp.experiment.architecture import LayerSpec, backward_flops, forward_flops
 
 LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
+LONGEST_CYCLE = 36  # iterations on one batch, each of which is built into the graph
 LONGEST_HOLD = 10**9  # iterations
 LARGEST_FACTOR = 1e6
 MOMENTS = ("keep", "reset", "reset-all")

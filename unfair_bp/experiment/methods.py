@@ -41,12 +41,9 @@ class Method(NamedTuple):
     source: str
 
 
-def drawn(layers: int, chosen: int, rows: int, random: np.random.RandomState) -> np.ndarray:
-    """Rows that update ``chosen`` layers each, drawn without replacement: bool [rows, layers]."""
-    table = np.zeros([rows, layers], bool)
-    for row in table:
-        row[random.permutation(layers)[:chosen]] = True
-    return table
+def permutations(size: int, count: int, random: np.random.RandomState) -> np.ndarray:
+    """Independent random orders of 0 ... size - 1: int ``[count, size]``."""
+    return random.random_sample([count, size]).argsort(axis=1)
 
 
 # --- the post's
@@ -78,7 +75,10 @@ def random_layers(
     """Each row updates K layers, drawn without replacement."""
     most = whole(chosen, "K", 1, size.layers)
     rows = whole(period or str(9 * size.layers), "PERIOD", 1, LONGEST_PERIOD)
-    return Schedule("", drawn(size.layers, most, rows, randomness(seed)))
+    table, random = np.zeros([rows, size.layers], bool), randomness(seed)
+    for row in table:
+        row[random.permutation(size.layers)[:most]] = True
+    return Schedule("", table)
 
 
 # --- those of other methods
@@ -154,7 +154,7 @@ def _lisa(size: Size, chosen: str, hold: str, seed: str, always: list) -> Schedu
     if not len(others):
         raise WrongWordError(f"a network of {size.layers} layers has none to draw from")
     count = whole(chosen, "GAMMA", 1, len(others))
-    table[:, others] = drawn(len(others), count, DRAWN_ROWS, randomness(seed))
+    table[:, others] = permutations(len(others), DRAWN_ROWS, randomness(seed)) < count
     return Schedule("", table, held(hold))
 
 
@@ -168,7 +168,7 @@ def badam(size: Size, hold: str = "100", order: str = "random", seed: str = "0")
     table = each[::-1] if order == "descending" else each
     if order == "random":
         sweeps = max(1, DRAWN_ROWS // size.layers)
-        table = np.concatenate([each[random.permutation(size.layers)] for _ in range(sweeps)])
+        table = each[permutations(size.layers, sweeps, random).ravel()]
     return Schedule("", table, held(hold), moments="reset-all")
 
 

@@ -9,20 +9,21 @@ import functools
 import inspect
 import re
 from dataclasses import replace
-from typing import List, Sequence, Tuple, Union
+from typing import List, Sequence, Union
 
 import numpy as np
 
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment.architecture import LayerSpec
 from unfair_bp.experiment.matrix import (
+    LONGEST_CYCLE,
     LONGEST_HOLD,
     LONGEST_PERIOD,
     Schedule,
     fair_step_flops,
     shortened,
 )
-from unfair_bp.experiment.methods import DRAWN_ROWS, METHODS, Size
+from unfair_bp.experiment.methods import DRAWN_ROWS, METHODS, Size, permutations
 from unfair_bp.experiment.words import WrongWordError, factor_of, layers_of, randomness, whole
 
 NOMINAL_RUN = 10000  # iterations of a run whose length nobody has said
@@ -130,7 +131,7 @@ def _shuffled(words: List[str], size: Size) -> Schedule:
         inner, seed = _inner(words[:-1], size), words[-1]
     random = randomness(seed)
     cycles = 1 if inner.spans_run else max(1, DRAWN_ROWS // inner.period)
-    order = np.concatenate([random.permutation(inner.period) for _ in range(cycles)])
+    order = permutations(inner.period, cycles, random).ravel()
     factors = None if inner.factors is None else inner.factors[order]
     return replace(inner, table=inner.table[order], factors=factors)
 
@@ -203,7 +204,7 @@ def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
     counts = " ".join(str(count) for count in schedule.updates(schedule.cycle))
     held = f", {schedule.period} rows of {schedule.hold}" if schedule.hold > 1 else ""
     costs = f"{mean * schedule.cycle:.3f} per step"
-    if not schedule.spans_run:
+    if schedule.cycle <= LONGEST_CYCLE:
         costs += f", {schedule.cycle_flops(layers) / fair_step:.3f} per batch"
     lines = [
         f"schedule {shortened(schedule.name)}: a cycle of {schedule.cycle} iterations{held}",
@@ -224,31 +225,29 @@ def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
 
 def _matrix(schedule: Schedule, costs: np.ndarray) -> List[str]:
     """The rows, each with its cost. Equal neighbours share a line; of too many a part is shown."""
-    cells, width = _cells(schedule)
-    numbers = " ".join(str(i + 1).rjust(width) for i in range(schedule.table.shape[1]))
-    lines = [f"        row  layer {numbers}   FLOPs / fair"]
-    last = schedule.period - 1
-    begins = [r for r in range(schedule.period) if r == 0 or cells[r] != cells[r - 1]]
+    last, rates = schedule.period - 1, schedule.rates
+    begins = [0, *(np.flatnonzero((rates[1:] != rates[:-1]).any(axis=1)) + 1)]
     ends = [r - 1 for r in begins[1:]] + [last]
     if len(begins) > LINES_SHOWN:
         begins = ends = sorted(set(np.linspace(0, last, LINES_SHOWN).astype(int)))
-    for first, end in zip(begins, ends):
+    cells = [_cells(schedule, first) for first in begins]
+    width = max(len(cell) for row in [*cells, [str(len(cells[0]))]] for cell in row)
+    numbers = " ".join(str(i + 1).rjust(width) for i in range(len(cells[0])))
+    lines = [f"        row  layer {numbers}   FLOPs / fair"]
+    for first, end, row in zip(begins, ends, cells):
         name = f"{first}" if first == end else f"{first}-{end}"
-        row = " ".join(cell.rjust(width) for cell in cells[first])
-        lines.append(f"  {name:>9s}        {row}   {costs[first]:.3f}")
+        marks = " ".join(cell.rjust(width) for cell in row)
+        lines.append(f"  {name:>9s}        {marks}   {costs[first]:.3f}")
     if begins is ends:
         lines.append(f"  {len(begins)} of {schedule.period} rows are shown")
     return lines
 
 
-def _cells(schedule: Schedule) -> Tuple[List[List[str]], int]:
-    """What each row shows for each layer, and the width of a column."""
+def _cells(schedule: Schedule, row: int) -> List[str]:
+    """What a row shows for each layer."""
     if schedule.factors is None:
-        cells = [["#" if updated else "." for updated in row] for row in schedule.table]
-    else:
-        cells = [
-            [f"{rate:.2g}" if updated else "." for updated, rate in zip(row, rates)]
-            for row, rates in zip(schedule.table, schedule.factors)
-        ]
-    widest = max(len(cell) for row in cells for cell in row)
-    return cells, max(widest, len(str(schedule.table.shape[1])))
+        return ["#" if updated else "." for updated in schedule.table[row]]
+    return [
+        f"{rate:.2g}" if updated else "."
+        for updated, rate in zip(schedule.table[row], schedule.factors[row])
+    ]
