@@ -18,7 +18,6 @@ from unfair_bp.experiment.cases import CASES, Case, schedule_of
 from unfair_bp.running.directory import (
     EXAMPLES,
     FIGURES,
-    METRICS,
     WEIGHTS_AFTER,
     WEIGHTS_BEFORE,
     RunDirectory,
@@ -170,9 +169,6 @@ def read_run(path: str) -> Run:
     metrics = tuple(directory.read_metrics())
     if not metrics:
         raise UsageError(f"{path} has no finished epoch; let it train for one")
-    counted, layers = len(metrics[0].updates), len(case.layers)
-    if counted != layers:
-        raise _damaged(directory, METRICS, f"it has updates of {counted} layers, not {layers}")
     setting = Setting(
         case=replace(case, **{name: getattr(CASES["a"], name) for name in NOT_SETTING}),
         data=data["name"],

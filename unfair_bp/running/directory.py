@@ -2,7 +2,7 @@
 
     config.json         the resolved case and the data set
     command.txt         command, versions, commit, device, data set
-    metrics.csv         one row for each finished epoch
+    metrics.csv         one row for each finished epoch, with validation if images are held out
     training.txt        the same in the layout of the author's logs
     weights_before.npz  the weights training started from
     weights_after.npz   the weights after the last epoch
@@ -30,7 +30,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running import arrays, configuration, tidying
 from unfair_bp.running.configuration import MALFORMED
-from unfair_bp.running.metrics import EpochMetrics, as_csv, author_summary, from_csv
+from unfair_bp.running.metrics import EpochMetrics, as_csv, author_summary, check_fits, from_csv
 from unfair_bp.running.tidying import CHECKPOINTS, FIGURES, TENSORBOARD
 
 CONFIG = "config.json"
@@ -272,7 +272,9 @@ class RunDirectory:
             return []
         try:
             with open(self.file(METRICS), newline="", encoding="utf-8") as file:
-                return from_csv(file.read())
+                epochs = from_csv(file.read())
+            check_fits(epochs, Case(**self.read_config()["case"]))
+            return epochs
         except (*MALFORMED, OSError, csv.Error) as error:
             raise UsageError(
                 f"{self.file(METRICS)} is damaged ({error}); give another run directory"
