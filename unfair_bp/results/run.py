@@ -18,6 +18,7 @@ from unfair_bp.experiment.cases import CASES, Case, schedule_of
 from unfair_bp.running.directory import (
     EXAMPLES,
     FIGURES,
+    LAYERS,
     WEIGHTS_AFTER,
     WEIGHTS_BEFORE,
     RunDirectory,
@@ -28,7 +29,11 @@ COMPARED = ("schedule", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all
 NOT_SETTING = ("name", "question", "seed", "threads", *COMPARED, *IN_DATA)
 EITHER = "either"  # protocol of a cycle of one row, which is the same per step and per batch
-NEEDED_FILES = {"weights": (WEIGHTS_BEFORE, WEIGHTS_AFTER), "images": (EXAMPLES,)}
+NEEDED_FILES = {
+    "layers": (LAYERS,),
+    "weights": (WEIGHTS_BEFORE, WEIGHTS_AFTER),
+    "images": (EXAMPLES,),
+}
 
 
 class Setting(NamedTuple):

@@ -2,15 +2,19 @@
 
 from typing import Any, Callable, Dict, List, Optional
 
-from unfair_bp.backprop.graph import Graph
-from unfair_bp.console import progress_bar
+import numpy as np
+
+from unfair_bp.backprop.graph import Graph, starting_weights
+from unfair_bp.console import progress_bar, warn
 from unfair_bp.data.dataset import Dataset, Split
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case, iterations_per_epoch, schedule_of
 from unfair_bp.running import directory
 from unfair_bp.running.directory import RunDirectory
 from unfair_bp.running.evaluation import Evaluation, batch_size, evaluate
-from unfair_bp.running.metrics import EpochMetrics, Progress
+from unfair_bp.running.metrics import EpochMetrics, LayerMetrics, Progress, layer_metrics
+
+REMOVE = "remove it, and --resume makes it again, or give another run directory"
 
 
 class FinishedEpochs:
@@ -25,6 +29,7 @@ class FinishedEpochs:
 
     Attributes:
         metrics: A row for each finished epoch.
+        layers: What was measured of the layers: before training, and after each epoch.
     """
 
     def __init__(
@@ -44,10 +49,13 @@ class FinishedEpochs:
         self.graph = graph
         self.run = run
         self.metrics: List[EpochMetrics] = []
+        self.layers: List[LayerMetrics] = []
+        self._start: List[np.ndarray] = []  # the weights before training
 
-    def begin(self) -> None:
-        """Start with no epoch."""
-        self.metrics = []
+    def begin(self, start: List[np.ndarray]) -> None:
+        """Start with no epoch, from these weights."""
+        self.metrics, self.layers = [], [layer_metrics(0, start, start)]
+        self._start = start
 
     def restore(self, count: int) -> None:
         """Read the first epochs of the run.
@@ -62,6 +70,31 @@ class FinishedEpochs:
                 f"{self.run.file(directory.METRICS)} lacks some of the {count} finished epochs; "
                 "train again with --overwrite"
             )
+        self._start = start = self._starting_weights()
+        read = [row for row in self.run.read_layers() if row.epoch <= count]
+        self.layers = read or [layer_metrics(0, start, start)]
+        lacking = count + 1 - len(self.layers)
+        if lacking:
+            warn(
+                f"{self.run.file(directory.LAYERS)} lacks {lacking} of {count} finished epochs, as "
+                f"in runs of an earlier version; it goes on with epoch {count + 1}"
+            )
+
+    def _starting_weights(self) -> List[np.ndarray]:
+        """The weights that the run started from; if the file is gone, from the case once more."""
+        expected = starting_weights(self.case)
+        path = self.run.file(directory.WEIGHTS_BEFORE)
+        found = list(self.run.read_arrays(directory.WEIGHTS_BEFORE).values())
+        if not found:
+            warn(f"{path} is missing; it is made again from the case and its seed")
+            self.run.write_weights(directory.WEIGHTS_BEFORE, expected)
+            return list(expected)
+        for weights in found:
+            if weights.dtype.kind != "f" or not np.isfinite(weights).all():
+                raise UsageError(f"{path} is damaged (not finite numbers); {REMOVE}")
+        if [weights.shape for weights in found] != [weights.shape for weights in expected]:
+            raise UsageError(f"{path} is damaged (not the shapes of the layers); {REMOVE}")
+        return found
 
     def evaluate(self, session: Any, check_signals: Callable[[], None]) -> Dict[str, Evaluation]:
         """Evaluate on the test set and on the images that are held out.
@@ -102,6 +135,7 @@ class FinishedEpochs:
         """
         epoch = progress.epochs + 1
         train_cost, train_accuracy = progress.means()
+        states = session.run(self.graph.layers)
         test, validation = evaluations["test"], evaluations.get("validation")
         row = EpochMetrics(
             epoch=epoch,
@@ -111,13 +145,15 @@ class FinishedEpochs:
             test_accuracy=test.accuracy,
             seconds=round(progress.seconds, 3),
             iterations=int(session.run(self.graph.step)),
-            updates=tuple(int(layer.count) for layer in session.run(self.graph.layers)),
+            updates=tuple(int(layer.count) for layer in states),
             flops=training_flops(self.case, self.images, epoch),
             validation_cost=validation.cost if validation else None,
             validation_accuracy=validation.accuracy if validation else None,
         )
         self.metrics.append(row)
+        self.layers.append(layer_metrics(epoch, [layer.w for layer in states], self._start))
         self.run.write_metrics(self.metrics)
+        self.run.write_layers(self.layers)
         return row
 
 

@@ -1,19 +1,12 @@
-"""What is measured in an epoch: sums while it lasts, then a row of metrics.csv."""
+"""What is measured in an epoch: sums while it lasts, then rows of metrics.csv and layers.csv."""
 
-import csv
-import io
 import math
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from unfair_bp.experiment.cases import Case
-
 LARGEST_COST = 1e39  # finite costs are float32
 LARGEST_COUNT = 2**53  # up to which a checkpoint, which holds floats, counts exactly
-PER_LAYER = "_layer_"  # between a field's name and a layer's number in the name of a column
-# How the text of a column is read, by the type of its field.
-READ = {int: int, float: float, Optional[float]: float, Tuple[int, ...]: int}
 
 
 class Progress(NamedTuple):
@@ -98,75 +91,72 @@ class EpochMetrics(NamedTuple):
         return "   ".join([f"epoch {self.epoch:3d}/{epochs}", *parts, f"{self.seconds:.1f} s"])
 
 
-def _cells(row: EpochMetrics) -> Iterator[Tuple[str, str]]:
-    """Name and text of each cell of a row; what was not measured, None, has no column."""
-    for name, value in row._asdict().items():
-        if isinstance(value, tuple):
-            for number, item in enumerate(value, start=1):
-                yield f"{name}{PER_LAYER}{number}", _text(item)
-        elif value is not None:
-            yield name, _text(value)
+class LayerMetrics(NamedTuple):
+    """One row of layers.csv: the weights w of each layer, beside the w0 that training started from.
 
+        rotation = 1 - w . w0 / (|w| |w0|)                       the cosine distance, 0 to 2
+        norm     = |w|                                           Euclidean
+        skewness = E[(w - mean)^3] / E[(w - mean)^2]^1.5         0 if symmetric
 
-def _text(value: Any) -> str:
-    """A number that reads back the same."""
-    # NumPy's float64 is a float too, but its repr is not a number.
-    return repr(float(value)) if isinstance(value, float) else str(value)
-
-
-def as_csv(rows: Sequence[EpochMetrics]) -> str:
-    """Return the content of metrics.csv: a header, then a row for each epoch, at least one.
-
-    A field that has a value for each layer takes a column for each layer.
+    Tuples are ``[layers]``. Source of the first: layer rotation, Carbonnelle and De Vleeschouwer,
+    arXiv 1806.01603.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(name for name, _ in _cells(rows[0]))
-    writer.writerows([text for _, text in _cells(row)] for row in rows)
-    return table.getvalue()
+
+    epoch: int  # epochs finished; 0 before training
+    rotation: Tuple[float, ...]
+    norm: Tuple[float, ...]
+    skewness: Tuple[float, ...]
+
+    @property
+    def possible(self) -> bool:
+        """Whether weights can have these numbers."""
+        return (
+            all(0.0 <= angle <= 2.0 or math.isnan(angle) for angle in self.rotation)
+            and all(0.0 <= norm < math.inf for norm in self.norm)
+            and all(map(math.isfinite, self.skewness))
+        )
 
 
-def from_csv(text: str) -> List[EpochMetrics]:
-    """Read what :func:`as_csv` wrote.
+def layer_metrics(
+    epoch: int, weights: Sequence[np.ndarray], start: Sequence[np.ndarray]
+) -> LayerMetrics:
+    """Measure the weights of each layer after an epoch, in float64.
 
-    Raises:
-        ValueError, KeyError, TypeError, csv.Error: If the text is cut off, edited, or has numbers
-            that a run cannot have.
+    Args:
+        epoch: Epochs finished.
+        weights: Weights of each layer, first to last; finite.
+        start: The same before training.
     """
-    if not text.endswith("\n"):
-        raise ValueError("its last line is cut off")
-    epochs = [_from_cells(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
-    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        raise ValueError("its epochs are not 1, 2, 3, ...")
-    for epoch in epochs:
-        if not epoch.possible:
-            raise ValueError(f"impossible numbers in epoch {epoch.epoch}")
-    return epochs
+    return LayerMetrics(
+        epoch=epoch,
+        rotation=tuple(rotation(w, w0) for w, w0 in zip(weights, start)),
+        norm=tuple(_norm(w) for w in weights),
+        skewness=tuple(skewness(w) for w in weights),
+    )
 
 
-def check_fits(epochs: Sequence[EpochMetrics], case: Case) -> None:
-    """Make sure that rows are those of a case.
+def rotation(w: np.ndarray, w0: np.ndarray) -> float:
+    """Cosine distance of two arrays of weights, 0 to 2; nan if one of them is all zeros."""
+    norms = _norm(w), _norm(w0)
+    if 0.0 in norms:
+        return math.nan
+    u, v = w.astype(np.float64) / norms[0], w0.astype(np.float64) / norms[1]
+    # |u - v|^2 / 2 = 1 - u . v for unit vectors, without the rounding of 1 - 1 at small angles.
+    return min(2.0, float(np.sum((u - v) ** 2)) / 2.0)
 
-    Raises:
-        ValueError: If they have updates of another number of layers, or results on held-out images
-            although the case holds none out, or the other way round.
+
+def _norm(values: np.ndarray) -> float:
+    return float(np.linalg.norm(values.astype(np.float64).ravel()))
+
+
+def skewness(values: np.ndarray) -> float:
+    """How lopsided values are: E[(w - mean)^3] / std^3, 0 if symmetric or all the same.
+
+    Negative where the tail to the left is the longer one.
     """
-    layers, held_out = len(case.layers), case.validation_size or "no"
-    for epoch in epochs:
-        if len(epoch.updates) != layers:
-            raise ValueError(f"it has updates of {len(epoch.updates)} layers, not {layers}")
-        if ("validation" in epoch.results) != (case.validation_size is not None):
-            raise ValueError(f"its columns are not those of a run with {held_out} images held out")
-
-
-def _from_cells(cells: Dict[str, str]) -> EpochMetrics:
-    """Read a row back, given the text of each column."""
-    values: Dict[str, Any] = {}
-    for column, text in cells.items():
-        name, per_layer, _ = column.partition(PER_LAYER)
-        value = READ[EpochMetrics.__annotations__[name]](text)
-        values[name] = (*values.get(name, ()), value) if per_layer else value
-    return EpochMetrics(**values)
+    centered = values.astype(np.float64) - np.mean(values, dtype=np.float64)
+    variance = np.mean(centered**2)
+    return float(np.mean(centered**3) / variance**1.5) if variance > 0 else 0.0
 
 
 def author_summary(epoch: EpochMetrics, learning_rate: float) -> str:

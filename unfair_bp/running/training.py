@@ -175,11 +175,11 @@ class Trainer:
             self.run.reopen(settings, record)
             return
         self.progress = Progress()
-        self.epochs.begin()
         shown = examples(self.training, self.case)  # may fail, so before anything is written
         self.run.create(settings, record)
         session.run(self._initialize, self.graph.start(starting_weights(self.case)))
         start = session.run(list(self.graph.weights))
+        self.epochs.begin(start)
         self.run.write_weights(directory.WEIGHTS_BEFORE, start)
         self.run.write_arrays(directory.EXAMPLES, shown)
         self._save(session)
