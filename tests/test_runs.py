@@ -13,7 +13,8 @@ from unfair_bp.experiment.cases import CASES
 from unfair_bp.running import directory
 from unfair_bp.running.configuration import configuration
 from unfair_bp.running.directory import RunDirectory
-from unfair_bp.running.metrics import EpochMetrics, as_csv, author_summary
+from unfair_bp.running.metrics import EpochMetrics, author_summary, layer_metrics
+from unfair_bp.running.tables import as_csv
 
 CASE = replace(CASES["c"], epochs=3, seed=7)
 IMAGES = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
@@ -225,6 +226,7 @@ def test_writing_leaves_nothing_beside_the_files(run):
     run.write_weights("weights_before.npz", [])
     run.write_weights("weights_after.npz", [])
     run.write_arrays("examples.npz", {})
+    run.write_layers([layer_metrics(0, [np.ones(2)], [np.ones(2)])])
     assert set(os.listdir(run.path)) == {*directory.FILES, "checkpoints"}
 
 

@@ -25,6 +25,7 @@ FILES = {
     "config.json",
     "command.txt",
     "metrics.csv",
+    "layers.csv",
     "training.txt",
     "weights_before.npz",
     "weights_after.npz",

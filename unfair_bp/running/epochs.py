@@ -82,13 +82,13 @@ class FinishedEpochs:
 
     def _starting_weights(self) -> List[np.ndarray]:
         """The weights that the run started from; if the file is gone, from the case once more."""
-        expected = starting_weights(self.case)
+        expected = [weights.astype(np.float32) for weights in starting_weights(self.case)]
         path = self.run.file(directory.WEIGHTS_BEFORE)
         found = list(self.run.read_arrays(directory.WEIGHTS_BEFORE).values())
         if not found:
             warn(f"{path} is missing; it is made again from the case and its seed")
             self.run.write_weights(directory.WEIGHTS_BEFORE, expected)
-            return list(expected)
+            return expected
         for weights in found:
             if weights.dtype.kind != "f" or not np.isfinite(weights).all():
                 raise UsageError(f"{path} is damaged (not finite numbers); {REMOVE}")
