@@ -147,6 +147,8 @@ def test_the_command(run, capfd):
     [
         ({}, schedules.parse("back").updates(11).tolist()),
         ({"protocol": "per-batch"}, [11 * n for n in range(1, 10)]),
+        ({"protocol": "per-batch", "schedule": "back*2"}, [22 * n for n in range(1, 10)]),
+        ({"schedule": "freeze", "epochs": 3}, [4, 8, *(7 * [11])]),
         ({"quirks": ("collapsed-rounds",)}, 9 * [11]),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.running import directory
 from unfair_bp.running.configuration import configuration
@@ -443,6 +443,15 @@ def test_the_same_run_may_go_on(run):
     """Breaks if a run cannot be resumed as it was started, or not for more epochs."""
     run.check_same(CONFIG)
     run.check_same(configuration(replace(CASE, epochs=4), DATASET))
+
+
+def test_a_schedule_that_spans_the_run_cannot_be_made_longer(tmp_path):
+    """Breaks if the second part of a run follows another schedule than the first."""
+    run, case = RunDirectory(str(tmp_path)), replace(CASE, schedule="freeze")
+    run.create(configuration(case, DATASET), "record\n")
+    run.check_same(configuration(case, DATASET))
+    with pytest.raises(FieldError, match=r"^epochs 4 is not .*, 3 \(its schedule spans the run\);"):
+        run.check_same(configuration(replace(case, epochs=4), DATASET))
 
 
 @pytest.mark.parametrize(

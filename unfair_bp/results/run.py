@@ -118,9 +118,10 @@ class Run:
     @property
     def expected_updates(self) -> np.ndarray:
         """Updates of each layer so far, as the schedule has them: int ``[layers]``."""
-        schedule, iterations = schedule_of(self.case), self.metrics[-1].iterations
+        done, iterations = len(self.metrics), self.metrics[-1].iterations
+        schedule = schedule_of(self.case, iterations // done * self.case.epochs)
         if self.case.protocol == "per-batch":
-            return schedule.updates(schedule.period) * iterations
+            return schedule.updates(schedule.cycle) * iterations
         return schedule.updates(iterations)
 
     def weights(self, name: str) -> List[np.ndarray]:
