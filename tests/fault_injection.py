@@ -143,7 +143,8 @@ def state(run):
         for path in run.rglob("*")
         if not path.name.startswith("model-") or f"-{newest}." in path.name
     )
-    return {"metrics": rows, "variables": bits, "files": files}
+    layers = (run / "layers.csv").read_bytes()
+    return {"metrics": rows, "layers": layers, "variables": bits, "files": files}
 
 
 def main(arguments):

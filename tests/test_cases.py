@@ -59,6 +59,7 @@ def test_a_case_is_frozen():
         ({"data": "mnist"}, "data 'mnist'"),
         ({"train_size": 0}, "train_size 0"),
         ({"test_size": -5}, "test_size -5"),
+        ({"validation_size": 0}, "validation_size 0"),
         ({"threads": -1}, "threads -1"),
         ({"schedule": "0"}, "schedule '0'"),
     ],
@@ -85,4 +86,5 @@ def test_unknown_case():
 def test_text_shows_every_field():
     """Breaks if a setting that matters is not printed."""
     lines = as_text(CASES["c"]).splitlines()
+    assert [line.split()[1] for line in lines if "_size" in line] == ["10", "all", "all", "none"]
     assert [line.split()[0] for line in lines] == [field.name for field in fields(Case)]

@@ -40,6 +40,7 @@ VALUES = {
     "data": ("shapes", "shapes"),
     "train_size": ("123", 123),
     "test_size": ("45", 45),
+    "validation_size": ("6", 6),
     "threads": ("3", 3),
 }
 

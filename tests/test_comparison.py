@@ -566,5 +566,5 @@ def test_every_field_of_a_case_is_thought_of():
         *("schedule", "protocol", "quirks", "augment", "epochs"),
         *("data", "train_size", "test_size"),
         *("batch_size", "learning_rate", "beta1", "beta2", "epsilon", "width", "initial_weights"),
-        *("optimizer", "momentum", "nesterov", "architecture"),
+        *("optimizer", "momentum", "nesterov", "architecture", "validation_size"),
     }

@@ -62,7 +62,7 @@ def test_a_network_of_ones_own(case, data, tmp_path):
     assert whole[-1].train_cost < whole[0].train_cost
 
     paths = pictures.draw(str(tmp_path / "whole"))
-    assert set(paths) == {"curves", "updates", "weights", "images"}
+    assert set(paths) == {"curves", "updates", "layers", "weights", "images"}
     report = comparison.markdown(str(tmp_path))
     assert "bars" in report and "back" in report
 

@@ -13,13 +13,13 @@ from unfair_bp.experiment import ledger, schedules
 from unfair_bp.figures.curves import learning_curves
 from unfair_bp.figures.images import example_images
 from unfair_bp.figures.updates import update_counts
-from unfair_bp.figures.weights import skewness, weight_histograms
+from unfair_bp.figures.weights import weight_histograms
 from unfair_bp.reporting import pictures
 from unfair_bp.results.run import read_run
 from unfair_bp.running.directory import RunDirectory
-from unfair_bp.running.metrics import EpochMetrics
+from unfair_bp.running.metrics import EpochMetrics, layer_metrics, skewness
 
-NAMES = {"curves", "updates", "weights", "images"}
+NAMES = {"curves", "updates", "layers", "weights", "images"}
 METRICS = [
     EpochMetrics(1, 2.0, 0.25, 2.1, 0.2, 3.0, 90, (10, 20, 30, 40, 50, 60, 70, 80, 90), 10**9),
     EpochMetrics(2, 1.0, 0.5, 1.5, 0.4, 3.0, 180, (20, 40, 60, 80, 100, 120, 140, 160, 180), 10**9),
@@ -139,7 +139,7 @@ def test_the_command(run, capfd):
     for name in NAMES:
         assert "<svg" in (run / "figures" / (name + ".svg")).read_text()
     assert commands.here(plots.main, run) == 0  # once more, beside
-    assert len(list((run / "figures").iterdir())) == 8
+    assert len(list((run / "figures").iterdir())) == 2 * len(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,8 @@ def test_the_command(run, capfd):
     [
         ({}, schedules.parse("back").updates(11).tolist()),
         ({"protocol": "per-batch"}, [11 * n for n in range(1, 10)]),
+        ({"protocol": "per-batch", "schedule": "back*2"}, [22 * n for n in range(1, 10)]),
+        ({"schedule": "freeze", "epochs": 3}, [4, 8, *(7 * [11])]),
         ({"quirks": ("collapsed-rounds",)}, 9 * [11]),
     ],
 )
@@ -163,6 +165,7 @@ def test_a_run_of_another_network_is_drawn(tmp_path):
     weights = [np.linspace(-1, 1, layer.weight_count) for layer in OTHER_NETWORK.scaled()]
     directory.write_weights("weights_before.npz", weights)
     directory.write_weights("weights_after.npz", weights)
+    directory.write_layers([layer_metrics(epoch, weights, weights) for epoch in (0, 1)])
     images = np.zeros([2, 28, 28, 1], np.uint8)
     names, augmented = np.array(["cat", "dog"]), np.zeros([0, 2, 28, 28, 1], np.uint8)
     examples = {"images": images, "augmented": augmented, "names": names}
@@ -187,9 +190,11 @@ def test_pictures_that_cannot_be_drawn_are_named(run, capfd):
     """Breaks if a missing file is a traceback, or the picture is left out in silence."""
     (run / "weights_after.npz").unlink()
     (run / "examples.npz").unlink()
+    (run / "layers.csv").unlink()
     assert commands.here(plots.main, run) == 0
     stderr = capfd.readouterr().err.splitlines()
     assert stderr == [
+        "no picture of the layers: it needs layers.csv",
         "no picture of the weights: it needs weights_before.npz and weights_after.npz",
         "no picture of the images: it needs examples.npz",
     ]
@@ -216,6 +221,9 @@ DAMAGES = {
     ),
     "half a thread": lambda run: commands.edit_config(
         run, lambda config: config["case"].update(threads=0.5)
+    ),
+    "rotations above 2": lambda run: (run / "layers.csv").write_text(
+        (run / "layers.csv").read_text().replace(",0.", ",7.")
     ),
     "no finished epoch": lambda run: (run / "metrics.csv").write_text("epoch\n"),
     "no metrics": lambda run: (run / "metrics.csv").unlink(),

@@ -17,6 +17,7 @@ from unfair_bp.experiment.cases import Case
 from unfair_bp.figures import style
 from unfair_bp.figures.curves import learning_curves
 from unfair_bp.results.run import read_run
+from unfair_bp.running.metrics import layer_metrics
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(
@@ -47,6 +48,8 @@ def run(tmp_path_factory):
     directory.write_weights("weights_before.npz", [np.full([2, 3], n, "f4") for n in range(9)])
     directory.write_weights("weights_after.npz", [np.full([2, 3], n, "f4") for n in range(9)])
     directory.write_arrays("examples.npz", EXAMPLES)
+    weights = [np.arange(5.0) + n for n in range(9)]
+    directory.write_layers([layer_metrics(epoch, weights, weights[::-1]) for epoch in range(3)])
     return directory
 
 
@@ -58,6 +61,7 @@ def outcome(run):
         lambda: run.read_metrics() and run.read_config(),
         lambda: read_run(run.path).weights("weights_before.npz"),
         lambda: read_run(run.path).examples(),
+        run.read_layers,
     ):
         try:
             said.append(read() is not None)
@@ -102,10 +106,10 @@ def changed(content, places):
 
 def test_the_unchanged_run_is_read(run):
     """Breaks if everything is refused: then the properties below say nothing."""
-    assert outcome(run) == [True] * 4
+    assert outcome(run) == [True] * 5
 
 
-@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "examples.npz"])
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "layers.csv", "examples.npz"])
 def test_changed_files_are_read_or_refused(run, name, recwarn):
     """Breaks if a byte in a file of a run ends in a traceback, or in a warning of a library."""
 

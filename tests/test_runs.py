@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.running import directory
 from unfair_bp.running.configuration import configuration
 from unfair_bp.running.directory import RunDirectory
-from unfair_bp.running.metrics import EpochMetrics, author_summary
+from unfair_bp.running.metrics import EpochMetrics, author_summary, layer_metrics
+from unfair_bp.running.tables import as_csv
 
 CASE = replace(CASES["c"], epochs=3, seed=7)
 IMAGES = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
@@ -66,6 +67,42 @@ def test_metrics_have_a_column_for_each_layer(run):
     assert first.split(",")[6:] == ["5000", *"123456789", str(2**63 + 1)]
 
 
+def test_results_on_held_out_images_are_columns_of_their_own(tmp_path):
+    """Breaks if they are lost or swapped, or change the columns that programs know."""
+    run = RunDirectory(str(tmp_path))
+    run.create(configuration(replace(CASE, validation_size=1), DATASET), "record\n")
+    rows = [epoch(n)._replace(validation_cost=0.7, validation_accuracy=0.6) for n in (1, 2)]
+    run.write_metrics(rows)
+    assert run.read_metrics() == rows
+    lines, without = as_csv(rows).splitlines(), as_csv([epoch(1), epoch(2)]).splitlines()
+    assert lines == [
+        without[0] + ",validation_cost,validation_accuracy",
+        *(line + ",0.7,0.6" for line in without[1:]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("held_out", "change"),
+    [
+        (None, {"validation_cost": 0.7, "validation_accuracy": 0.6}),
+        (1, {}),
+        (1, {"validation_cost": 0.7}),
+        (None, {"validation_accuracy": 0.6}),
+        (1, {"validation_cost": 0.7, "validation_accuracy": 1.6}),
+        (1, {"validation_cost": -0.7, "validation_accuracy": 0.6}),
+        (1, {"validation_cost": 1e300, "validation_accuracy": 0.6}),
+        (None, {"updates": (1, 2)}),
+    ],
+)
+def test_metrics_of_another_case_are_refused(tmp_path, held_out, change):
+    """Breaks if a run could go on with rows that lack a column or have one too many."""
+    run = RunDirectory(str(tmp_path))
+    run.create(configuration(replace(CASE, validation_size=held_out), DATASET), "record\n")
+    run.write_metrics([epoch(1)._replace(**change)])
+    with pytest.raises(UsageError, match=r"metrics\.csv is damaged"):
+        run.read_metrics()
+
+
 def test_a_run_without_finished_epochs_has_no_metrics(tmp_path):
     """Breaks if resuming a run that was stopped in its first epoch fails on the missing file."""
     assert RunDirectory(str(tmp_path)).read_metrics() == []
@@ -75,7 +112,7 @@ def test_numpys_numbers_are_written_as_numbers(run):
     """Breaks if a row says np.float64(0.5), which is how NumPy 2 spells its numbers."""
     row = epoch(1)._replace(train_cost=np.float64(0.1), flops=np.int64(5))
     run.write_metrics([row])
-    assert row.row()[1] == "0.1"
+    assert as_csv([row]).splitlines()[1].split(",")[1] == "0.1"
     assert run.read_metrics() == [row]
 
 
@@ -189,6 +226,7 @@ def test_writing_leaves_nothing_beside_the_files(run):
     run.write_weights("weights_before.npz", [])
     run.write_weights("weights_after.npz", [])
     run.write_arrays("examples.npz", {})
+    run.write_layers([layer_metrics(0, [np.ones(2)], [np.ones(2)])])
     assert set(os.listdir(run.path)) == {*directory.FILES, "checkpoints"}
 
 
@@ -407,6 +445,15 @@ def test_the_same_run_may_go_on(run):
     run.check_same(configuration(replace(CASE, epochs=4), DATASET))
 
 
+def test_a_schedule_that_spans_the_run_cannot_be_made_longer(tmp_path):
+    """Breaks if the second part of a run follows another schedule than the first."""
+    run, case = RunDirectory(str(tmp_path)), replace(CASE, schedule="freeze")
+    run.create(configuration(case, DATASET), "record\n")
+    run.check_same(configuration(case, DATASET))
+    with pytest.raises(FieldError, match=r"^epochs 4 is not .*, 3 \(its schedule spans the run\);"):
+        run.check_same(configuration(replace(case, epochs=4), DATASET))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -423,6 +470,7 @@ def test_the_same_run_may_go_on(run):
         ("data", "shapes"),
         ("train_size", 1),
         ("test_size", 1),
+        ("validation_size", 1),
         ("threads", 1),
         ("name", "d"),
     ],

@@ -25,6 +25,7 @@ FILES = {
     "config.json",
     "command.txt",
     "metrics.csv",
+    "layers.csv",
     "training.txt",
     "weights_before.npz",
     "weights_after.npz",
@@ -44,13 +45,13 @@ INTERRUPTED = "interrupted run"  # a name that needs quotes in a shell
 SEVERAL = """
 import json, os, signal, sys
 from unfair_bp import commandline, train
-from unfair_bp.running import training
-evaluate = training.evaluate
+from unfair_bp.running import epochs
+evaluate = epochs.evaluate
 def interrupted(*arguments, **named):
     os.kill(os.getpid(), signal.SIGINT)
     return evaluate(*arguments, **named)
 for interrupt, words in json.loads(sys.argv[1]):
-    training.evaluate = interrupted if interrupt else evaluate
+    epochs.evaluate = interrupted if interrupt else evaluate
     print("status", commandline.run(train.main, words), file=sys.stderr)
 """
 

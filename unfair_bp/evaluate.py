@@ -19,10 +19,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = commandline.Parser(prog="python -m unfair_bp.evaluate", description=__doc__)
     commandline.add_run(parser)
     commandline.add_data_dir(parser)
+    parser.add_argument(
+        "--validation",
+        action="store_true",
+        help="evaluate on the images that --validation-size held out, not on the test set",
+    )
     options = parser.parse_args(arguments)
     run = RunDirectory(options.run_dir)
     config = run.read_config()
     case = Case(**config["case"])
+    if options.validation and case.validation_size is None:
+        raise UsageError(f"--validation: {run.path} held no images out; leave it out")
 
     from unfair_bp.backprop.graph import build_graph  # noqa: PLC0415
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
@@ -39,23 +46,26 @@ def main(arguments: Sequence[str]) -> int:
             f"the data ({dataset.name}) is not what {run.path} was trained with "
             f"({config['data']['name']}); give its --data-dir"
         )
+    part, images, labels = "test set", dataset.test_images, dataset.test_labels
+    if options.validation:
+        part, (images, labels) = "held-out images", dataset.hold_out(case.validation_size)[1]
     graph = build_graph(case)
     with graph.graph.as_default():
         checkpoints = Checkpoints(run, [*graph.weights, graph.step])
     graph.graph.finalize()
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
         checkpoints.restore(session)
-        with progress_bar(total=len(dataset.test_images), unit="image") as bar:
+        with progress_bar(total=len(images), unit="image") as bar:
             evaluation = evaluate(
                 session,
                 graph,
-                dataset.test_images,
-                dataset.test_labels,
+                images,
+                labels,
                 batch=batch_size(case.layers),
                 after_batch=bar.update,
             )
         print(
-            f"{run.path} after {session.run(graph.step)} iterations, on the test set of "
+            f"{run.path} after {session.run(graph.step)} iterations, on the {part} of "
             f"{dataset.name}\n"
         )
     print(as_text(evaluation, dataset.classes))

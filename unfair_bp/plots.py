@@ -1,4 +1,4 @@
-"""Draw a run: learning curves, histograms of the weights, example images, updates of each layer.
+"""Draw a run: learning curves, each layer's updates and weights, and example images.
 
 For example:
 

@@ -108,9 +108,11 @@ def main(arguments: Sequence[str]) -> int:
 
     from unfair_bp.running import training  # noqa: PLC0415 - imports TensorFlow
 
+    held_out = case.validation_size or 0
+    validating = f"validating on {held_out}, " if held_out else ""
     print(
-        f"training on {len(dataset.train_images)} images of {dataset.name}, testing on "
-        f"{len(dataset.test_images)}; writing {run.path}",
+        f"training on {len(dataset.train_images) - held_out} images of {dataset.name}, "
+        f"{validating}testing on {len(dataset.test_images)}; writing {run.path}",
         flush=True,
     )
     words = ["python", "-m", "unfair_bp.train", *arguments]

@@ -2,12 +2,19 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment.cases import Case
+
+
+class Split(NamedTuple):
+    """One part of a data set."""
+
+    images: np.ndarray  # uint8 [N, H, H, C]
+    labels: np.ndarray  # [N]
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Dataset:
     def check_fits(self, case: Case) -> None:
         """Make sure that a case's network takes these images and has an output for each class.
 
+        And that an image is left to train on when the case has held out its validation images.
+
         Raises:
             FieldError: If it does not.
         """
@@ -73,6 +82,27 @@ class Dataset:
                 f"has {case.classes} outputs, but {self.name} has {classes} classes; "
                 "give one whose last layer has an output for each class",
             )
+        check_validation_size(case.validation_size, len(self.train_images))
+
+    def hold_out(self, validation_size: Optional[int]) -> "Tuple[Dataset, Optional[Split]]":
+        """Split the last training images off; the arrays are views, and the data set is unchanged.
+
+        Args:
+            validation_size: Number of images; None holds none out.
+
+        Returns:
+            The data set that is left to train and test on, and the images that were held out.
+
+        Raises:
+            FieldError: If none would be left to train on.
+        """
+        if validation_size is None:
+            return self, None
+        images, labels = self.train_images, self.train_labels
+        check_validation_size(validation_size, len(images))
+        left = len(images) - validation_size
+        training = replace(self, train_images=images[:left], train_labels=labels[:left])
+        return training, Split(images[left:], labels[left:])
 
     def first(self, train_size: Optional[int], test_size: Optional[int]) -> "Dataset":
         """The data set made of the first images of each split; None means all of them.
@@ -112,6 +142,21 @@ def check_sizes(
                 field,
                 f"{wanted} is more than the {there} images that {name} has; give at most {there}",
             )
+
+
+def check_validation_size(validation_size: Optional[int], train: int) -> None:
+    """Make sure that holding images out leaves some of ``train`` images to train on.
+
+    Raises:
+        FieldError: If it does not.
+    """
+    if validation_size is not None and not 1 <= validation_size < train:
+        raise FieldError(
+            "validation_size",
+            f"{validation_size} cannot be held out of {train} training images (those that are "
+            "left of train_size, if it is given), because some must be left to train on; give "
+            f"at least 1 and fewer than {train}",
+        )
 
 
 def _shown(shape: Tuple[int, ...]) -> str:

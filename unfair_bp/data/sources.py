@@ -5,13 +5,13 @@ from typing import Optional
 from unfair_bp.data import shapes
 from unfair_bp.data.cifar import reading
 from unfair_bp.data.cifar.sets import SETS
-from unfair_bp.data.dataset import Dataset, check_sizes
+from unfair_bp.data.dataset import Dataset, check_sizes, check_validation_size
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.cases import DATASETS, OWN_DATA, Case
 
 
 def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
-    """Load the images that a case trains and tests on.
+    """Load the images that a case trains and tests on, those that it holds out among them.
 
     Args:
         case: Its data set and sizes.
@@ -47,4 +47,5 @@ def _cifar(case: Case, data_dir: Optional[str]) -> Dataset:
     cifar = SETS[case.data]
     # Before the files are read, which takes seconds, or even downloaded.
     check_sizes(cifar.name, case.train_size, cifar.train_images, case.test_size, cifar.test_images)
+    check_validation_size(case.validation_size, case.train_size or cifar.train_images)
     return reading.load(cifar, data_dir).first(case.train_size, case.test_size)

@@ -71,6 +71,11 @@ class Case:
     data: str = _option("cifar10", f"data set: {', '.join(DATASETS)} (shapes is embedded)")
     train_size: Optional[int] = _option(None, "use the first N training images only")
     test_size: Optional[int] = _option(None, "use the first N test images only")
+    validation_size: Optional[int] = _option(
+        None,
+        "hold the last N training images out of training, and evaluate on them after each epoch; "
+        "train_size takes the first images before that",
+    )
     threads: int = _option(0, "processor threads TensorFlow may use; 0: all there are")
     architecture: Architecture = field(
         default=ALL_CONVOLUTIONAL, metadata={"meaning": "the network; the post's by default"}
@@ -142,7 +147,10 @@ def iterations_per_epoch(case: Case, images: int) -> int:
 def run_length(case: Case) -> Optional[int]:
     """Iterations of a whole run; None if only a data set of one's own tells."""
     images = case.train_size or TRAINING_IMAGES.get(case.data)
-    return None if images is None else case.epochs * iterations_per_epoch(case, images)
+    if images is None:
+        return None
+    left = max(0, images - (case.validation_size or 0))  # too many held out is said with the data
+    return case.epochs * iterations_per_epoch(case, left)
 
 
 def intended_schedule(case: Case, iterations: Optional[int] = None) -> matrix.Schedule:
@@ -203,6 +211,7 @@ def _check_numbers(case: Case) -> None:
         ("threads", 0, 1024),
         ("train_size", 1, None),
         ("test_size", 1, None),
+        ("validation_size", 1, None),
     ):
         value = getattr(case, name)
         if value is not None and (value < least or (most is not None and value > most)):
@@ -327,6 +336,7 @@ def as_text(case: Case) -> str:
     shown["schedule"] = _schedule_shown(schedule)
     if case.moments == "own":
         shown["moments"] = f"{schedule.moments}, as the schedule has it"
+    shown["validation_size"] = case.validation_size or "none"
     return "\n".join(f"  {name:14s} {value}" for name, value in shown.items())
 
 

@@ -2,22 +2,27 @@
 
 import math
 from itertools import chain
-from typing import Sequence, Tuple
+from typing import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GRID, ORANGE, default_style, new_figure
+from unfair_bp.figures.style import BLUE, GREEN, GRID, ORANGE, default_style, new_figure
 from unfair_bp.running.metrics import EpochMetrics
 
-STYLES = (("test, after each epoch", BLUE, "-"), ("train, mean of each epoch", ORANGE, "--"))
+# Legend, colour and line of each part of the images.
+STYLES = {
+    "test": ("test, after each epoch", BLUE, "-"),
+    "validation": ("validation, likewise", GREEN, "-."),
+    "train": ("train, mean of each epoch", ORANGE, "--"),
+}
 MARKED = 20  # epochs up to which each is marked by a point
 
 
 @default_style()
 def learning_curves(metrics: Sequence[EpochMetrics], heading: str) -> Figure:
-    """Draw test and train accuracy in one panel, and their costs in another.
+    """Draw test, validation and train accuracy in one panel, and their costs in another.
 
     Args:
         metrics: The finished epochs, at least one.
@@ -27,34 +32,27 @@ def learning_curves(metrics: Sequence[EpochMetrics], heading: str) -> Figure:
     accuracy, cost = figure.subplots(1, 2)
     epochs = [row.epoch for row in metrics]
     last = metrics[-1]
-    accuracies = [(row.test_accuracy, row.train_accuracy) for row in metrics]
-    costs = [(row.test_cost, row.train_cost) for row in metrics]
-    _draw(accuracy, epochs, accuracies)
-    _draw(cost, epochs, costs)
-    accuracy.set_title(
-        f"accuracy, at last: test {last.test_accuracy:.4f}, train {last.train_accuracy:.4f}",
-        loc="left",
-        fontsize=10,
-    )
-    cost.set_title(
-        f"cost, at last: test {last.test_cost:.4f}, train {last.train_cost:.4f}",
-        loc="left",
-        fontsize=10,
-    )
+    parts = [part for part in STYLES if part in last.results]
+    for axes, name, place in ((cost, "cost", 0), (accuracy, "accuracy", 1)):
+        _draw(axes, epochs, {part: [row.results[part][place] for row in metrics] for part in parts})
+        at_last = ", ".join(f"{part} {last.results[part][place]:.4f}" for part in parts)
+        axes.set_title(f"{name}, at last: {at_last}", loc="left", fontsize=10)
     accuracy.set_ylabel("accuracy")
     accuracy.set_ylim(0, 1.2)  # room for the legend
     accuracy.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     cost.set_ylabel("cost (nats)")
-    highest = max(filter(math.isfinite, chain.from_iterable(costs)), default=0.0)
+    costs = chain.from_iterable(line.get_ydata() for line in cost.get_lines())
+    highest = max(filter(math.isfinite, costs), default=0.0)
     cost.set_ylim(0, 1.05 * highest or 1.0)
     accuracy.legend(loc="upper center", ncol=2, fontsize=9)
     return figure
 
 
-def _draw(axes: Axes, epochs: Sequence[int], pairs: Sequence[Tuple[float, float]]) -> None:
-    """One panel: a quantity of the test set and of the training set, a pair for each epoch."""
+def _draw(axes: Axes, epochs: Sequence[int], values_of: Mapping[str, Sequence[float]]) -> None:
+    """One panel: a quantity of each part of the images, a value for each epoch."""
     marker = "o" if len(epochs) <= MARKED else None
-    for values, (label, color, line) in zip(zip(*pairs), STYLES):
+    for part, values in values_of.items():
+        label, color, line = STYLES[part]
         axes.plot(
             epochs, values, color=color, linestyle=line, marker=marker, markersize=4, label=label
         )

@@ -4,7 +4,8 @@ import contextlib
 import io
 import os
 import textwrap
-from typing import Iterable, Iterator
+from itertools import cycle
+from typing import Iterable, Iterator, Tuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -23,6 +24,8 @@ PINK = "#CC79A7"
 SKY = "#56B4E9"
 AMBER = "#E69F00"
 UPDATED, SKIPPED = BLUE, "#E6E6E6"  # a layer of a schedule; told apart in grey, too
+LAYER_COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, AMBER, "black")
+LAYER_LINES = ("-", "--", ":")
 GRID = "#DDDDDD"
 LETTERS_PER_INCH = 12  # of a heading, at the least
 LAYERS_PER_INCH = 4  # of an axis whose every layer has a tick
@@ -59,6 +62,11 @@ def new_figure(width: float, height: float, heading: str = "") -> Figure:
 def plain(text: str) -> str:
     """A text as Matplotlib shows it unchanged: a dollar would begin a formula."""
     return text.replace("$", r"\$")
+
+
+def layer_styles() -> Iterator[Tuple[str, str]]:
+    """Colour and line of each layer in a panel: 21 pairs, as 7 and 3 have no common factor."""
+    return zip(cycle(LAYER_COLORS), cycle(LAYER_LINES))
 
 
 def layer_axis(axes: Axes, layers: int, inches: float) -> None:

@@ -1,6 +1,5 @@
 """Histograms of the weights before and after training, a third of the layers in each panel."""
 
-from itertools import cycle
 from typing import Dict, Sequence
 
 import numpy as np
@@ -8,32 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, NullFormatter
 
-from unfair_bp.figures.style import (
-    AMBER,
-    BLUE,
-    GREEN,
-    GRID,
-    ORANGE,
-    PINK,
-    SKY,
-    default_style,
-    new_figure,
-)
+from unfair_bp.figures.style import GRID, default_style, layer_styles, new_figure
+from unfair_bp.running.metrics import skewness
 
 PANELS = 3  # as in the post
-COLORS, LINES = (BLUE, ORANGE, GREEN, PINK, SKY, AMBER, "black"), ("-", "--", ":")
 BINS = (10, 100)  # fewest and most; between, the root of the number of weights
 PLOT_INCHES, LEGEND_INCHES = 2.0, 0.17  # heights of a panel's curves, and of a line of its legend
-
-
-def skewness(values: np.ndarray) -> float:
-    """How lopsided values are: E[(w - mean)^3] / std^3, 0 if symmetric or all the same.
-
-    Negative where the tail to the left is the longer one.
-    """
-    centered = values.astype(np.float64) - np.mean(values, dtype=np.float64)
-    variance = np.mean(centered**2)
-    return float(np.mean(centered**3) / variance**1.5) if variance > 0 else 0.0
 
 
 @default_style()
@@ -77,8 +56,7 @@ def weight_histograms(
 
 def _draw(axes: Axes, layers: Dict[int, np.ndarray], reach: float) -> None:
     """One panel: the layers' histograms from -reach to reach, range and skewness in the legend."""
-    styles = zip(cycle(COLORS), cycle(LINES))  # 7 and 3 have no common factor: 21 pairs
-    for (number, values), (color, line) in zip(layers.items(), styles):
+    for (number, values), (color, line) in zip(layers.items(), layer_styles()):
         bins = int(np.clip(np.sqrt(values.size), *BINS))
         density, edges = np.histogram(values, bins, (-reach, reach), density=True)
         skew = round(skewness(values), 2) + 0.0  # -0.001 would be shown as -0.00

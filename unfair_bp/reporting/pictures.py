@@ -18,7 +18,7 @@ def draw(path: str, kind: str = "png") -> Dict[str, str]:
         kind: One of FORMATS.
 
     Returns:
-        The path of each picture by its name: curves, weights, images, updates.
+        The path of each picture by its name: curves, updates, layers, weights, images.
 
     Raises:
         UsageError: If the run cannot be read, has no finished epoch, or a file cannot be written;
@@ -52,6 +52,7 @@ def missing(paths: Dict[str, str]) -> List[str]:
 def _figures(run: Run) -> Dict[str, "matplotlib.figure.Figure"]:  # noqa: F821
     from unfair_bp.figures.curves import learning_curves  # noqa: PLC0415
     from unfair_bp.figures.images import example_images  # noqa: PLC0415
+    from unfair_bp.figures.layers import layer_curves  # noqa: PLC0415
     from unfair_bp.figures.updates import update_counts  # noqa: PLC0415
     from unfair_bp.figures.weights import weight_histograms  # noqa: PLC0415
 
@@ -60,6 +61,9 @@ def _figures(run: Run) -> Dict[str, "matplotlib.figure.Figure"]:  # noqa: F821
         "curves": learning_curves(run.metrics, heading),
         "updates": update_counts(run.metrics[-1].updates, run.expected_updates, heading),
     }
+    layers = run.directory.read_layers()
+    if layers:
+        figures["layers"] = layer_curves(layers, heading)
     before, after = (run.weights(name) for name in NEEDED_FILES["weights"])
     if before and after:
         figures["weights"] = weight_histograms(before, after, heading)

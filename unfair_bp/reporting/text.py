@@ -19,7 +19,8 @@ NOTES = (
     "seeds, not the size of the test set.",
     "Differences are taken seed by seed. p is that of the two-sided paired t test, after Holm's "
     "correction for the number of tests in its table; the intervals are not corrected.",
-    "Test: after the last epoch. Train: mean over the last epoch's images, augmented ones "
+    "Test: after the last epoch; validation the same, on the last training images, which are held "
+    "out of training. Train: mean over the last epoch's images, augmented ones "
     "included, each before its batch's update. Train - test is the generalisation gap.",
     "Protocol `either`: a cycle of one row is the same per step and per batch.",
     "Published: the log of the post's single run, at full width on the original CIFAR-10; in "
@@ -106,7 +107,7 @@ def setting_text(setting: Setting) -> str:
     parts = [
         f"Width {case.width:g}",
         setting.data,
-        f"{setting.training_images} training and {setting.test_images} test images",
+        _image_counts(setting),
         f"batches of {case.batch_size}",
         f"learning rate {case.learning_rate:g}",
     ]
@@ -117,6 +118,14 @@ def setting_text(setting: Setting) -> str:
     if case.initial_weights != "numpy":
         parts.append(f"initial weights of {case.initial_weights}")
     return ", ".join(parts)
+
+
+def _image_counts(setting: Setting) -> str:
+    """How many images were used for what."""
+    held_out = setting.case.validation_size
+    validation = f", {held_out} validation" if held_out else ""
+    training = setting.training_images - (held_out or 0)
+    return f"{training} training{validation} and {setting.test_images} test images"
 
 
 def _images(setting: Setting) -> str:
@@ -146,7 +155,9 @@ def _accuracy_table(
     groups: Sequence[Group], summaries: Mapping[Variant, Mapping[str, Statistic]]
 ) -> Table:
     """Accuracies, the published ones beside them."""
+    validated = any("validation" in values for values in summaries.values())
     header = ["case", "schedule", "protocol", "epochs", "seeds"]
+    header += ["validation"] if validated else []
     header += ["test", "published test", "train", "published train", "train - test"]
     rows = []
     for group in groups:
@@ -154,11 +165,12 @@ def _accuracy_table(
         log = statistics.published(group)
         row = [variant.name, variant.training, variant.mode]
         row += [f"{variant.epochs}", f"{len(group.seeds)}"]
+        row += [_with_interval(".4f", values["validation"])] if validated else []
         for name in ("test", "train"):
             row.append(_with_interval(".4f", values[name]))
             row.append(f"{statistics.QUANTITIES[name](log):.4f} ({len(log)})" if log else NONE)
         rows.append([*row, _with_interval("+.4f", values["gap"])])
-    return Table(header, rows, range(3, 10))
+    return Table(header, rows, range(3, len(header)))
 
 
 def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]]) -> Table:

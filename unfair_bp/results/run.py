@@ -18,7 +18,7 @@ from unfair_bp.experiment.cases import CASES, Case, schedule_of
 from unfair_bp.running.directory import (
     EXAMPLES,
     FIGURES,
-    METRICS,
+    LAYERS,
     WEIGHTS_AFTER,
     WEIGHTS_BEFORE,
     RunDirectory,
@@ -29,7 +29,11 @@ COMPARED = ("schedule", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all
 NOT_SETTING = ("name", "question", "seed", "threads", *COMPARED, *IN_DATA)
 EITHER = "either"  # protocol of a cycle of one row, which is the same per step and per batch
-NEEDED_FILES = {"weights": (WEIGHTS_BEFORE, WEIGHTS_AFTER), "images": (EXAMPLES,)}
+NEEDED_FILES = {
+    "layers": (LAYERS,),
+    "weights": (WEIGHTS_BEFORE, WEIGHTS_AFTER),
+    "images": (EXAMPLES,),
+}
 
 
 class Setting(NamedTuple):
@@ -114,9 +118,10 @@ class Run:
     @property
     def expected_updates(self) -> np.ndarray:
         """Updates of each layer so far, as the schedule has them: int ``[layers]``."""
-        schedule, iterations = schedule_of(self.case), self.metrics[-1].iterations
+        done, iterations = len(self.metrics), self.metrics[-1].iterations
+        schedule = schedule_of(self.case, iterations // done * self.case.epochs)
         if self.case.protocol == "per-batch":
-            return schedule.updates(schedule.period) * iterations
+            return schedule.updates(schedule.cycle) * iterations
         return schedule.updates(iterations)
 
     def weights(self, name: str) -> List[np.ndarray]:
@@ -170,9 +175,6 @@ def read_run(path: str) -> Run:
     metrics = tuple(directory.read_metrics())
     if not metrics:
         raise UsageError(f"{path} has no finished epoch; let it train for one")
-    counted, layers = len(metrics[0].updates), len(case.layers)
-    if counted != layers:
-        raise _damaged(directory, METRICS, f"it has updates of {counted} layers, not {layers}")
     setting = Setting(
         case=replace(case, **{name: getattr(CASES["a"], name) for name in NOT_SETTING}),
         data=data["name"],

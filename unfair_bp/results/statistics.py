@@ -46,9 +46,11 @@ PAIRS = (
     Pair("b", "a", "augmented against not, both fair"),
 )
 
-# Each from the finished epochs of a run. Accuracies are 0..1, after the last epoch.
+# Each from the finished epochs of a run. Accuracies are 0..1, after the last epoch. Runs that hold
+# no images out have no validation accuracy.
 QUANTITIES: Dict[str, Callable[[Sequence[EpochMetrics]], float]] = {
     "test": lambda epochs: epochs[-1].test_accuracy,
+    "validation": lambda epochs: epochs[-1].validation_accuracy,
     "train": lambda epochs: epochs[-1].train_accuracy,
     "gap": lambda epochs: epochs[-1].train_accuracy - epochs[-1].test_accuracy,
     "seconds": lambda epochs: math.fsum(epoch.seconds for epoch in epochs),
@@ -147,10 +149,12 @@ def _standard_error(sample: np.ndarray) -> float:
 
 
 def summary(group: Group) -> Dict[str, Statistic]:
-    """Every one of QUANTITIES over the seeds of a group."""
+    """Every one of QUANTITIES that the runs have, over the seeds of a group."""
+    validated = group.runs[0].case.validation_size is not None
     return {
         name: statistic([quantity(run.metrics) for run in group.runs])
         for name, quantity in QUANTITIES.items()
+        if validated or name != "validation"
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, List
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.cases import Case
+from unfair_bp.experiment.cases import Case, schedule_of
 from unfair_bp.experiment.schedules import shortened
 
 # What is recorded of the data set.
@@ -83,15 +83,19 @@ def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None
             "with that version, or give another --run-dir"
         )
     # With the defaults of fields that were added after the run was started.
-    saved = {**saved, **case_configuration(Case(**saved["case"]))}
+    started = Case(**saved["case"])
+    saved = {**saved, **case_configuration(started)}
+    # The rows of a schedule that spans the run would be other ones in a longer run.
+    spans = schedule_of(started).spans_run
     for part, values in config.items():
         for name, value in values.items():
             before = saved[part].get(name)
-            if before == value or (name in GROWS and value > before):
+            if before == value or (name in GROWS and value > before and not spans):
                 continue
+            why = " (its schedule spans the run)" if name in GROWS and spans else ""
             now, then = shortened(str(value)), shortened(str(before))
             raise FieldError(
                 name,
-                f"{now} is not what {path} was started with, {then}; resume it as it was "
+                f"{now} is not what {path} was started with, {then}{why}; resume it as it was "
                 "started, or give another --run-dir",
             )

@@ -2,8 +2,9 @@
 
     config.json         the resolved case and the data set
     command.txt         command, versions, commit, device, data set
-    metrics.csv         one row for each finished epoch
-    training.txt        the same in the layout of the author's logs
+    metrics.csv         one row for each finished epoch, with validation if images are held out
+    layers.csv          rotation, norm and skewness of each layer's weights after each epoch
+    training.txt        metrics.csv in the layout of the author's logs
     weights_before.npz  the weights training started from
     weights_after.npz   the weights after the last epoch
     examples.npz        a few training images, and augmented copies if the case has them
@@ -20,7 +21,7 @@ import contextlib
 import csv
 import json
 import os
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import numpy as np
 
@@ -30,18 +31,20 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running import arrays, configuration, tidying
 from unfair_bp.running.configuration import MALFORMED
-from unfair_bp.running.metrics import EpochMetrics, as_csv, author_summary, from_csv
+from unfair_bp.running.metrics import EpochMetrics, LayerMetrics, author_summary
+from unfair_bp.running.tables import as_csv, layers_from_csv, metrics_from_csv
 from unfair_bp.running.tidying import CHECKPOINTS, FIGURES, TENSORBOARD
 
 CONFIG = "config.json"
 COMMAND = "command.txt"
 METRICS = "metrics.csv"
+LAYERS = "layers.csv"
 TRAINING = "training.txt"
 WEIGHTS_BEFORE = "weights_before.npz"
 WEIGHTS_AFTER = "weights_after.npz"
 EXAMPLES = "examples.npz"
 LOCK = "run.lock"
-FILES = (CONFIG, COMMAND, METRICS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
+FILES = (CONFIG, COMMAND, METRICS, LAYERS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
 
 
@@ -268,15 +271,25 @@ class RunDirectory:
         Raises:
             UsageError: If the file cannot be read.
         """
-        if not os.path.exists(self.file(METRICS)):
+        return self._read_rows(METRICS, metrics_from_csv, "give another run directory")
+
+    def read_layers(self) -> List[LayerMetrics]:
+        """Return what was measured of the layers, none if there is no file.
+
+        Raises:
+            UsageError: If the file cannot be read.
+        """
+        return self._read_rows(LAYERS, layers_from_csv, "remove it, or give another run directory")
+
+    def _read_rows(self, name: str, parse: Callable[[str, Case], List[Any]], advice: str) -> Any:
+        if not os.path.exists(self.file(name)):
             return []
+        case = Case(**self.read_config()["case"])
         try:
-            with open(self.file(METRICS), newline="", encoding="utf-8") as file:
-                return from_csv(file.read())
+            with open(self.file(name), newline="", encoding="utf-8") as file:
+                return parse(file.read(), case)
         except (*MALFORMED, OSError, csv.Error) as error:
-            raise UsageError(
-                f"{self.file(METRICS)} is damaged ({error}); give another run directory"
-            ) from error
+            raise UsageError(f"{self.file(name)} is damaged ({error}); {advice}") from error
 
     def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
         """Write metrics.csv and training.txt with all epochs."""
@@ -284,6 +297,10 @@ class RunDirectory:
         summaries = "".join(author_summary(epoch, learning_rate) for epoch in metrics)
         self._write(METRICS, as_csv(metrics).encode())
         self._write(TRAINING, summaries.encode())
+
+    def write_layers(self, rows: Sequence[LayerMetrics]) -> None:
+        """Write layers.csv with all epochs."""
+        self._write(LAYERS, as_csv(rows).encode())
 
     def write_weights(self, name: str, weights: Sequence[np.ndarray]) -> None:
         """Write the weights of all layers as an npz file with keys layer_1, layer_2, ..."""

@@ -61,12 +61,9 @@ class EventWriter:
 
     def epoch(self, row: EpochMetrics) -> None:
         """Write an epoch's row of metrics.csv."""
-        scalars = {
-            "cost/train": row.train_cost,
-            "cost/test": row.test_cost,
-            "accuracy/train": row.train_accuracy,
-            "accuracy/test": row.test_accuracy,
-        }
+        scalars: Dict[str, float] = {}
+        for part, (cost, accuracy) in row.results.items():
+            scalars.update({f"cost/{part}": cost, f"accuracy/{part}": accuracy})
         for number, count in enumerate(row.updates, start=1):
             scalars[f"updates/layer_{number}"] = count
         self._scalars(scalars, row.iterations)

@@ -1,9 +1,7 @@
-"""What is measured in an epoch: sums while it lasts, then a row of metrics.csv."""
+"""What is measured in an epoch: sums while it lasts, then rows of metrics.csv and layers.csv."""
 
-import csv
-import io
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -56,15 +54,27 @@ class EpochMetrics(NamedTuple):
     iterations: int  # so far
     updates: Tuple[int, ...]  # of each layer, so far
     flops: int  # floating-point operations of training, so far
+    validation_cost: Optional[float] = None  # as test_cost; None if no images are held out
+    validation_accuracy: Optional[float] = None  # the same, 0..1
+
+    @property
+    def results(self) -> Dict[str, Tuple[float, float]]:
+        """Cost and accuracy on each part of the images."""
+        results = {"train": (self.train_cost, self.train_accuracy)}
+        if self.validation_cost is not None:
+            results["validation"] = (self.validation_cost, self.validation_accuracy)
+        results["test"] = (self.test_cost, self.test_accuracy)
+        return results
 
     @property
     def possible(self) -> bool:
         """Whether a run can have these numbers; its costs may be infinite."""
-        costs, counts = (self.train_cost, self.test_cost), (self.iterations, *self.updates)
+        costs, accuracies = zip(*self.results.values())
+        counts = (self.iterations, *self.updates)
         return (
-            all(0.0 <= c < LARGEST_COST or not math.isfinite(c) for c in costs)
-            and 0.0 <= self.train_accuracy <= 1.0
-            and 0.0 <= self.test_accuracy <= 1.0
+            (self.validation_cost is None) == (self.validation_accuracy is None)
+            and all(0.0 <= cost < LARGEST_COST or not math.isfinite(cost) for cost in costs)
+            and all(0.0 <= accuracy <= 1.0 for accuracy in accuracies)
             and math.isfinite(self.seconds)
             and self.seconds >= 0.0
             and len(self.updates) > 0
@@ -72,60 +82,81 @@ class EpochMetrics(NamedTuple):
             and 0 <= self.flops < LARGEST_COUNT**2
         )
 
-    @classmethod
-    def columns(cls, layers: int) -> List[str]:
-        """Return the names of the columns; ``updates`` has one for each layer."""
-        names = list(cls._fields)
-        at = names.index("updates")
-        names[at : at + 1] = [f"updates_layer_{i}" for i in range(1, layers + 1)]
-        return names
-
-    def row(self) -> List[str]:
-        """Return the values in the order of :meth:`columns`; floats read back the same."""
-        values: List[Any] = []
-        for value in self:
-            values.extend(value if isinstance(value, tuple) else [value])
-        # NumPy's float64 is a float too, but its repr is not a number.
-        return [repr(float(value)) if isinstance(value, float) else str(value) for value in values]
-
-    @classmethod
-    def from_row(cls, row: Dict[str, str]) -> "EpochMetrics":
-        """Read a row back."""
-        values: Dict[str, Any] = {"updates": ()}
-        for name, text in row.items():
-            if name.startswith("updates_layer_"):
-                values["updates"] += (int(text),)
-            else:
-                values[name] = cls.__annotations__[name](text)
-        return cls(**values)
+    def line(self, epochs: int) -> str:
+        """Return the line that reports this epoch of ``epochs``."""
+        parts = [
+            f"{part} cost {cost:.5f}  accuracy {accuracy:.4f}"
+            for part, (cost, accuracy) in self.results.items()
+        ]
+        return "   ".join([f"epoch {self.epoch:3d}/{epochs}", *parts, f"{self.seconds:.1f} s"])
 
 
-def as_csv(epochs: Sequence[EpochMetrics]) -> str:
-    """Return the content of metrics.csv: a header, then a row for each epoch."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    layers = len(epochs[0].updates) if epochs else 0
-    writer.writerow(EpochMetrics.columns(layers))
-    writer.writerows(epoch.row() for epoch in epochs)
-    return table.getvalue()
+class LayerMetrics(NamedTuple):
+    """One row of layers.csv: the weights w of each layer, beside the w0 that training started from.
 
+        rotation = 1 - w . w0 / (|w| |w0|)                       the cosine distance, 0 to 2
+        norm     = |w|                                           Euclidean
+        skewness = E[(w - mean)^3] / E[(w - mean)^2]^1.5         0 if symmetric
 
-def from_csv(text: str) -> List[EpochMetrics]:
-    """Read what :func:`as_csv` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError, csv.Error: If the text is cut off, edited, or has numbers
-            that a run cannot have.
+    Tuples are ``[layers]``. Source of the first: layer rotation, Carbonnelle and De Vleeschouwer,
+    arXiv 1806.01603.
     """
-    if not text.endswith("\n"):
-        raise ValueError("its last line is cut off")
-    epochs = [EpochMetrics.from_row(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
-    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        raise ValueError("its epochs are not 1, 2, 3, ...")
-    for epoch in epochs:
-        if not epoch.possible:
-            raise ValueError(f"impossible numbers in epoch {epoch.epoch}")
-    return epochs
+
+    epoch: int  # epochs finished; 0 before training
+    rotation: Tuple[float, ...]
+    norm: Tuple[float, ...]
+    skewness: Tuple[float, ...]
+
+    @property
+    def possible(self) -> bool:
+        """Whether weights can have these numbers."""
+        return (
+            all(0.0 <= angle <= 2.0 or math.isnan(angle) for angle in self.rotation)
+            and all(0.0 <= norm < math.inf for norm in self.norm)
+            and all(map(math.isfinite, self.skewness))
+        )
+
+
+def layer_metrics(
+    epoch: int, weights: Sequence[np.ndarray], start: Sequence[np.ndarray]
+) -> LayerMetrics:
+    """Measure the weights of each layer after an epoch, in float64.
+
+    Args:
+        epoch: Epochs finished.
+        weights: Weights of each layer, first to last; finite.
+        start: The same before training.
+    """
+    return LayerMetrics(
+        epoch=epoch,
+        rotation=tuple(rotation(w, w0) for w, w0 in zip(weights, start)),
+        norm=tuple(_norm(w) for w in weights),
+        skewness=tuple(skewness(w) for w in weights),
+    )
+
+
+def rotation(w: np.ndarray, w0: np.ndarray) -> float:
+    """Cosine distance of two arrays of weights, 0 to 2; nan if one of them is all zeros."""
+    norms = _norm(w), _norm(w0)
+    if 0.0 in norms:
+        return math.nan
+    u, v = w.astype(np.float64) / norms[0], w0.astype(np.float64) / norms[1]
+    # |u - v|^2 / 2 = 1 - u . v for unit vectors, without the rounding of 1 - 1 at small angles.
+    return min(2.0, float(np.sum((u - v) ** 2)) / 2.0)
+
+
+def _norm(values: np.ndarray) -> float:
+    return float(np.linalg.norm(values.astype(np.float64).ravel()))
+
+
+def skewness(values: np.ndarray) -> float:
+    """How lopsided values are: E[(w - mean)^3] / std^3, 0 if symmetric or all the same.
+
+    Negative where the tail to the left is the longer one.
+    """
+    centered = values.astype(np.float64) - np.mean(values, dtype=np.float64)
+    variance = np.mean(centered**2)
+    return float(np.mean(centered**3) / variance**1.5) if variance > 0 else 0.0
 
 
 def author_summary(epoch: EpochMetrics, learning_rate: float) -> str:

@@ -16,7 +16,7 @@ SAVED = re.compile(
     rf"{MODEL}-[0-9]+\.(index|data-[0-9]+-of-[0-9]+)(\.tempstate[0-9]*)?"
     r"|checkpoint(\.tmp[0-9a-f]*)?"
 )
-PICTURES = ("curves", "images", "updates", "weights")  # what reporting.pictures draws
+PICTURES = ("curves", "images", "layers", "updates", "weights")  # what reporting.pictures draws
 OWN = {
     CHECKPOINTS: SAVED,
     FIGURES: re.compile(rf"({'|'.join(PICTURES)})\.(png|svg|pdf)(\.part)?"),

@@ -15,11 +15,11 @@ from unfair_bp.data.batches import examples, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.cases import Case, iterations_per_epoch, schedule_of
+from unfair_bp.experiment.cases import Case, iterations_per_epoch
 from unfair_bp.running import configuration, directory, provenance, sessions, tidying
 from unfair_bp.running.checkpoints import Checkpoints
 from unfair_bp.running.directory import RunDirectory
-from unfair_bp.running.evaluation import batch_size, evaluate
+from unfair_bp.running.epochs import FinishedEpochs
 from unfair_bp.running.events import EventWriter
 from unfair_bp.running.metrics import EpochMetrics, Progress
 from unfair_bp.running.signals import Interrupted, stopped_by_signals
@@ -79,7 +79,7 @@ class Trainer:
 
     Args:
         case: What to run.
-        dataset: What to train and test on.
+        dataset: What to train and test on, and the images that the case holds out.
         run: Where to write.
         checkpoint_minutes: How often to save within an epoch.
         tensorboard: Write event files for TensorBoard, too.
@@ -87,9 +87,6 @@ class Trainer:
     Raises:
         UsageError: If the data set does not fit the case, or the package for augmentation is
             missing.
-
-    Attributes:
-        metrics: The finished epochs.
     """
 
     def __init__(
@@ -108,11 +105,9 @@ class Trainer:
         self.dataset = dataset
         self.run = run
         self.checkpoint_seconds = 60 * checkpoint_minutes
-        self.layers = case.layers
-        self.schedule = schedule_of(case)
-        self.iterations_per_epoch = iterations_per_epoch(case, len(dataset.train_images))
-        self.images_per_epoch = len(dataset.train_images) * (2 if case.augment else 1)
-        self.graph = build_graph(case)
+        self.training, held_out = dataset.hold_out(case.validation_size)
+        self.iterations_per_epoch = iterations_per_epoch(case, len(self.training.train_images))
+        self.graph = build_graph(case, iterations=case.epochs * self.iterations_per_epoch)
         with self.graph.graph.as_default(), tf.variable_scope("checkpoint"):
             # One float64 for each field of Progress: exact for counts up to 2^53.
             zeros = np.zeros(len(Progress._fields))
@@ -124,7 +119,12 @@ class Trainer:
         self._events = EventWriter(self.graph) if tensorboard else None
         self.graph.graph.finalize()
         self.progress = Progress()
-        self.metrics: List[EpochMetrics] = []
+        self.epochs = FinishedEpochs(case, self.training, held_out, self.graph, run)
+
+    @property
+    def metrics(self) -> List[EpochMetrics]:
+        """A row for each finished epoch."""
+        return self.epochs.metrics
 
     def train(
         self,
@@ -174,11 +174,12 @@ class Trainer:
             self._restore(session)
             self.run.reopen(settings, record)
             return
-        self.progress, self.metrics = Progress(), []
-        shown = examples(self.dataset, self.case)  # may fail, so before anything is written
+        self.progress = Progress()
+        shown = examples(self.training, self.case)  # may fail, so before anything is written
         self.run.create(settings, record)
         session.run(self._initialize, self.graph.start(starting_weights(self.case)))
         start = session.run(list(self.graph.weights))
+        self.epochs.begin(start)
         self.run.write_weights(directory.WEIGHTS_BEFORE, start)
         self.run.write_arrays(directory.EXAMPLES, shown)
         self._save(session)
@@ -201,7 +202,7 @@ class Trainer:
         done = int(session.run(self.graph.step)) - epoch * self.iterations_per_epoch
         batches = prefetch(
             training_batches(
-                self.dataset.train_images, self.dataset.train_labels, self.case, epoch, done
+                self.training.train_images, self.training.train_labels, self.case, epoch, done
             )
         )
         bar = progress_bar(
@@ -238,65 +239,17 @@ class Trainer:
                     saved = finished
 
     def _finish_epoch(self, session: tf.Session, check_signals: Callable[[], None]) -> str:
-        """Evaluate, write the epoch's row, save; returns the line that reports it."""
-        images = self.dataset.test_images
-        with progress_bar(total=len(images), unit="image", desc="test") as bar:
-
-            def after_batch(done: int) -> None:
-                bar.update(done)
-                check_signals()
-
-            test = evaluate(
-                session,
-                self.graph,
-                images,
-                self.dataset.test_labels,
-                batch=batch_size(self.layers),
-                after_batch=after_batch,
-            )
-        self._check_finite(session, test.cost)
-        progress = self.progress
-        train_cost, train_accuracy = progress.means()
-        iterations = int(session.run(self.graph.step))
-        row = EpochMetrics(
-            epoch=progress.epochs + 1,
-            train_cost=train_cost,
-            train_accuracy=train_accuracy,
-            test_cost=test.cost,
-            test_accuracy=test.accuracy,
-            seconds=round(progress.seconds, 3),
-            iterations=iterations,
-            updates=tuple(int(layer.count) for layer in session.run(self.graph.layers)),
-            flops=self._flops(progress.epochs + 1),
-        )
-        self.metrics.append(row)
-        self.run.write_metrics(self.metrics)
+        """Evaluate, write the epoch's rows, save; returns the line that reports it."""
+        evaluations = self.epochs.evaluate(session, check_signals)
+        for evaluation in evaluations.values():
+            self._check_finite(session, evaluation.cost)
+        row = self.epochs.add(session, self.progress, evaluations)
         if self._events:
             self._events.epoch(row)
-            self._events.weights(session, iterations)
+            self._events.weights(session, row.iterations)
         self.progress = Progress(epochs=row.epoch)
         self._save(session)
-        return (
-            f"epoch {row.epoch:3d}/{self.case.epochs}   "
-            f"train cost {row.train_cost:.5f}  accuracy {row.train_accuracy:.4f}   "
-            f"test cost {row.test_cost:.5f}  accuracy {row.test_accuracy:.4f}   {row.seconds:.1f} s"
-        )
-
-    def _flops(self, epochs: int) -> int:
-        """Floating-point operations of the convolutions in the first epochs.
-
-        The last batch of an epoch may be smaller.
-        """
-        if self.case.protocol == "per-batch":
-            return epochs * self.images_per_epoch * self.schedule.cycle_flops(self.layers)
-        iterations = epochs * self.iterations_per_epoch
-        flops = self.case.batch_size * self.schedule.flops(self.layers, iterations)
-        lacking = self.case.batch_size * self.iterations_per_epoch - self.images_per_epoch
-        rows = self.schedule.row_flops(self.layers)
-        for epoch in range(1, epochs + 1):
-            last = epoch * self.iterations_per_epoch - 1
-            flops -= lacking * int(rows[last % self.schedule.period])
-        return flops
+        return row.line(self.case.epochs)
 
     def _check_finite(self, session: tf.Session, cost: float = 0.0) -> None:
         """Stop if the cost, or a variable of a layer, is infinite or not a number."""
@@ -327,10 +280,4 @@ class Trainer:
         kinds = Progress.__annotations__.values()
         saved = session.run(self._saved).tolist()
         self.progress = Progress(*(kind(value) for kind, value in zip(kinds, saved)))
-        # A row is written before the checkpoint that ends its epoch, so there may be one too many.
-        self.metrics = self.run.read_metrics()[: self.progress.epochs]
-        if len(self.metrics) < self.progress.epochs:
-            raise UsageError(
-                f"{self.run.file(directory.METRICS)} lacks some of the {self.progress.epochs} "
-                "finished epochs; train again with --overwrite"
-            )
+        self.epochs.restore(self.progress.epochs)

@@ -1,0 +1,61 @@
+"""What becomes of each layer's weights over the epochs of a run: rotation, norm, skewness."""
+
+import math
+from typing import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from unfair_bp.figures.style import GRID, default_style, layer_styles, new_figure
+from unfair_bp.running.metrics import LayerMetrics
+
+# For each panel its field and its title.
+PANELS = (
+    ("rotation", "rotation: cosine distance from the start"),
+    ("norm", "norm of the weights"),
+    ("skewness", "skewness of the weights"),
+)
+MARKED = 20  # epochs up to which each is marked by a point
+LEGEND_LINES = 16  # of a column of the legend
+
+
+@default_style()
+def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
+    """Draw rotation, norm and skewness of each layer's weights, a panel for each.
+
+    A line has a gap where an epoch is missing.
+
+    Args:
+        rows: What was measured, epochs ascending.
+        heading: What was run, in a line.
+    """
+    figure = new_figure(13.0, 4.2, heading)
+    panels = figure.subplots(1, len(PANELS))
+    known = {row.epoch: row for row in rows}
+    epochs = range(rows[-1].epoch + 1)
+    layers = len(rows[0].norm)
+    marker = "o" if len(epochs) <= MARKED + 1 else None
+    for axes, (field, title) in zip(panels, PANELS):
+        for layer, (color, line) in zip(range(layers), layer_styles()):
+            values = [getattr(known[e], field)[layer] if e in known else math.nan for e in epochs]
+            axes.plot(
+                epochs,
+                values,
+                color=color,
+                linestyle=line,
+                marker=marker,
+                markersize=3,
+                label=f"layer {layer + 1}",
+            )
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch")
+        axes.grid(axis="y", color=GRID)
+        axes.set_axisbelow(True)
+    panels[-1].legend(
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        ncol=math.ceil(layers / LEGEND_LINES),
+        fontsize=8,
+    )
+    return figure
