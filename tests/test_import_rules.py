@@ -57,7 +57,7 @@ MAY_IMPORT = {
         "running.metrics",
     },
     "measuring": {"errors", "experiment", "backprop", "data", "running", "files", "console"},
-    "sweeping": {"errors", "experiment", "running", "commandline", "files", "console"},
+    "sweeping": {"errors", "experiment", "data", "running", "commandline", "files", "console"},
     "commandline": {"errors", "experiment", "console"},
 }
 ANYTHING_BUT_COMMANDS = {"commandline", *MAY_IMPORT}

@@ -382,7 +382,16 @@ def job(tmp_path, *words):
     """A job, and the sign of life of its sweep."""
     sign = SignOfLife(str(tmp_path / "sign"))
     sign.give()
-    return Job(str(tmp_path), "x/run", "x/run.log", words, "sign", sign.owner), sign
+    return Job(
+        cwd=str(tmp_path),
+        path="x/run",
+        log="x/run.log",
+        words=words,
+        data="shapes",
+        data_dir=None,
+        sign="sign",
+        owner=sign.owner,
+    ), sign
 
 
 def test_the_error_of_a_training_process_is_reported(tmp_path):
@@ -394,6 +403,16 @@ def test_the_error_of_a_training_process_is_reported(tmp_path):
     log = (tmp_path / "x" / "run.log").read_text()
     line = "$ python -m unfair_bp.train --data shapes --data-dir here --run-dir x/run\n"
     assert log.startswith(line) and log.count(line) == 2
+
+
+def test_a_data_set_that_is_missing_is_reported_without_a_training_process(tmp_path):
+    """Breaks if each run starts TensorFlow to find out, or the reason is lost."""
+    this, _ = job(tmp_path, "--data-dir", "nowhere")
+    outcome = attempt(this._replace(data="cifar10", data_dir="nowhere"))
+    assert outcome.status == 2
+    assert outcome.message.startswith("--data-dir 'nowhere': No such file or directory")
+    assert not (tmp_path / "x" / "run").exists()
+    assert "error: --data-dir 'nowhere'" in (tmp_path / "x" / "run.log").read_text()
 
 
 def test_an_attempt_whose_sweep_is_gone_is_not_made(tmp_path):

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp import files
 from unfair_bp.commandline import USAGE_STATUS
 from unfair_bp.console import shell_line
 from unfair_bp.running.directory import LOCK, RunDirectory
+from unfair_bp.sweeping.images import mapped
 from unfair_bp.sweeping.signs import Watch
 
 POLL = 0.5  # seconds between two looks at the process and at the sweep
@@ -26,6 +27,8 @@ class Job(NamedTuple):
     path: str
     log: str
     words: Tuple[str, ...]
+    data: str  # the case's data set
+    data_dir: Optional[str]
     sign: str  # the file with the sweep's sign of life
     owner: str
 
@@ -59,9 +62,13 @@ def attempt(job: Job) -> Outcome:
     with open(log, "ab") as output:
         line = shell_line(["python", "-m", "unfair_bp.train", *words])
         output.write(f"$ {line}\n".encode("utf-8", "surrogateescape"))
+        images = mapped(job.owner, job.cwd, job.data, job.data_dir)
+        output.write(images.said)
         output.flush()
-        start = output.tell()
-        status = _supervise(words, job.cwd, output.fileno(), watch)
+        start = output.tell() - len(images.said)
+        status = images.status
+        if status == 0:
+            status = _supervise(words, job.cwd, output.fileno(), images.environment, watch)
     return Outcome(status, _error(log, start))
 
 
@@ -72,12 +79,15 @@ def _wait_until_free(run: RunDirectory, watch: Watch) -> None:
         time.sleep(POLL)
 
 
-def _supervise(words: Tuple[str, ...], cwd: str, output: int, watch: Watch) -> int:
+def _supervise(
+    words: Sequence[str], cwd: str, output: int, environment: Dict[str, str], watch: Watch
+) -> int:
     """Run the training process to its end; returns its status."""
     process = subprocess.Popen(
         [sys.executable, "-m", "unfair_bp.sweeping.launch", str(os.getpid())]
         + ["unfair_bp.train", *words],
         cwd=cwd,
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

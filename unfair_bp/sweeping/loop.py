@@ -153,8 +153,16 @@ class _Loop:
             time.sleep(POLL)
 
     def _submit(self, run: PlannedRun) -> None:
-        sign = self._sign
-        job = Job(os.getcwd(), run.path, run.log, run.words, sign.path, sign.owner)
+        job = Job(
+            cwd=os.getcwd(),
+            path=run.path,
+            log=run.log,
+            words=run.words,
+            data=run.case.data,
+            data_dir=run.data_dir,
+            sign=self._sign.path,
+            owner=self._sign.owner,
+        )
         self.pending[self._cluster.submit(job)] = run
 
     def _settle(self, run: PlannedRun, outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp import commandline
 from unfair_bp.errors import UsageError
@@ -36,11 +36,13 @@ class PlannedRun:
         path: The run directory.
         case: What is run.
         words: The options of ``unfair_bp.train`` that say so.
+        data_dir: Where its data set is, if that was said; the words say it, too.
     """
 
     path: str
     case: Case
     words: Tuple[str, ...]
+    data_dir: Optional[str]
 
     @property
     def directory(self) -> RunDirectory:
@@ -109,7 +111,7 @@ def plan(options: argparse.Namespace, root: str) -> List[PlannedRun]:
         ]
         named = os.path.join(root, *parts, f"seed{case.seed}")
         path = there.get(_identity(case), named)
-        run = PlannedRun(path, case, _train_words(chosen, axes))
+        run = PlannedRun(path, case, _train_words(chosen, axes), options.data_dir)
         run.check()
         runs.append(run)
     return runs
