@@ -34,6 +34,8 @@ setup(
         "pooch>=1.8",
         "requests",  # which pooch uses, and whose errors it lets through
         "tqdm",
+        "distributed>=2022.2",  # the last for Python 3.7, which does not work with newer clicks:
+        'click<8.1; python_version < "3.8"',
     ],
     extras_require={
         "test": TEST,

@@ -10,6 +10,7 @@ import unfair_bp
 PACKAGE = Path(unfair_bp.__file__).parent
 COMMANDS = {
     "train",
+    "sweep",
     "evaluate",
     "plots",
     "report",
@@ -56,6 +57,7 @@ MAY_IMPORT = {
         "running.metrics",
     },
     "measuring": {"errors", "experiment", "backprop", "data", "running", "files", "console"},
+    "sweeping": {"errors", "experiment", "data", "running", "commandline", "files", "console"},
     "commandline": {"errors", "experiment", "console"},
 }
 ANYTHING_BUT_COMMANDS = {"commandline", *MAY_IMPORT}

@@ -14,6 +14,7 @@ from unfair_bp.errors import UsageError
 
 COMMANDS = (
     "train",
+    "sweep",
     "plots",
     "report",
     "evaluate",

@@ -2,9 +2,10 @@
 
 import argparse
 import os
+import re
 import sys
 from dataclasses import fields, replace
-from typing import Callable, Iterable, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Sequence
 
 from unfair_bp import __version__, console
 from unfair_bp.errors import FieldError, UsageError
@@ -12,6 +13,8 @@ from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named
 
 USAGE_STATUS = 2
+CHECKPOINT_MINUTES = 10.0
+LONGEST_SPAN = 1000  # integers that a span such as 0-4 may stand for
 INTERRUPTED_STATUS = 130  # as a shell reports a command that Ctrl-C ended
 # Fields that no option sets: two name the case, and networks are given from Python.
 WITHOUT_OPTION = ("name", "question", "architecture")
@@ -97,13 +100,58 @@ def path(text: str) -> str:
     return text
 
 
-def add_case(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of the case."""
-    parser.add_argument("--case", default="a", metavar="X", help=_case_help() + " (default: a)")
+def minutes(text: str) -> float:
+    """The type of options that give a time in minutes.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not a number above 0.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; give a number above 0")
+    return value
 
 
-def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIELDS)) -> None:
-    """Add an option for each field of the case; one that is not given keeps the case's value."""
+def integers(text: str) -> List[int]:
+    """The type of options that take several integers: ``3``, or ``0-4`` for 0, 1, 2, 3, 4.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is neither.
+    """
+    span = re.fullmatch(r"(\d{1,9})-(\d{1,9})", text, re.ASCII)
+    first, last = map(int, span.groups()) if span else (0, 0)
+    if span and 0 <= last - first < LONGEST_SPAN:
+        return list(range(first, last + 1))
+    try:
+        return [int(text)]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an integer, nor two with a hyphen between, such as 0-4, for at most "
+            f"{LONGEST_SPAN} of them"
+        ) from error
+
+
+def add_case(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add the choice of the case, or of several cases."""
+    more: Dict[str, Any] = {"nargs": "+", "default": ["a"]} if several else {"default": "a"}
+    parser.add_argument("--case", metavar="X", help=_case_help() + " (default: a)", **more)
+
+
+def add_fields(
+    parser: argparse.ArgumentParser,
+    names: Iterable[str] = tuple(FIELDS),
+    several: bool = False,
+) -> None:
+    """Add an option for each field of the case; one that is not given keeps the case's value.
+
+    Args:
+        parser: Where to add them.
+        names: Which fields.
+        several: Let options that take a value take several, of integers also a span like 0-4.
+    """
     for name in names:
         item = FIELDS[name]
         option = option_of(name)
@@ -129,13 +177,34 @@ def add_fields(parser: argparse.ArgumentParser, names: Iterable[str] = tuple(FIE
             group.add_argument("--no-" + option[2:], action="store_false", dest=name, default=None)
         else:
             kind = int if item.type == Optional[int] else item.type
-            parser.add_argument(option, type=kind, metavar=kind.__name__.upper(), help=meaning)
+            more: Dict[str, Any] = {"nargs": "+"} if several else {}
+            more["type"] = integers if several and kind is int else kind
+            parser.add_argument(option, metavar=kind.__name__.upper(), help=meaning, **more)
 
 
 def add_quick(parser: argparse.ArgumentParser) -> None:
     """Add the preset for a training run of about a minute, without a download."""
     preset = ", ".join(f"{name} {value}" for name, value in QUICK.items())
     parser.add_argument("--quick", action="store_true", help="a small run: " + preset)
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add how a run is saved and shown, on which its result does not depend."""
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=minutes,
+        default=CHECKPOINT_MINUTES,
+        metavar="FLOAT",
+        help="also save within an epoch, this often (%(default)g), which is what a kill may cost",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write scalars, histograms and the graph for TensorBoard",
+    )
+    parser.add_argument(
+        "--no-plots", action="store_true", help="do not draw the run's pictures at its end"
+    )
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

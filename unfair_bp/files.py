@@ -91,6 +91,20 @@ def only_process(path: str, doing: str) -> Iterator[None]:
         os.close(file)
 
 
+def is_locked(path: str) -> bool:
+    """Whether another process, or another thread, holds this lock file."""
+    try:
+        file = os.open(path, os.O_RDWR | NO_LINKS)
+    except OSError:
+        return False
+    try:
+        return not lock(file)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+
+
 def lock(file: int, wait: bool = False) -> bool:
     """Lock an open file for this process until it is closed.
 

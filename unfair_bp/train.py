@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
 from unfair_bp import commandline
 from unfair_bp.console import shell_line, warn
-from unfair_bp.errors import UsageError
 from unfair_bp.experiment import cases, schedules
 from unfair_bp.reporting import pictures
 from unfair_bp.running.directory import RunDirectory, default_path
@@ -68,31 +67,12 @@ def main(arguments: Sequence[str]) -> int:
         metavar="DIR",
         help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
     )
-    parser.add_argument(
-        "--checkpoint-minutes",
-        type=float,
-        default=10.0,
-        metavar="FLOAT",
-        help="also save within an epoch, this often (10); a run that is killed loses no more",
-    )
-    parser.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="also write scalars, histograms and the graph for TensorBoard",
-    )
-    parser.add_argument(
-        "--no-plots", action="store_true", help="do not draw the run's pictures at its end"
-    )
+    commandline.add_training(parser)
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with the run in --run-dir")
     existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
-    if not options.checkpoint_minutes > 0:
-        raise UsageError(
-            f"--checkpoint-minutes {options.checkpoint_minutes:g} is out of range; give a number "
-            "above 0"
-        )
     run = RunDirectory(options.run_dir or default_path(case, options.quick))
     run.check_start(case, options.resume, options.overwrite)
 

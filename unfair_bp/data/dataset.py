@@ -111,13 +111,12 @@ class Dataset:
             FieldError: If more images are asked for than there are.
         """
         check_sizes(self.name, train_size, len(self.train_images), test_size, len(self.test_images))
-        # Copies, so that a small subset does not keep the whole data set in memory.
         return replace(
             self,
-            train_images=self.train_images[:train_size].copy(),
-            train_labels=self.train_labels[:train_size].copy(),
-            test_images=self.test_images[:test_size].copy(),
-            test_labels=self.test_labels[:test_size].copy(),
+            train_images=_first(self.train_images, train_size),
+            train_labels=_first(self.train_labels, train_size),
+            test_images=_first(self.test_images, test_size),
+            test_labels=_first(self.test_labels, test_size),
         )
 
     def fingerprint(self) -> str:
@@ -157,6 +156,13 @@ def check_validation_size(validation_size: Optional[int], train: int) -> None:
             "left of train_size, if it is given), because some must be left to train on; give "
             f"at least 1 and fewer than {train}",
         )
+
+
+def _first(array: np.ndarray, size: Optional[int]) -> np.ndarray:
+    """The first rows, copied so that few do not keep all in memory, unless that is mapped."""
+    if size is None or isinstance(array, np.memmap):
+        return array[:size]
+    return array[:size].copy()
 
 
 def _shown(shape: Tuple[int, ...]) -> str:

@@ -1,6 +1,6 @@
 """The finished epochs of a run: evaluated, written as rows, and read again to go on from."""
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -145,7 +145,7 @@ class FinishedEpochs:
             test_accuracy=test.accuracy,
             seconds=round(progress.seconds, 3),
             iterations=int(session.run(self.graph.step)),
-            updates=tuple(int(layer.count) for layer in states),
+            updates=training_updates(self.case, self.images, epoch),
             flops=training_flops(self.case, self.images, epoch),
             validation_cost=validation.cost if validation else None,
             validation_accuracy=validation.accuracy if validation else None,
@@ -155,6 +155,22 @@ class FinishedEpochs:
         self.run.write_metrics(self.metrics)
         self.run.write_layers(self.layers)
         return row
+
+
+def training_updates(case: Case, images: int, epochs: int) -> Tuple[int, ...]:
+    """How often each layer has been updated in the first epochs.
+
+    The optimizer's own counts begin anew where a schedule resets moments.
+
+    Args:
+        case: What is run.
+        images: Number of images that are trained on, without augmented ones.
+        epochs: Number of epochs.
+    """
+    iterations = iterations_per_epoch(case, images)
+    schedule = schedule_of(case, case.epochs * iterations)
+    rounds = schedule.cycle if case.protocol == "per-batch" else 1
+    return tuple(schedule.updates(epochs * iterations * rounds).tolist())
 
 
 def training_flops(case: Case, images: int, epochs: int) -> int:

@@ -55,16 +55,20 @@ def load(cifar: CifarSet, data_dir: Optional[str] = None) -> Dataset:
     for option, place in given:
         if place is not None:
             return _load_given(cifar, option, os.path.expanduser(place))
-    cache = os.path.join(_environ("XDG_CACHE_HOME") or _home(".cache"), "unfair_bp")
     keras = os.path.join(_environ("KERAS_HOME") or _home(".keras"), "datasets")
-    dataset, problems = _first_whole([*_readers(cifar, cache), *_readers(cifar, keras)])
+    dataset, problems = _first_whole([*_readers(cifar, cache()), *_readers(cifar, keras)])
     if dataset is None:
-        path = os.path.join(cache, cifar.binary.archive)
+        path = os.path.join(cache(), cifar.binary.archive)
         download.fetch(cifar.url, path, cifar.binary.archive_checksum)
         dataset, unusable = _first_whole([partial(_read_archive, cifar, path)])
         if dataset is None:  # it was there before
             raise UsageError(f"{unusable[0]}; delete it to have it downloaded again, or {_ADVICE}")
     return _result(dataset, problems)
+
+
+def cache() -> str:
+    """The directory for this package's large files."""
+    return os.path.join(_environ("XDG_CACHE_HOME") or _home(".cache"), "unfair_bp")
 
 
 def _environ(name: str) -> Optional[str]:

@@ -1,0 +1,112 @@
+"""Where attempts run: threads of this process, or the workers of a Dask scheduler.
+
+This module alone imports ``distributed``.
+"""
+
+import contextlib
+import logging
+import signal
+import tempfile
+from concurrent.futures import CancelledError
+from typing import Iterator, Optional
+
+from unfair_bp.errors import UsageError
+from unfair_bp.sweeping.attempt import Job, Outcome, attempt
+
+ANY_PORT = "127.0.0.1:0"  # of the loopback interface
+CONNECT_SECONDS = 20
+LOST = -signal.SIGKILL  # status of an attempt whose workers were lost
+
+
+class Cluster:
+    """What runs attempts.
+
+    Args:
+        client: A client of ``distributed``.
+    """
+
+    def __init__(self, client: "distributed.Client") -> None:  # noqa: F821 - imported when used
+        self._client = client
+
+    @property
+    def slots(self) -> int:
+        """How many attempts run at a time now."""
+        return sum(self._client.nthreads().values())
+
+    def submit(self, job: Job) -> "distributed.Future":  # noqa: F821 - imported when used
+        """Have an attempt made when its turn comes."""
+        return self._client.submit(attempt, job, pure=False, retries=0)
+
+    def check(self) -> None:
+        """Make sure that the scheduler is still there.
+
+        Raises:
+            UsageError: If it is not.
+        """
+        if self._client.status != "running":
+            raise UsageError(
+                "the connection to the scheduler is lost; runs that were begun are being saved: "
+                "start scheduler and workers again, then say the same command"
+            )
+
+    def working(self) -> bool:
+        """Whether any worker has an attempt in hand."""
+        return any(self._client.processing().values())
+
+
+def outcome_of(future: "distributed.Future") -> Outcome:  # noqa: F821 - imported when used
+    """Return how an attempt has ended.
+
+    Raises:
+        CancelledError: If the scheduler does not know of it any more.
+    """
+    from distributed.scheduler import KilledWorker  # noqa: PLC0415 - takes a second
+
+    try:
+        return Outcome(*future.result())
+    except CancelledError:
+        raise
+    except KilledWorker:
+        return Outcome(LOST, "its workers were lost")
+    except Exception as error:  # whatever a worker raises, its own ImportError among them
+        return Outcome(1, f"a worker failed: {type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def connected(scheduler: Optional[str], workers: int) -> Iterator[Cluster]:
+    """Connect to a scheduler, or have threads of this process for workers, until the context ends.
+
+    Args:
+        scheduler: Its address, such as ``tcp://10.0.0.1:8786``; None for this process.
+        workers: Without a scheduler, the number of attempts at a time.
+
+    Raises:
+        UsageError: If there is no scheduler at this address.
+    """
+    import distributed  # noqa: PLC0415 - takes a second, and only sweeps need it
+
+    # What it logs of lost workers is reported, in fewer words, by the sweep.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if scheduler is None:
+        with tempfile.TemporaryDirectory() as scratch, distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=workers,
+            processes=False,
+            memory_limit=None,
+            dashboard_address=ANY_PORT,
+            worker_dashboard_address=ANY_PORT,
+            local_directory=scratch,
+            silence_logs=logging.CRITICAL,
+        ) as local, distributed.Client(local) as client:
+            yield Cluster(client)
+        return
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(
+            f"--scheduler {scheduler!r} cannot be reached ({reason}); start one with `dask "
+            "scheduler`, and give the address that it prints, such as tcp://HOST:8786"
+        ) from error
+    with client:
+        yield Cluster(client)
