@@ -242,7 +242,7 @@ def test_equality_sees_everything():
         *("shuffled:share:back", "share:share:back", "shuffled:back:x", "back:1", "back*0"),
         *("back*", "back*x", "back+", "back+10", "freeze*2", "back*99999999999", "lisa*999999999"),
         *("9@", "9@x", "9@-1", "9@1e9", "9@nan", "back*2*3", "back**", "+9", "*3", "unfreeeze"),
-        *("9@0.5@2"),
+        "9@0.5@2",
     ],
 )  # fmt: skip
 def test_what_is_no_schedule(text):

@@ -47,7 +47,7 @@ def outcome(text):
     assert table.dtype == bool and table.ndim == 2 and table.shape[1] == len(LAYERS)
     assert 1 <= schedule.period <= schedules.LONGEST_PERIOD
     assert table.any(axis=1).all(), "a row without a layer is no iteration"
-    assert schedule.updates(schedule.period).sum() == table.sum()
+    assert schedule.updates(schedule.cycle).sum() == schedule.hold * table.sum()
     assert 0.33 < schedule.relative_cost(LAYERS) <= 1.0
     name = schedules.shortened(text)
     assert "schedule %s: " % name in schedules.as_text(schedule, LAYERS)

@@ -10,10 +10,9 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import Network, Rules
 from unfair_bp.backprop.optimizers import Adam, Optimizer, Sgd
 from unfair_bp.backprop.scripts import ScriptsAdam, initial_weights_2018, rules_with
-from unfair_bp.errors import FieldError
 from unfair_bp.experiment.architecture import initial_weights
-from unfair_bp.experiment.cases import Case, run_length, schedule_of
-from unfair_bp.experiment.matrix import Schedule, shortened
+from unfair_bp.experiment.cases import Case, schedule_of_run
+from unfair_bp.experiment.matrix import Schedule
 
 
 class Outputs(NamedTuple):
@@ -123,13 +122,7 @@ def build_graph(
     Raises:
         FieldError: If the schedule spans the run, whose length neither says.
     """
-    schedule = schedule_of(case, iterations)
-    if schedule.spans_run and iterations is None and run_length(case) is None:
-        raise FieldError(
-            "schedule",
-            f"{shortened(case.schedule)!r} spans the whole run; give its number of iterations, or "
-            "a train_size",
-        )
+    schedule = schedule_of_run(case, iterations)
     specs = case.layers
     graph = tf.Graph()
     with graph.as_default():

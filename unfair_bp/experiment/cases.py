@@ -181,6 +181,23 @@ def schedule_of(case: Case, iterations: Optional[int] = None) -> matrix.Schedule
     return intended_schedule(case, iterations)
 
 
+def schedule_of_run(case: Case, iterations: Optional[int]) -> matrix.Schedule:
+    """The schedule that a case really runs, for a run whose length must be known if it spans it.
+
+    Raises:
+        FieldError: If the schedule spans the run, and neither the case nor ``iterations`` says how
+            long that is.
+    """
+    schedule = schedule_of(case, iterations)
+    if schedule.spans_run and iterations is None and run_length(case) is None:
+        raise FieldError(
+            "schedule",
+            f"{schedules.shortened(case.schedule)!r} spans the whole run; give its number of "
+            "iterations, or a train_size",
+        )
+    return schedule
+
+
 def idle_quirks(case: Case) -> Tuple[str, ...]:
     """Those of a case's quirks that change nothing in it.
 
