@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import commands
-import numpy as np
 import pytest
 
-from unfair_bp.experiment import ledger
+from unfair_bp.experiment import ledger, schedules
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.measuring import benchmark as benchmarking
@@ -20,11 +19,14 @@ from unfair_bp.reporting import comparison
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "logs" / "README.md").read_text(encoding="utf-8")
+FULL_WIDTH = ROOT / "logs" / "full_width"
+SPEED = (ROOT / "logs" / "benchmark" / "README.md").read_text(encoding="utf-8")
 
 
-def rows_after(heading):
+def rows_after(heading, text=README):
     """The cells of the first table after a heading, without its head."""
-    lines = README[README.index(heading) :].splitlines()
+    lines = text[text.index(heading) :].splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("|"))
     rows = []
     for line in lines[first + 2 :]:
@@ -54,23 +56,50 @@ def test_the_cases():
         assert row[1:4] == [case.schedule, "yes" if case.augment else "no", str(case.epochs)]
         last = epochs[-1]
         assert row[5] == "%.4f / %.4f" % (last.test_accuracy, last.train_accuracy)
-        assert row[7] == "python -m unfair_bp.train --case " + name
+        assert row[6] == "%.4f / %.4f" % (epochs[0].test_accuracy, epochs[0].train_accuracy)
+        assert row[8] == "python -m unfair_bp.train --case " + name
+    for name, run in (("a", "case_a"), ("c", "case_c_as_run/seed0")):
+        last, _, _ = last_epoch(FULL_WIDTH / run)
+        accuracies = float(last["test_accuracy"]), float(last["train_accuracy"])
+        assert rows[name][7].replace("as run: ", "") == "%.4f / %.4f" % accuracies
 
 
-def test_the_small_runs_beside_the_post():
-    """Breaks if a figure of ours is not the logs' mean, or another command made the runs."""
-    text = README[README.index("*Ours, small*") : README.index("### One epoch")]
-    options = " ".join(re.search(r"`(--data-dir [^`]*)`", text).group(1).split())
-    rows = {row[0]: row for row in rows_after("## The six cases")}
-    for name in CASES:
-        accuracies = []
-        for seed in "012":
-            run = ROOT / "logs" / "small" / ("case_" + name) / ("seed" + seed)
-            last, record, _ = last_epoch(run)
-            made_by = rows[name][7] + " " + options
-            assert made_by.replace("K", seed).replace("case_X", "case_" + name) in record
-            accuracies.append([float(last[key]) for key in ("test_accuracy", "train_accuracy")])
-        assert rows[name][6] == "%.4f / %.4f" % tuple(np.mean(accuracies, axis=0))
+def test_it_is_short_and_its_links_lead_somewhere():
+    """Breaks if the README grows beyond what is read, or names a file that is not there."""
+    assert len(README) <= 12_000
+    for text, place in ((README, ROOT), (RESULTS, ROOT / "logs"), (SPEED, ROOT / "logs/benchmark")):
+        links = re.findall(r"\]\(([^)#:]+)(#[^)]*)?\)", text)
+        assert links
+        for path, heading in links:
+            assert (place / path).exists(), path
+            titles = re.findall("^#+ (.*)$", (place / path).read_text() if heading else "", re.M)
+            anchors = [re.sub(r"[^a-z0-9 -]", "", x.lower()).replace(" ", "-") for x in titles]
+            assert not heading or heading[1:] in anchors, heading
+
+
+def test_what_came_out():
+    """Breaks if a figure of the first screen is not in the report's tables."""
+    said = README[README.index("**What came out") : README.index("## Start")]
+    for name, at, numbers in (
+        ("c - a", "equal epochs", "0.0455 (0.0333 to 0.0577)"),
+        ("c - a", "equal operations", "+0.0033, -0.0296 to 0.0362"),
+        ("e - a", "equal operations", "-0.0487, -0.1456 to 0.0482"),
+    ):
+        assert numbers in " ".join(said.split())
+        (row,) = (x for x in rows_after(f"accuracy at {at}", RESULTS) if x[0] == name)
+        shown = sorted(abs(float(x)) for x in re.findall(r"[0-9.]+[0-9]", numbers))
+        assert shown == sorted(abs(float(x)) for x in re.findall(r"[0-9]\.[0-9]{4}", row[5]))
+
+
+def test_costs_of_the_methods():
+    """Breaks if a cost beside a method's name is not that of its schedule."""
+    layers = CASES["a"].layers
+    for words, _, costs in rows_after("## Related work"):
+        shown = re.findall(r"[0-9]\.[0-9]{3}", costs)
+        names = words.replace("`", "").split(", ") if len(shown) > 1 else [words.strip("`")]
+        assert len(names) == len(shown)
+        for name, cost in zip(names, shown):
+            assert f"{schedules.parse(name).relative_cost(layers):.3f}" == cost, name
 
 
 def last_epoch(run):
@@ -82,12 +111,9 @@ def last_epoch(run):
     return last, (run / "command.txt").read_text(), config["case"]
 
 
-FULL_WIDTH = ROOT / "logs" / "full_width"
-
-
 def test_the_epochs_at_full_width():
     """Breaks if a figure, the author's or ours, is not that of the log, or the run another one."""
-    rows = rows_after("### One epoch at full width")
+    rows = rows_after("## One epoch at full width", RESULTS)
     runs = {row[0].strip("`"): row[2:] for row in rows if "case_c_as_run" in row[0]}
     found = [path.parent for path in FULL_WIDTH.glob("case_c_as_run*/*/metrics.csv")]
     assert sorted(runs) == sorted(path.relative_to(FULL_WIDTH).as_posix() for path in found)
@@ -111,7 +137,7 @@ def test_the_epochs_at_full_width():
     last, _, _ = last_epoch(FULL_WIDTH / "case_a")
     assert (
         f"test {float(last['test_accuracy']):.4f}, train {float(last['train_accuracy']):.4f}"
-        in README
+        in " ".join(RESULTS.split())
     )
 
 
@@ -126,7 +152,7 @@ def test_the_example_in_python(tmp_path):
 
 def test_the_benchmark():
     """Breaks if a figure of the README's table of speeds is not that of the stored benchmark."""
-    shown = {(row[0], row[1]): row[2:] for row in rows_after("## Speed")}
+    shown = {(row[0], row[1]): row[2:] for row in rows_after("# Speed", SPEED)}
     stored = {}
     for path in sorted((ROOT / "logs" / "benchmark").glob("*.json")):
         result = json.loads(path.read_text())
@@ -156,17 +182,16 @@ def test_the_benchmark():
 def test_the_report_of_the_small_runs():
     """Breaks if a number of the README's tables is not what the report makes of the logs."""
     text = comparison.markdown(str(ROOT / "logs" / "small"))
-    tables = text[text.index("\n### Paired") :].replace("\n### ", "\n#### ")
+    tables = text[text.index("\n### Paired") :]
     assert tables.count("\n| ") > 20
-    assert tables in README
+    assert tables in RESULTS
 
 
 def test_what_the_logs_are():
     """Breaks if a log is not described, or its description has another command or version."""
-    readme = (ROOT / "logs" / "README.md").read_text(encoding="utf-8")
     described = {}
     for directory, command, commit in re.findall(
-        r"^\| `([^`]*)` \| .* \| `([^`]*)` \| (\w+) \|$", readme, re.MULTILINE
+        r"^\| `([^`]*)` \| .* \| `([^`]*)` \| (\w+) \|$", RESULTS, re.MULTILINE
     ):
         for letter in "abcdef" if "X" in directory else "-":
             for seed in "012" if "K" in directory else "-":
@@ -180,7 +205,7 @@ def test_what_the_logs_are():
         for path in (ROOT / "logs" / top).glob("**/config.json"):
             found[path.parent.relative_to(ROOT / "logs").as_posix()] = path.parent
     assert sorted(found) == sorted(described)
-    facts = re.search(r"All training runs: (TensorFlow [^\n]*?), Linux", readme).group(1).lower()
+    facts = re.search(r"All training runs: (TensorFlow [^\n]*?), Linux", RESULTS).group(1).lower()
     for path, (words, commit) in described.items():
         record = dict(
             re.findall("^([^:]*): +(.*)$", last_epoch(found[path])[1], flags=re.MULTILINE)
