@@ -549,16 +549,3 @@ def test_configuration_that_is_no_object_is_refused(run, content):
         file.write(content)
     with pytest.raises(UsageError, match=r"config\.json is damaged"):
         run.read_config()
-
-
-def test_default_directory_names_case_and_seed():
-    """Breaks if two seeds or two cases of the six share a directory."""
-    paths = {
-        directory.default_path(replace(CASES[name], seed=n), quick=False)
-        for name in CASES
-        for n in (1, 12)
-    }
-    assert len(paths) == 12
-    assert directory.default_path(CASE, quick=False) == os.path.join("logs", "case_c", "seed7")
-    quick = directory.default_path(CASE, quick=True)
-    assert quick == os.path.join("logs", "quick", "case_c", "seed7")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
 from unfair_bp import commandline
 from unfair_bp.console import shell_line, warn
-from unfair_bp.experiment import cases, schedules
+from unfair_bp.experiment import cases, naming, schedules
 from unfair_bp.reporting import pictures
-from unfair_bp.running.directory import RunDirectory, default_path
+from unfair_bp.running.directory import RunDirectory
 
 if TYPE_CHECKING:
     from unfair_bp.data.dataset import Dataset
@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         "--run-dir",
         type=commandline.path,
         metavar="DIR",
-        help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
+        help="where to write (default: logs/case_<x>/seed<k>, or logs/<schedule>/seed<k>, with the "
+        "fields that are not the case's own in the name; with --quick below logs/quick)",
     )
     commandline.add_training(parser)
     existing = parser.add_mutually_exclusive_group()
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
     options = parser.parse_args(arguments)
     case = commandline.resolve_case(options)
-    run = RunDirectory(options.run_dir or default_path(case, options.quick))
+    run = RunDirectory(options.run_dir or naming.default_path(case, options.quick))
     run.check_start(case, options.resume, options.overwrite)
 
     warn_of_idle_quirks(case, options.as_run)

@@ -352,9 +352,3 @@ class RunDirectory:
 def _as_typed(record: str) -> bytes:
     """The record as bytes; a word of the command may hold bytes that are not characters."""
     return record.encode("utf-8", "surrogateescape")
-
-
-def default_path(case: Case, quick: bool) -> str:
-    """Return where a run goes unless the user says otherwise; quick tries have their own place."""
-    logs = os.path.join("logs", "quick") if quick else "logs"
-    return os.path.join(logs, f"case_{case.name}", f"seed{case.seed}")
