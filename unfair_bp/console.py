@@ -11,15 +11,51 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+SECONDS_BETWEEN_LINES = 60.0  # of a bar whose output is no terminal
+
+
 def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> "tqdm":
-    """Return a bar of tqdm with these arguments; closing it clears it unless ``leave`` is set."""
+    """Return a bar of tqdm with these arguments; closing it clears it unless ``leave`` is set.
+
+    Where standard error is neither a terminal nor a notebook's, it is a line a minute instead,
+    and none if all is done within a minute.
+    """
     from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
 
+    stream = sys.stderr
+    if stream is None:
+        return tqdm(*arguments, disable=True, **options)
     # A notebook's standard error is not a terminal but can show a bar.
-    notebook = type(sys.stderr).__module__.startswith("ipykernel")
-    missing = sys.stderr is None
-    disable = missing or (False if notebook else None)
-    return tqdm(*arguments, disable=disable, leave=leave, **options)
+    if type(stream).__module__.startswith("ipykernel") or stream.isatty():
+        return tqdm(*arguments, leave=leave, **options)
+    interval = SECONDS_BETWEEN_LINES
+    return tqdm(
+        *arguments,
+        file=_Lines(stream),
+        leave=False,
+        delay=interval,
+        mininterval=interval,
+        maxinterval=interval,
+        bar_format="{desc}: {n_fmt} of {total_fmt} {unit}, {remaining} to go{postfix}",
+        **options,
+    )
+
+
+class _Lines:
+    """A stream for a bar that writes its states below each other, and nothing to clear them."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n: ")  # a bar without a description begins with a colon
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            if line:
+                self._stream.write(line + "\n")
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def shell_line(words: Sequence[str]) -> str:

@@ -48,6 +48,22 @@ def trains_like(case: Case, letter: str) -> bool:
     )
 
 
+def title(case: Case) -> str:
+    """A case in a few words: ``case d: back, augmented``, or ``schedule lisa:1:20``."""
+    training = shortened(case.schedule) + (", augmented" if case.augment else "")
+    if case.name in CASES:
+        return f"case {case.name}: {training}"
+    if case.name in ("own", shortened(case.schedule)):
+        return f"schedule {training}"
+    return f"{shortened(case.name)}: {training}"
+
+
+def idle_layers(case: Case) -> str:
+    """The layers that the schedule never updates, as ``1-6,8``; empty if there are none."""
+    idle = ~schedule_of(case).table.any(axis=0, keepdims=True)
+    return schedules.specification(idle) if idle.any() else ""
+
+
 def spans_run(case: Case) -> bool:
     """Whether the schedule depends on the number of iterations: then a longer run is another one.
 

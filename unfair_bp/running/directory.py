@@ -29,7 +29,8 @@ from unfair_bp import files
 from unfair_bp.console import warn
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
-from unfair_bp.running import arrays, configuration, tidying
+from unfair_bp.experiment.naming import named
+from unfair_bp.running import arrays, configuration, places, tidying
 from unfair_bp.running.configuration import MALFORMED
 from unfair_bp.running.metrics import EpochMetrics, LayerMetrics, author_summary
 from unfair_bp.running.tables import as_csv, layers_from_csv, metrics_from_csv
@@ -45,6 +46,7 @@ WEIGHTS_AFTER = "weights_after.npz"
 EXAMPLES = "examples.npz"
 LOCK = "run.lock"
 FILES = (CONFIG, COMMAND, METRICS, LAYERS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
+UNBEGUN = {LOCK, CONFIG + files.UNFINISHED}  # left by a run that was killed at its start
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
 
 
@@ -69,7 +71,7 @@ class RunDirectory:
         return os.path.exists(self.file(CONFIG))
 
     def check_start(self, case: Case, resume: bool, overwrite: bool) -> None:
-        """Make sure that a case may be trained here, before data is loaded; writes nothing.
+        """Make sure that a case may be trained here, before data is loaded; leaves nothing behind.
 
         Raises:
             UsageError: As :meth:`check_free`; or if the run to resume is of another case, or has
@@ -81,7 +83,7 @@ class RunDirectory:
             self.check_checkpoint(begun=False)
 
     def check_free(self, resume: bool, overwrite: bool) -> None:
-        """Make sure that a run may be written here; writes nothing.
+        """Make sure that a run may be written here; leaves nothing behind.
 
         Raises:
             UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
@@ -89,7 +91,7 @@ class RunDirectory:
                 is to be overwritten, no permission to write, or a name that TensorFlow does not
                 take as it is.
         """
-        self._check_name()
+        places.check_name(self.path)
         if self.exists:
             if overwrite:
                 self.read_config()  # another program's config.json must not be replaced
@@ -101,45 +103,14 @@ class RunDirectory:
                 )
         elif resume:
             raise UsageError(f"{self.path} holds no run to resume; leave out --resume")
-        elif os.path.lexists(self.path) and not self._is_empty():
+        elif os.path.lexists(self.path) and not places.is_empty(self.path, UNBEGUN):
             raise UsageError(
                 f"{self.path} exists and is not a run directory; give another --run-dir"
             )
-        parent = os.path.abspath(self.path)
-        while not os.path.exists(parent):
-            parent = os.path.dirname(parent)
-        if not (os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)):
-            raise UsageError(
-                f"cannot write the run directory {self.path}: {parent} is not a writable "
-                "directory; give another --run-dir"
-            )
-
-    def _is_empty(self) -> bool:
-        """Whether this directory is empty, but for files of a run that was killed at its start."""
-        ours = {LOCK, CONFIG + files.UNFINISHED}
-        try:
-            return ours.issuperset(os.listdir(self.path))
-        except OSError:  # a file, or a directory that may not be read
-            return False
-
-    def _check_name(self) -> None:
-        """Refuse a path that TensorFlow takes for another one."""
-        pattern = set("*?[]\\") - {os.sep}
-        characters = self.path.encode("utf-8", "ignore").decode()
-        if pattern.intersection(self.path) or "://" in self.path or characters != self.path:
-            raise UsageError(
-                f"{self.path!r} cannot be a run directory: TensorFlow reads names with * ? [ ] \\ "
-                "or ://, or that are not UTF-8, in its own way; give another name"
-            )
+        places.check_writable(self.path)
 
     def _check_links(self) -> None:
-        """Refuse to start a run whose files would be written beside those of another one."""
-        for path in map(self.file, DIRECTORIES):
-            if os.path.islink(path):
-                raise UsageError(
-                    f"{path} is a link to {os.readlink(path)}, which may hold another run's files; "
-                    "remove the link, or give another --run-dir"
-                )
+        places.check_links(map(self.file, DIRECTORIES))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -174,7 +145,7 @@ class RunDirectory:
             UsageError: If it has none, as when it was copied without, or TensorFlow would take its
                 name for another one.
         """
-        self._check_name()
+        places.check_name(self.path)
         if not self.saved_steps() and (begun or self.read_metrics()):
             raise UsageError(
                 f"{self.path} holds no checkpoint; train it again with --overwrite, or into "
@@ -246,20 +217,17 @@ class RunDirectory:
             )
         return {**config, "case": configuration.known(config["case"])}
 
+    def case(self) -> Case:
+        """What the run was started with, under a name that fits.
+
+        Raises:
+            UsageError: If the configuration cannot be read.
+        """
+        return named(Case(**configuration.known(self._load_config()["case"])))
+
     def _load_config(self) -> Dict[str, Any]:
         """The configuration with every field of the file."""
-        try:
-            with open(self.file(CONFIG), encoding="utf-8") as file:
-                return configuration.parse(file.read())
-        except OSError as error:
-            raise UsageError(
-                f"{self.path} is not a run directory: it has no readable {CONFIG}; give the "
-                "directory that unfair_bp.train wrote"
-            ) from error
-        except (*MALFORMED, UsageError) as error:
-            raise UsageError(
-                f"{self.file(CONFIG)} is damaged ({error}); give another run directory"
-            ) from error
+        return configuration.load(self.path, self.file(CONFIG))
 
     def write_config(self, config: Dict[str, Any]) -> None:
         """Write the configuration."""
@@ -316,15 +284,7 @@ class RunDirectory:
         Raises:
             UsageError: If the file cannot be read.
         """
-        if not os.path.exists(self.file(name)):
-            return {}
-        try:
-            return arrays.from_npz(self.file(name))
-        except Exception as error:  # zipfile, zlib and the parser of headers have a dozen kinds
-            raise UsageError(
-                f"{self.file(name)} is damaged ({type(error).__name__}: {error}); remove it, or "
-                "give another run directory"
-            ) from error
+        return arrays.read(self.file(name)) if os.path.exists(self.file(name)) else {}
 
     def _try_to_delete(self, paths: List[str]) -> None:
         for error in tidying.delete(paths):
