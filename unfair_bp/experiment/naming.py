@@ -4,6 +4,7 @@ A letter of the post's stands for its schedule, protocol and augmentation. A cas
 one of these is called by its schedule.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Iterable, List
 
 import numpy as np
 
+from unfair_bp.errors import FieldError
 from unfair_bp.experiment import ledger, schedules
 from unfair_bp.experiment.cases import CASES, QUICK, Case, schedule_of
 
@@ -46,6 +48,29 @@ def trains_like(case: Case, letter: str) -> bool:
         and (case.protocol == posted.protocol or schedule_of(case).period == 1)
         and schedules.parse(case.schedule, layers) == schedules.parse(posted.schedule, layers)
     )
+
+
+def letter_of(case: Case) -> str:
+    """The letter of the post's case that trains like a case; empty if there is none."""
+    return next((letter for letter in CASES if trains_like(case, letter)), "")
+
+
+def schedule_name(text: str, layers: int) -> str:
+    """The name of a schedule that may be typed: ``back`` for the rows of ``back``.
+
+    Args:
+        text: A specification.
+        layers: Number of layers of the network.
+
+    Returns:
+        The name without arguments that stands for an equal schedule; the text if there is none.
+    """
+    schedule = schedules.parse(text, layers)
+    for name in schedules.NAMED:
+        with contextlib.suppress(FieldError):  # it needs arguments, or does not fit the network
+            if schedules.parse(name, layers) == schedule:
+                return name
+    return text
 
 
 def title(case: Case) -> str:
