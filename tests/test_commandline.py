@@ -30,6 +30,7 @@ VALUES = {
     "beta2": ("0.999", 0.999),
     "epsilon": ("1e-6", 1e-6),
     "protocol": ("per-batch", "per-batch"),
+    "moments": ("reset", "reset"),
     "quirks": ("sum-loss", ("sum-loss",)),
     "seed": ("0", 0),
     "initial_weights": ("2018", "2018"),
@@ -92,7 +93,7 @@ def test_an_option_changes_its_field_alone(name):
     text, value = VALUES[name]
     words = [option(name)] if text is None else [option(name), text]
     resolved = resolve("--case", "c", *words)
-    own = {"schedule": "9;8-9", "protocol": "back", "augment": "back"}  # not c any more
+    own = {"schedule": "9;8-9", "protocol": "back", "augment": "back", "moments": "back"}  # not c
     change = {"name": own[name], "question": ""} if name in own else {}
     assert resolved == replace(CASES["c"], **{name: value}, **change)
     assert type(getattr(resolved, name)) is type(value)

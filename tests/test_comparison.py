@@ -177,6 +177,7 @@ def test_other_data_is_never_mixed(tmp_path, fact):
     "changes",
     [
         {"schedule": "back"},
+        {"moments": "reset"},
         {"protocol": "per-batch"},
         {"quirks": ("elu-slope",)},
         {"augment": True},
@@ -228,6 +229,9 @@ BACK = ";".join(f"{first}-9" for first in range(9, 0, -1))
         ("1-9", "1,2-9", ("a", "fair")),
         ("random:3", "random:3:81:0", ("random:3", "random:3")),
         ("9;8-9", "9 ; 8,9", ("9;8-9", "9;8-9")),
+        ("back*2", BACK + "*2", ("back*2", "back*2")),
+        ("lisa", "lisa:2:20:0", ("lisa", "lisa")),
+        ("share:fair", "1-9@1", ("a", "fair")),
         (";".join(map(str, range(1, 10))), "1;2;3;4;5;6;7;8;9-9", ("single", "single")),
     ],
 )
@@ -241,6 +245,44 @@ def test_equal_schedules_are_one_however_they_are_written(tmp_path, one, other, 
     found = {group.variant.name: group for group in only_groups(tmp_path)}
     assert {name: group.seeds for name, group in found.items()} == {name: (1, 2), "9;7": (3,)}
     assert found[name].variant.schedule == schedule
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "back*2"},
+        {"schedule": "share:back"},
+        {"schedule": BACK + "@0.5"},
+        {"moments": "reset"},
+        {"schedule": "shuffled:back"},
+    ],
+)
+def test_schedules_that_differ_in_anything_are_apart(tmp_path, changes):
+    """Breaks if hold, rates, moments or the order of rows do not part two schedules."""
+    write_run(tmp_path / "1", "c", [0.1], seed=1)
+    write_run(tmp_path / "2", "c", [0.1], seed=2, **changes)
+    first, second = only_groups(tmp_path)
+    text = changes.get("schedule", "back, moments reset")
+    assert (first.variant.name, second.variant.name) == ("c", text)
+    assert second.variant.schedule == text
+
+
+def test_a_schedule_of_the_whole_run_is_that_of_its_length(tmp_path):
+    """Breaks if half of a longer run passes for a whole shorter one, or rows are miscounted.
+
+    50 images in batches of 10 are five iterations an epoch. Of ten iterations, nine stages of
+    freezing take two each; of twenty, three.
+    """
+    write_run(tmp_path / "1", "own", [0.1, 0.2], schedule="freeze", seed=1)
+    write_run(tmp_path / "2", "own", [0.1, 0.2], schedule="freeze", seed=2, epochs=4)
+    found = {group.variant.schedule: group.runs[0] for group in only_groups(tmp_path)}
+    assert {name: run.case.seed for name, run in found.items()} == {
+        "freeze": 1,
+        "freeze of 4 epochs": 2,
+    }
+    assert found["freeze"].expected_updates.tolist() == [2, 4, 6, 8, 10, 10, 10, 10, 10]
+    longer = found["freeze of 4 epochs"].expected_updates
+    assert longer.tolist() == [3, 6, 9, 10, 10, 10, 10, 10, 10]
 
 
 def test_what_trains_like_the_posts_case_is_the_posts(tmp_path):
@@ -631,7 +673,7 @@ def test_every_field_of_a_case_is_thought_of():
     """Breaks if a case gets a field of which nobody decided whether it parts settings or groups."""
     assert set(CASES["a"].__dataclass_fields__) == {
         *("name", "question", "seed", "threads"),
-        *("schedule", "protocol", "quirks", "augment", "epochs"),
+        *("schedule", "moments", "protocol", "quirks", "augment", "epochs"),
         *("data", "train_size", "test_size"),
         *("batch_size", "learning_rate", "beta1", "beta2", "epsilon", "width", "initial_weights"),
         *("optimizer", "momentum", "nesterov", "architecture", "validation_size"),

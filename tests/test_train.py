@@ -20,7 +20,6 @@ from unfair_bp import train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.cifar import sets
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment import schedules
 from unfair_bp.running import training
 from unfair_bp.running.signals import STOPPING, Interrupted, stopped_by_signals
 
@@ -639,10 +638,12 @@ def test_a_run_that_an_earlier_version_named_goes_on(finished, capfd):
     assert "--case c is not what" in one_line(capfd)
 
 
-def test_a_schedule_of_the_whole_run_is_not_extended(finished, capfd, monkeypatch):
+def test_a_schedule_of_the_whole_run_is_not_extended(tmp_path, capfd):
     """Breaks if a schedule that depends on the number of iterations changes in mid-run."""
-    monkeypatch.setattr(schedules.Schedule, "spans_run", True, raising=False)
-    words = ["--resume", "--run-dir", finished, "--no-plots"]
+    run = tmp_path / "run"
+    assert commands.here(train.main, *small("a", run, "--schedule", "freeze")) == 0
+    capfd.readouterr()
+    words = ["--resume", "--run-dir", run, "--no-plots"]
     assert commands.here(train.main, *words, "--epochs", "2") == 2
     assert "--epochs 2 is more than the 1 that" in one_line(capfd)
     assert commands.here(train.main, *words) == 0
@@ -689,7 +690,8 @@ def test_few_lines_are_printed_before_the_first_epoch(tmp_path, capfd, protocol)
         "1 epoch"
     )
     updates, cost = lines[1].split("; ")
-    assert updates == "layers are updated 1 to 9 times in a cycle of 9"
+    of = "iterations" if protocol == "per-step" else "rounds"
+    assert updates == f"each layer is updated on 11.1 % to 100 % of the {of}"
     found = float(re.fullmatch(r"a mean iteration costs (\S+) of a fair one", cost).group(1))
     assert (0.4 < found < 0.6) == (protocol == "per-step") and found < 3
     assert lines[2] == (
@@ -814,7 +816,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, name):
             ["the schedule never updates layers 3,5-7: the initial weights stay"],
         ),
         (
-            "--case e --schedule 1-8",
+            "--case e --schedule 1-8,9@0",
             ["the schedule never updates layer 9: the initial weights stay"],
         ),
         ("--case e --schedule 1-9;1-9 --as-run", []),

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from unfair_bp import commandline
 from unfair_bp.console import shell_line, warn
-from unfair_bp.experiment import cases, naming, schedules
-from unfair_bp.experiment.architecture import LayerSpec
+from unfair_bp.experiment import cases, matrix, naming
 from unfair_bp.reporting import pictures
 from unfair_bp.running.directory import RunDirectory
 
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 def layer_table(case: cases.Case) -> str:
     """Return a line for each layer of the network, with its updates per cycle of the schedule."""
     layers, schedule = case.layers, cases.schedule_of(case)
-    lines = [f"  layer  kernel  channels    size   weights   MFLOP   updates/{schedule.period}"]
-    updates = schedule.updates(schedule.period)
+    lines = [f"  layer  kernel  channels    size   weights   MFLOP   updates/{schedule.cycle}"]
+    updates = schedule.updates(schedule.cycle)
     for number, (layer, count) in enumerate(zip(layers, updates), start=1):
         kernel, size = f"{layer.kernel}x{layer.kernel}", f"{layer.size:2d}x{layer.size:<2d}"
         lines.append(
@@ -42,8 +41,9 @@ def layer_table(case: cases.Case) -> str:
 
 def summary(case: cases.Case) -> str:
     """Return what is run, and what it costs, in two lines."""
-    schedule, layers = cases.schedule_of(case), case.layers
-    updates = schedule.updates(schedule.period)
+    rows = cases.schedule_of(case).table.mean(axis=0)
+    low, high = (f"{100 * part:.3g} %" for part in (rows.min(), rows.max()))
+    of = "rounds" if case.protocol == "per-batch" else "iterations"
     optimizer = f"{case.optimizer} with learning rate {case.learning_rate:g}"
     parts = [naming.title(case), case.protocol, f"seed {case.seed}", f"width {case.width:g}"]
     parts += [optimizer, f"batches of {case.batch_size}"]
@@ -51,16 +51,16 @@ def summary(case: cases.Case) -> str:
     parts += [f"quirks {', '.join(case.quirks)}"] if case.quirks else []
     return (
         f"{', '.join(parts)}\n"
-        f"layers are updated {updates.min()} to {updates.max()} times in a cycle of "
-        f"{schedule.period}; {_cost(case, layers)}"
+        f"each layer is updated on {low if low == high else f'{low} to {high}'} of the {of}; "
+        f"{_cost(case)}"
     )
 
 
-def _cost(case: cases.Case, layers: Sequence[LayerSpec]) -> str:
-    schedule = cases.schedule_of(case)
+def _cost(case: cases.Case) -> str:
+    schedule, layers = cases.schedule_of(case), case.layers
     cost = schedule.relative_cost(layers)
     if case.protocol == "per-batch":
-        cost = schedule.cycle_flops(layers) / schedules.fair_step_flops(layers)
+        cost = schedule.cycle_flops(layers) / matrix.fair_step_flops(layers)
     return f"a mean iteration costs {cost:.3f} of a fair one"
 
 

@@ -10,19 +10,23 @@ import json
 import os
 import re
 from dataclasses import asdict, fields, replace
-from typing import Iterable, List
+from typing import Iterable, List, Optional
 
 import numpy as np
 
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment import ledger, schedules
 from unfair_bp.experiment.cases import CASES, QUICK, Case, schedule_of
+from unfair_bp.experiment.matrix import Schedule
+from unfair_bp.experiment.methods import METHODS
 
 # Not in a directory's name: the first two change nothing, the seed has a level of its own, the
 # number of threads changes the last digits only, and a run of more epochs is the same one, longer.
 UNNAMED = ("name", "question", "seed", "threads", "epochs")
 LONGEST_VALUE = 40  # letters of a value in a directory's name
 LONGEST_NAME = 120  # of the name; file systems allow 255
+# In a schedule: lisa:1:20, 9;8-9, clock:1,2, back*100, badam+9, 7@0.5.
+REPLACED = {":": "-", ";": "_", ",": "+", "*": "x", "+": "-plus-", "@": "-at-"}
 SMALLEST_DECIMAL = 0.01  # below it 3e-4 is easier to read than 0.0003
 
 
@@ -36,17 +40,27 @@ def named(case: Case) -> Case:
     return replace(case, name=shortened(case.schedule), question="")
 
 
+def asked_schedule(case: Case, iterations: Optional[int] = None) -> Schedule:
+    """The schedule that was asked for; a quirk may have another one run.
+
+    Args:
+        case: The case.
+        iterations: Length of the whole run; by default that of the case.
+    """
+    return schedule_of(replace(case, quirks=()), iterations)
+
+
 def trains_like(case: Case, letter: str) -> bool:
     """Whether a case has the schedule, the protocol and the augmentation of one of the post's.
 
-    A cycle of one row is the same under both protocols. Schedules are compared by what they
-    update, not by how they are written.
+    A cycle of one iteration is the same under both protocols. Schedules are compared by what they
+    do, not by how they are written.
     """
     posted, layers = CASES[letter], len(case.architecture.layers)
     return (
         case.augment == posted.augment
-        and (case.protocol == posted.protocol or schedule_of(case).period == 1)
-        and schedules.parse(case.schedule, layers) == schedules.parse(posted.schedule, layers)
+        and (case.protocol == posted.protocol or schedule_of(case).cycle == 1)
+        and asked_schedule(case) == schedules.parse(posted.schedule, layers)
     )
 
 
@@ -55,27 +69,32 @@ def letter_of(case: Case) -> str:
     return next((letter for letter in CASES if trains_like(case, letter)), "")
 
 
-def schedule_name(text: str, layers: int) -> str:
-    """The name of a schedule that may be typed: ``back`` for the rows of ``back``.
+def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
+    """The name of a case's schedule, which may be typed: ``back`` for the rows of ``back``.
 
     Args:
-        text: A specification.
-        layers: Number of layers of the network.
+        case: The case.
+        iterations: Length of the whole run; by default that of the case.
 
     Returns:
-        The name without arguments that stands for an equal schedule; the text if there is none.
+        The name without arguments that stands for an equal schedule; if there is none, what was
+        typed, and what becomes of the moments if that is not the schedule's own.
     """
-    schedule = schedules.parse(text, layers)
-    for name in schedules.NAMED:
+    schedule = asked_schedule(case, iterations)
+    for name in METHODS:
         with contextlib.suppress(FieldError):  # it needs arguments, or does not fit the network
-            if schedules.parse(name, layers) == schedule:
+            if schedule_of(replace(case, schedule=name, moments="own", quirks=())) == schedule:
                 return name
-    return text
+    return case.schedule + _moments(case)
+
+
+def _moments(case: Case) -> str:
+    return "" if case.moments == "own" else f", moments {case.moments}"
 
 
 def title(case: Case) -> str:
     """A case in a few words: ``case d: back, augmented``, or ``schedule lisa:1:20``."""
-    training = shortened(case.schedule) + (", augmented" if case.augment else "")
+    training = shortened(case.schedule) + _moments(case) + (", augmented" if case.augment else "")
     if case.name in CASES:
         return f"case {case.name}: {training}"
     if case.name in ("own", shortened(case.schedule)):
@@ -85,16 +104,13 @@ def title(case: Case) -> str:
 
 def idle_layers(case: Case) -> str:
     """The layers that the schedule never updates, as ``1-6,8``; empty if there are none."""
-    idle = ~schedule_of(case).table.any(axis=0, keepdims=True)
+    idle = ~schedule_of(case).rates.any(axis=0, keepdims=True)
     return schedules.specification(idle) if idle.any() else ""
 
 
 def spans_run(case: Case) -> bool:
-    """Whether the schedule depends on the number of iterations: then a longer run is another one.
-
-    Such a schedule has a true attribute ``spans_run``.
-    """
-    return bool(getattr(schedule_of(case), "spans_run", False))
+    """Whether the schedule depends on the number of iterations: then a longer run is another."""
+    return schedule_of(case).spans_run
 
 
 def shortened(text: str, length: int = 60) -> str:
@@ -173,7 +189,10 @@ def _text(value: object) -> str:
 def _word(text: str) -> str:
     """A text as a part of a file's name; a hash is added where letters had to be left out."""
     text = "".join(text.split())
-    word = text.translate(str.maketrans({":": "-", ";": "_", ",": "+", "*": "x"}))
+    word = text
+    if ":" in text:  # which becomes a hyphen, as ranges of layers have it
+        word = re.sub("(?<=[0-9])-(?=[0-9])", "to", text)
+    word = word.translate(str.maketrans(REPLACED))
     if len(word) <= LONGEST_VALUE and re.fullmatch(r"[a-z0-9]([a-z0-9._+-]*[a-z0-9])?", word):
         return word
     kept = re.sub(r"[^a-z0-9._+]+", "-", word.lower())[:LONGEST_VALUE].strip("-._+")

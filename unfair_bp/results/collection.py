@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment.schedules import Schedule
+from unfair_bp.experiment.matrix import Schedule
 from unfair_bp.results.run import Run, Setting, Variant, read_run
 from unfair_bp.running.directory import CONFIG
 
@@ -23,11 +23,6 @@ class Group:
     def seeds(self) -> Tuple[int, ...]:
         """The seeds, ascending."""
         return tuple(run.case.seed for run in self.runs)
-
-    @property
-    def schedule(self) -> Schedule:
-        """The schedule that was asked for."""
-        return self.runs[0].schedule
 
     @property
     def as_posted(self) -> bool:

@@ -4,6 +4,7 @@ Two groups are compared seed by seed, if they have the same protocol and the sam
 cost. Every schedule is compared with a baseline; runs that nobody made are not mentioned.
 """
 
+import contextlib
 from itertools import product
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
@@ -67,12 +68,12 @@ class Difference(NamedTuple):
 
 def baseline_of(groups: Sequence[Group], text: str) -> str:
     """The name that a schedule has in these groups; the text itself if none of them runs it."""
-    layers = len(groups[0].runs[0].case.layers)
-    try:
-        schedule = parse(text, layers)
-    except FieldError:  # a schedule of another network
-        return text
-    return next((group.variant.schedule for group in groups if group.schedule == schedule), text)
+    for group in groups:
+        run = group.runs[0]
+        with contextlib.suppress(FieldError):  # a schedule of another network
+            if parse(text, len(run.case.layers), run.length) == run.schedule:
+                return group.variant.schedule
+    return text
 
 
 def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:

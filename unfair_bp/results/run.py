@@ -7,14 +7,15 @@ it changes the last digits, not the experiment.
 """
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment import ledger, naming, schedules
+from unfair_bp.experiment import ledger, naming
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
 from unfair_bp.experiment.cases import CASES, Case, schedule_of
+from unfair_bp.experiment.matrix import Schedule
 from unfair_bp.running.directory import (
     EXAMPLES,
     FIGURES,
@@ -25,10 +26,10 @@ from unfair_bp.running.directory import (
 )
 from unfair_bp.running.metrics import EpochMetrics
 
-COMPARED = ("schedule", "protocol", "quirks", "augment", "epochs")
+COMPARED = ("schedule", "moments", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all
 NOT_SETTING = ("name", "question", "seed", "threads", *COMPARED, *IN_DATA)
-EITHER = "either"  # protocol of a cycle of one row, which is the same per step and per batch
+EITHER = "either"  # protocol of a cycle of one iteration, which is the same per step and per batch
 LONGEST_LABEL = 28  # letters
 NEEDED_FILES = {
     "layers": (LAYERS,),
@@ -117,9 +118,9 @@ class Run:
         return self.directory.path
 
     @property
-    def schedule(self) -> schedules.Schedule:
+    def schedule(self) -> Schedule:
         """The schedule that was asked for; a quirk may have another one run."""
-        return schedules.parse(self.case.schedule, len(self.case.layers))
+        return naming.asked_schedule(self.case, self.length)
 
     def under(self, schedule: str) -> "Run":
         """The run with another name for its schedule."""
@@ -134,11 +135,16 @@ class Run:
     @property
     def expected_updates(self) -> np.ndarray:
         """Updates of each layer so far, as the schedule has them: int ``[layers]``."""
-        done, iterations = len(self.metrics), self.metrics[-1].iterations
-        schedule = schedule_of(self.case, iterations // done * self.case.epochs)
+        schedule = schedule_of(self.case, self.length)
+        iterations = self.metrics[-1].iterations
         if self.case.protocol == "per-batch":
             return schedule.updates(schedule.cycle) * iterations
         return schedule.updates(iterations)
+
+    @property
+    def length(self) -> int:
+        """Iterations of the whole run."""
+        return _length(self.case, self.metrics)
 
     def weights(self, name: str) -> List[np.ndarray]:
         """The weights of each layer, first to last; empty if there is no such file.
@@ -198,17 +204,25 @@ def read_run(path: str) -> Run:
         test_images=data["test_images"],
         sha256=data["sha256"],
     )
-    schedule = naming.schedule_name(case.schedule, layers)
+    length = _length(case, metrics)
+    schedule = naming.schedule_name(case, length)
+    running = schedule_of(case, length)
+    if running.spans_run and len(metrics) < case.epochs:
+        schedule += f" of {case.epochs} epochs"  # it is not what a shorter run does
     letter = naming.letter_of(case) if setting.posted_network else ""
     variant = Variant(
         name=case.name if case.name in CASES else letter or schedule,
         schedule=schedule,
-        protocol=EITHER if schedule_of(case).period == 1 else case.protocol,
+        protocol=EITHER if running.cycle == 1 else case.protocol,
         quirks=tuple(name for name in ledger.ORDER if name in case.quirks),
         augment=case.augment,
         epochs=len(metrics),
     )
     return Run(directory, case, setting, variant, metrics)
+
+
+def _length(case: Case, metrics: Sequence[EpochMetrics]) -> int:
+    return metrics[-1].iterations // len(metrics) * case.epochs
 
 
 def _damaged(directory: RunDirectory, name: str, why: str) -> UsageError:
