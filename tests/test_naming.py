@@ -97,6 +97,7 @@ def test_different_runs_have_different_directories():
         "data": ["cifar10", "cifar100", "shapes"],
         "train_size": [None, 100],
         "test_size": [None, 100],
+        "validation_size": [None, 100],
         "architecture": [CASES["a"].architecture, replace(CASES["a"].architecture, image_size=64)],
     }
     assert {*values, *naming.UNNAMED} == {item.name for item in fields(Case)}

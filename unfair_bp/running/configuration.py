@@ -11,6 +11,7 @@ from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case
 from unfair_bp.experiment.naming import named, shortened, spans_run
 
+CONFIG = "config.json"
 # What is recorded of the data set.
 DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
 # What reading a file raises that was edited or cut off.
@@ -54,23 +55,20 @@ def parse(text: str) -> Dict[str, Any]:
     return config
 
 
-def load(run_dir: str, path: str) -> Dict[str, Any]:
-    """Read config.json with every field of the file.
-
-    Args:
-        run_dir: The run directory, for the error.
-        path: The file.
+def load(run_dir: str) -> Dict[str, Any]:
+    """Read the config.json of a run directory, every field of it.
 
     Raises:
         UsageError: If there is none, or it is damaged.
     """
+    path = os.path.join(run_dir, CONFIG)
     try:
         with open(path, encoding="utf-8") as file:
             return parse(file.read())
     except OSError as error:
         raise UsageError(
-            f"{run_dir} is not a run directory: it has no readable {os.path.basename(path)}; give "
-            "the directory that unfair_bp.train wrote"
+            f"{run_dir} is not a run directory: it has no readable {CONFIG}; give the directory "
+            "that unfair_bp.train wrote"
         ) from error
     except (*MALFORMED, UsageError) as error:
         raise UsageError(f"{path} is damaged ({error}); give another run directory") from error

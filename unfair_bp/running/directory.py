@@ -18,7 +18,6 @@ ends in .part.
 """
 
 import contextlib
-import csv
 import json
 import os
 from typing import Any, Callable, Dict, Iterator, List, Sequence
@@ -30,13 +29,12 @@ from unfair_bp.console import warn
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.experiment.naming import named
-from unfair_bp.running import arrays, configuration, places, tidying
-from unfair_bp.running.configuration import MALFORMED
+from unfair_bp.running import arrays, configuration, places, tables, tidying
+from unfair_bp.running.configuration import CONFIG
 from unfair_bp.running.metrics import EpochMetrics, LayerMetrics, author_summary
 from unfair_bp.running.tables import as_csv, layers_from_csv, metrics_from_csv
 from unfair_bp.running.tidying import CHECKPOINTS, FIGURES, TENSORBOARD
 
-CONFIG = "config.json"
 COMMAND = "command.txt"
 METRICS = "metrics.csv"
 LAYERS = "layers.csv"
@@ -95,7 +93,7 @@ class RunDirectory:
         if self.exists:
             if overwrite:
                 self.read_config()  # another program's config.json must not be replaced
-                self._check_links()
+                places.check_links(map(self.file, DIRECTORIES))
             elif not resume:
                 raise UsageError(
                     f"{self.path} holds a run already; give --resume to go on with it, "
@@ -108,9 +106,6 @@ class RunDirectory:
                 f"{self.path} exists and is not a run directory; give another --run-dir"
             )
         places.check_writable(self.path)
-
-    def _check_links(self) -> None:
-        places.check_links(map(self.file, DIRECTORIES))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -129,7 +124,7 @@ class RunDirectory:
         Raises:
             UsageError: If it differs in more than a larger number of epochs.
         """
-        configuration.check_same(self.path, self._load_config(), config)
+        configuration.check_same(self.path, configuration.load(self.path), config)
 
     def saved_steps(self) -> List[int]:
         """Return the iterations of the finished checkpoints, the newest first."""
@@ -160,7 +155,7 @@ class RunDirectory:
         Raises:
             UsageError: If a file cannot be written, or one of the earlier run cannot be deleted.
         """
-        self._check_links()
+        places.check_links(map(self.file, DIRECTORIES))
         self._make(self.path)
         if not self.exists:
             self.write_config(config)  # first of all: it marks the directory as a run's
@@ -180,7 +175,7 @@ class RunDirectory:
             )
         self._make(self.file(CHECKPOINTS))
         self.write_config(config)
-        self._write(COMMAND, _as_typed(record))
+        self._write_record(record)
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
         """Record that the run was resumed; delete files that a killed process has not finished.
@@ -199,7 +194,7 @@ class RunDirectory:
         except OSError as error:
             raise self._cannot_write(self.file(COMMAND), error) from error
         self.write_config(config)
-        self._write(COMMAND, earlier + _as_typed(record))
+        self._write_record(record, earlier)
 
     def read_config(self) -> Dict[str, Any]:
         """Read the configuration; fields that a newer version has added are named and left out.
@@ -207,7 +202,7 @@ class RunDirectory:
         Raises:
             UsageError: If there is none, or it cannot be read.
         """
-        config = self._load_config()
+        config = configuration.load(self.path)
         newer = configuration.unknown(config["case"])
         if newer and not self._warned:
             self._warned = True
@@ -218,16 +213,8 @@ class RunDirectory:
         return {**config, "case": configuration.known(config["case"])}
 
     def case(self) -> Case:
-        """What the run was started with, under a name that fits.
-
-        Raises:
-            UsageError: If the configuration cannot be read.
-        """
-        return named(Case(**configuration.known(self._load_config()["case"])))
-
-    def _load_config(self) -> Dict[str, Any]:
-        """The configuration with every field of the file."""
-        return configuration.load(self.path, self.file(CONFIG))
+        """What the run was started with, under a name that fits; a UsageError as read_config's."""
+        return named(Case(**configuration.known(configuration.load(self.path)["case"])))
 
     def write_config(self, config: Dict[str, Any]) -> None:
         """Write the configuration."""
@@ -253,11 +240,7 @@ class RunDirectory:
         if not os.path.exists(self.file(name)):
             return []
         case = Case(**self.read_config()["case"])
-        try:
-            with open(self.file(name), newline="", encoding="utf-8") as file:
-                return parse(file.read(), case)
-        except (*MALFORMED, OSError, csv.Error) as error:
-            raise UsageError(f"{self.file(name)} is damaged ({error}); {advice}") from error
+        return tables.read(self.file(name), case, parse, advice)
 
     def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
         """Write metrics.csv and training.txt with all epochs."""
@@ -296,6 +279,10 @@ class RunDirectory:
         except OSError as error:
             raise self._cannot_write(self.file(name), error) from error
 
+    def _write_record(self, record: str, earlier: bytes = b"") -> None:
+        # A word of the command may hold bytes that are not characters.
+        self._write(COMMAND, earlier + record.encode("utf-8", "surrogateescape"))
+
     def _make(self, path: str) -> None:
         try:
             os.makedirs(path, exist_ok=True)
@@ -307,8 +294,3 @@ class RunDirectory:
             f"cannot write {path}: {error.strerror}; what is in {self.path} is intact: make room "
             "or give permission, then go on with --resume, or give another --run-dir"
         )
-
-
-def _as_typed(record: str) -> bytes:
-    """The record as bytes; a word of the command may hold bytes that are not characters."""
-    return record.encode("utf-8", "surrogateescape")
