@@ -46,7 +46,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
     with progress_bar(total=10, initial=3, desc="epoch 1/2", unit="it") as bar:
         for step in range(7):
             time.sleep(0.12)
-            bar.set_postfix_str(f"accuracy 0.{step}", refresh=False)
+            bar.set_postfix_str(f"accuracy 0.{step}")  # asks for a new state at once
             bar.update()
     lines = stream.getvalue().splitlines()
     assert 2 <= len(lines) <= 4

@@ -637,7 +637,7 @@ def test_one_file_cannot_be_two_outputs(logs, tmp_path, capsys):
         (["."], "holds no run with a finished epoch"),
         ([".", "--jpeg", "x"], "--jpeg"),
         ([".", "--at", "seconds"], "'seconds'"),
-        (["runs", "--baseline", "sideways"], "--baseline 'sideways' is not known"),
+        (["runs", "--baseline", "sideways"], "--baseline 'sideways': there is no schedule"),
         (["runs", "--baseline", "10"], "--baseline '10': '10' is out of range"),
     ],
 )

@@ -5,6 +5,7 @@ import io
 import os
 import shlex
 import sys
+import time
 from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence
 
 if TYPE_CHECKING:
@@ -28,30 +29,31 @@ def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> "tqdm"
     # A notebook's standard error is not a terminal but can show a bar.
     if type(stream).__module__.startswith("ipykernel") or stream.isatty():
         return tqdm(*arguments, leave=leave, **options)
-    interval = SECONDS_BETWEEN_LINES
-    return tqdm(
-        *arguments,
-        file=_Lines(stream),
-        leave=False,
-        delay=interval,
-        mininterval=interval,
-        maxinterval=interval,
-        bar_format="{desc}: {n_fmt} of {total_fmt} {unit}, {remaining} to go{postfix}",
-        **options,
-    )
+    lines = {
+        "file": _Lines(stream),
+        "mininterval": SECONDS_BETWEEN_LINES / 60,
+        "bar_format": "{desc}: {n_fmt} of {total_fmt} {unit}, {remaining} to go{postfix}",
+    }
+    return tqdm(*arguments, leave=False, **{**lines, **options})
 
 
 class _Lines:
-    """A stream for a bar that writes its states below each other, and nothing to clear them."""
+    """A stream for a bar that writes its states below each other, now and then.
+
+    What a bar writes to move the cursor or to clear itself is left out.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
 
     def write(self, text: str) -> None:
         line = text.strip("\r\n: ")  # a bar without a description begins with a colon
+        if not line or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-            if line:
-                self._stream.write(line + "\n")
+            self._stream.write(line + "\n")
 
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
