@@ -30,6 +30,7 @@ VALUES = {
     "beta2": ("0.999", 0.999),
     "epsilon": ("1e-6", 1e-6),
     "protocol": ("per-batch", "per-batch"),
+    "moments": ("reset", "reset"),
     "quirks": ("sum-loss", ("sum-loss",)),
     "seed": ("0", 0),
     "initial_weights": ("2018", "2018"),
@@ -92,7 +93,9 @@ def test_an_option_changes_its_field_alone(name):
     text, value = VALUES[name]
     words = [option(name)] if text is None else [option(name), text]
     resolved = resolve("--case", "c", *words)
-    assert resolved == replace(CASES["c"], **{name: value})
+    own = {"schedule": "9;8-9", "protocol": "back", "augment": "back", "moments": "back"}  # not c
+    change = {"name": own[name], "question": ""} if name in own else {}
+    assert resolved == replace(CASES["c"], **{name: value}, **change)
     assert type(getattr(resolved, name)) is type(value)
 
 
@@ -105,9 +108,18 @@ def test_without_options_a_case_is_itself(name):
 
 def test_augmentation_can_be_taken_from_a_case():
     """Breaks if --no-augment is lost because False looks like an option that was not given."""
-    assert resolve("--case", "d", "--no-augment") == replace(CASES["d"], augment=False)
+    resolved = resolve("--case", "d", "--no-augment")
+    assert resolved == replace(CASES["d"], augment=False, name="back", question="")
     with pytest.raises(UsageError, match="not allowed with"):
         resolve("--augment", "--no-augment")
+
+
+def test_a_schedule_of_ones_own_has_its_own_name():
+    """Breaks if a schedule without --case is run as case a, or a's own as another."""
+    own = resolve("--schedule", "random:3", "--epochs", "2")
+    assert own == Case("random:3", schedule="random:3", epochs=2, data="cifar10")
+    assert resolve("--schedule", "fair") == CASES["a"]
+    assert resolve("--case", "e", "--schedule", "1;1-2").name == "1;1-2"
 
 
 def test_zero_is_a_value():
@@ -240,6 +252,24 @@ def test_a_mistake_with_a_closed_standard_error(tmp_path):
 def test_shell_line_survives_a_shell():
     """Breaks if a printed command cannot be pasted when a word needs quotes."""
     assert shell_line(["a", "b c", "9;8-9", "it's"]) == "a 'b c' '9;8-9' 'it'\"'\"'s'"
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["--epoch", "3"], "--epochs"),
+        (["--learning-rte=1"], "--learning-rate"),
+        (["--schedul", "fair", "--agument"], "--schedule, --augment"),
+        (["--xyz"], None),
+        (["stray"], None),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(words, near):
+    """Breaks if a typing error is not answered with the option that was meant, or any word is."""
+    with pytest.raises(UsageError) as error:
+        resolve(*words)
+    found = re.search(r"; did you mean (.*)\? \(test --help lists the options\)$", str(error.value))
+    assert (found and found.group(1)) == near
 
 
 # --- help

@@ -19,7 +19,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
-from unfair_bp.results import statistics
+from unfair_bp.results import differences, statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.results.run import read_run
 from unfair_bp.results.statistics import Curve
@@ -177,6 +177,7 @@ def test_other_data_is_never_mixed(tmp_path, fact):
     "changes",
     [
         {"schedule": "back"},
+        {"moments": "reset"},
         {"protocol": "per-batch"},
         {"quirks": ("elu-slope",)},
         {"augment": True},
@@ -201,18 +202,99 @@ def test_a_case_of_ones_own_is_called_by_its_schedule(tmp_path):
     """Breaks if a case that the post does not have is dropped, or passes for one of the post's."""
     long = ";".join(99 * ["1-9", "9"])
     for seed, (name, schedule) in enumerate(
-        [("own", "back"), ("mine", "back"), ("", long), ("c", "back")]
+        [("own", "single"), ("mine", "single"), ("", long), ("c", "single"), ("c", "back")]
     ):
         write_run(tmp_path / str(seed), name, [0.1], schedule=schedule, seed=seed)
     found = {group.variant.name: group for group in only_groups(tmp_path)}
     assert {name: group.seeds for name, group in found.items()} == {
-        "c": (3,),
+        "c": (4,),
         long: (2,),
-        "back": (0, 1),
+        "single": (0, 1, 3),
     }
     assert [name for name in found if found[name].as_posted] == ["c"]
     assert len(found[long].variant.shortened().training) == 60
-    assert [variant.rules for variant in (found["c"].variant, found["back"].variant)] == ["", ""]
+    assert [variant.rules for variant in (found["c"].variant, found["single"].variant)] == ["", ""]
+    titles = [found[name].variant.title for name in ("c", "single")]
+    assert titles == ["case c", "schedule single"]
+
+
+BACK = ";".join(f"{first}-9" for first in range(9, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("back", BACK, ("c", "back")),
+        (BACK, "9" + BACK[3:], ("c", "back")),
+        ("1-9", "1,2-9", ("a", "fair")),
+        ("random:3", "random:3:81:0", ("random:3", "random:3")),
+        ("9;8-9", "9 ; 8,9", ("9;8-9", "9;8-9")),
+        ("back*2", BACK + "*2", ("back*2", "back*2")),
+        ("lisa", "lisa:2:20:0", ("lisa", "lisa")),
+        ("share:fair", "1-9@1", ("a", "fair")),
+        (";".join(map(str, range(1, 10))), "1;2;3;4;5;6;7;8;9-9", ("single", "single")),
+    ],
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_equal_schedules_are_one_however_they_are_written(tmp_path, one, other, expected, first):
+    """Breaks if seeds of one schedule are torn apart by how it was typed, or named by chance."""
+    texts, (name, schedule) = (one, other), expected
+    write_run(tmp_path / "1", "own", [0.1], schedule=texts[first], seed=1)
+    write_run(tmp_path / "2", "own", [0.3], schedule=texts[1 - first], seed=2)
+    write_run(tmp_path / "3", "own", [0.3], schedule="9;7", seed=3)
+    found = {group.variant.name: group for group in only_groups(tmp_path)}
+    assert {name: group.seeds for name, group in found.items()} == {name: (1, 2), "9;7": (3,)}
+    assert found[name].variant.schedule == schedule
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "back*2"},
+        {"schedule": "share:back"},
+        {"schedule": BACK + "@0.5"},
+        {"moments": "reset"},
+        {"schedule": "shuffled:back"},
+    ],
+)
+def test_schedules_that_differ_in_anything_are_apart(tmp_path, changes):
+    """Breaks if hold, rates, moments or the order of rows do not part two schedules."""
+    write_run(tmp_path / "1", "c", [0.1], seed=1)
+    write_run(tmp_path / "2", "c", [0.1], seed=2, **changes)
+    first, second = only_groups(tmp_path)
+    text = changes.get("schedule", "back, moments reset")
+    assert (first.variant.name, second.variant.name) == ("c", text)
+    assert second.variant.schedule == text
+
+
+def test_a_schedule_of_the_whole_run_is_that_of_its_length(tmp_path):
+    """Breaks if half of a longer run passes for a whole shorter one, or rows are miscounted.
+
+    50 images in batches of 10 are five iterations an epoch. Of ten iterations, nine stages of
+    freezing take two each; of twenty, three.
+    """
+    write_run(tmp_path / "1", "own", [0.1, 0.2], schedule="freeze", seed=1)
+    write_run(tmp_path / "2", "own", [0.1, 0.2], schedule="freeze", seed=2, epochs=4)
+    found = {group.variant.schedule: group.runs[0] for group in only_groups(tmp_path)}
+    assert {name: run.case.seed for name, run in found.items()} == {
+        "freeze": 1,
+        "freeze of 4 epochs": 2,
+    }
+    assert found["freeze"].expected_updates.tolist() == [2, 4, 6, 8, 10, 10, 10, 10, 10]
+    longer = found["freeze of 4 epochs"].expected_updates
+    assert longer.tolist() == [3, 6, 9, 10, 10, 10, 10, 10, 10]
+
+
+def test_what_trains_like_the_posts_case_is_the_posts(tmp_path):
+    """Breaks if a schedule of the post's is another experiment when asked for by its name."""
+    write_run(tmp_path / "1", "c", [0.1], seed=1)
+    write_run(tmp_path / "2", "own", [0.1], schedule="back", seed=2)
+    write_run(tmp_path / "3", "own", [0.1], schedule="back", seed=1)
+    write_run(tmp_path / "4", "c", [0.1], protocol="per-batch", seed=4)
+    found = {(g.variant.name, g.variant.protocol): g.seeds for g in only_groups(tmp_path)}
+    assert found == {("c", "per-step"): (1, 2), ("back", "per-batch"): (4,)}
+    (line,) = collect(str(tmp_path)).left_out
+    assert line.startswith(f"{tmp_path / '3'}: case c with seed 1 again")
 
 
 def test_runs_of_another_network_stand_apart(tmp_path):
@@ -372,7 +454,7 @@ def test_differences_are_over_common_seeds_only(tmp_path):
         write_run(tmp_path / f"a{seed}", "a", [accuracy], seed=seed)
     for seed, accuracy in ((2, 0.55), (3, 0.7), (4, 0.1)):
         write_run(tmp_path / f"c{seed}", "c", [accuracy], seed=seed)
-    (found,) = statistics.differences(only_groups(tmp_path), "epochs")
+    (found,) = differences.differences(only_groups(tmp_path), "epochs")
     assert (found.first.name, found.second.name) == ("c", "a")
     reach = 12.706205 * 0.075  # t for one degree of freedom, times the error of -0.05 and -0.2
     assert found.statistic == pytest.approx((-0.125, -0.125 - reach, -0.125 + reach, 2))
@@ -384,7 +466,7 @@ def test_differences_pair_seed_with_seed(tmp_path):
     for seed, accuracy in ((1, 0.2), (2, 0.5), (3, 0.8)):
         write_run(tmp_path / f"b{seed}", "b", [accuracy], seed=seed)
         write_run(tmp_path / f"d{seed}", "d", [accuracy + 0.1], seed=seed)
-    (found,) = statistics.differences(only_groups(tmp_path), "epochs")
+    (found,) = differences.differences(only_groups(tmp_path), "epochs")
     assert found.statistic == pytest.approx((0.1, 0.1, 0.1, 3))
 
 
@@ -394,7 +476,7 @@ def test_one_pair_has_neither_interval_nor_p(tmp_path):
         write_run(tmp_path / name, name, [0.1], seed=1)
     for name, accuracy in (("a", 0.1), ("c", 0.15)):
         write_run(tmp_path / f"{name}2", name, [accuracy], seed=2)
-    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
     assert {letters: item.statistic.count for letters, item in found.items()} == {
         ("c", "a"): 2,
         ("e", "a"): 1,
@@ -411,7 +493,7 @@ def test_p_is_corrected_within_a_table(tmp_path):
     for name, accuracies in groups.items():
         for seed, accuracy in enumerate(accuracies):
             write_run(tmp_path / f"{name}{seed}", name, [accuracy], seed=seed)
-    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
     raw = {(x, y): stats.ttest_rel(groups[x], groups[y])[1] for x, y in found}
     smallest = min(raw, key=raw.get)
     assert found[smallest].p == pytest.approx(3 * raw[smallest])
@@ -429,7 +511,7 @@ def test_differences_at_equal_cost(tmp_path):
     write_run(tmp_path / "c", "c", [0.2, 0.3, 0.4, 0.5], flops=fair // 2)
     write_run(tmp_path / "e", "e", [0.1, 0.2, 0.3, 0.7], flops=fair * 3 // 8)
     groups = only_groups(tmp_path)
-    costs = {cost: by_letters(statistics.differences(groups, cost)) for cost in Curve._fields[:3]}
+    costs = {cost: by_letters(differences.differences(groups, cost)) for cost in Curve._fields[:3]}
     found = {
         cost: {letters: (item.at, item.statistic.mean) for letters, item in items.items()}
         for cost, items in costs.items()
@@ -445,7 +527,7 @@ def test_a_longer_run_is_compared_where_the_shorter_ends(tmp_path):
     """Breaks if 50 epochs of one case are compared with 10 of another."""
     write_run(tmp_path / "a", "a", [0.1, 0.2, 0.9])
     write_run(tmp_path / "c", "c", [0.1, 0.4])
-    (found,) = statistics.differences(only_groups(tmp_path), "epochs")
+    (found,) = differences.differences(only_groups(tmp_path), "epochs")
     assert (found.at, found.statistic.mean) == pytest.approx((2, 0.2))
 
 
@@ -453,7 +535,7 @@ def test_nothing_is_known_before_the_first_epoch(tmp_path):
     """Breaks if the accuracy after an epoch stands for one that was never measured."""
     write_run(tmp_path / "a", "a", [0.3, 0.4], flops=8)
     write_run(tmp_path / "c", "c", [0.1], flops=4)
-    assert statistics.differences(only_groups(tmp_path), "tflop") == []
+    assert differences.differences(only_groups(tmp_path), "tflop") == []
 
 
 def test_the_differences_are_those_that_the_post_is_about(tmp_path):
@@ -461,7 +543,7 @@ def test_the_differences_are_those_that_the_post_is_about(tmp_path):
     finals = {"a": 0.10, "b": 0.21, "c": 0.33, "d": 0.46, "e": 0.60, "f": 0.75}
     for name, accuracy in finals.items():
         write_run(tmp_path / name, name, [accuracy])
-    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
     pairs = ["ca", "ea", "ce", "db", "fb", "df", "ba"]
     assert ["".join(letters) for letters in found] == pairs
     for (first, second), item in found.items():
@@ -473,30 +555,56 @@ def test_cases_of_ones_own_are_compared(tmp_path):
     for name, accuracy in (("fair", 0.1), ("back", 0.3), ("single", 0.6)):
         changes = {"schedule": name, "architecture": OTHER_NETWORK}
         write_run(tmp_path / name, "own", [accuracy], **changes)
-    (found,) = statistics.differences(only_groups(tmp_path), "tflop")
-    assert (found.first.name, found.second.name) == ("back", "fair")
-    assert found.statistic.mean == pytest.approx(0.2)
+    found = by_letters(differences.differences(only_groups(tmp_path), "tflop"))
+    assert {names: item.pair.question for names, item in found.items()} == {
+        ("back", "fair"): "from the back against fair",
+        ("single", "fair"): "single against fair",
+    }
+    assert found["back", "fair"].statistic.mean == pytest.approx(0.2)
+    assert found["single", "fair"].statistic.mean == pytest.approx(0.5)
+
+
+def test_another_baseline(tmp_path):
+    """Breaks if a schedule is compared with fair although another baseline was asked for."""
+    finals = {"fair": 0.1, "back": 0.3, "front": 0.4, "9;8-9": 0.6}
+    for name, accuracy in finals.items():
+        write_run(tmp_path / name, "own", [accuracy], schedule=name)
+    write_run(tmp_path / "augmented", "own", [0.7], schedule="9;8-9", augment=True)
+    groups = only_groups(tmp_path)
+    baseline = differences.baseline_of(groups, "9; 8,9")
+    assert baseline == "9;8-9"
+    found = differences.differences(groups, "epochs", baseline)
+    assert {item.pair.question: round(item.statistic.mean, 6) for item in found} == {
+        "fair against 9;8-9": -0.5,
+        "from the back against 9;8-9": -0.3,
+        "from the front against 9;8-9": -0.2,
+        "augmented against not, both 9;8-9": 0.1,
+    }
+    assert differences.pairs(groups, "single") == []
+    assert differences.baseline_of(groups, "12") == "12"  # a layer that there is not
+    assert [(x.first[0], x.second[0]) for x in differences.pairs(groups)] == [
+        ("back", "fair"),
+        ("front", "fair"),
+        ("9;8-9", "fair"),
+        ("back", "front"),
+    ]
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"quirks": ("elu-slope",)},
-        {"schedule": "single"},
         {"augment": True},
         {"seed": 1},
         {"width": 0.5},
     ],
 )
 def test_what_is_not_alike_is_not_paired(tmp_path, changes):
-    """Breaks if a difference comes from quirks or a schedule and is put down to the case.
-
-    A schedule that is not the letter's own would be reported as the post's.
-    """
+    """Breaks if a difference comes from quirks, images or width and is put down to the case."""
     write_run(tmp_path / "a", "a", [0.1])
     write_run(tmp_path / "c", "c", [0.2], **changes)
     for groups in collect(str(tmp_path)).settings.values():
-        assert statistics.differences(groups, "epochs") == []
+        assert differences.differences(groups, "epochs") == []
 
 
 def test_protocols_are_compared_with_fair_runs_but_not_with_each_other(tmp_path):
@@ -504,9 +612,9 @@ def test_protocols_are_compared_with_fair_runs_but_not_with_each_other(tmp_path)
     write_run(tmp_path / "a", "a", [0.2], protocol="per-batch")
     write_run(tmp_path / "c", "c", [0.3], protocol="per-batch")
     write_run(tmp_path / "e", "e", [0.6])
-    found = by_letters(statistics.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
     assert {letters: item.mode for letters, item in found.items()} == {
-        ("c", "a"): "per-batch",
+        ("back", "a"): "per-batch",
         ("e", "a"): "per-step",
     }
 
@@ -520,12 +628,14 @@ def test_how_a_variant_is_named(tmp_path):
         write_run(tmp_path / name, name, [0.1], quirks=ledger.as_run(name), seed=1)
     write_run(tmp_path / "x", "c", [0.1], quirks=("elu-slope", "sum-loss"), seed=2)
     write_run(tmp_path / "y", "c", [0.1], schedule="front", augment=True, seed=3)
+    write_run(tmp_path / "z", "c", [0.1], augment=True, protocol="per-batch", seed=4)
     found = {group.seeds + (group.variant.name,): group.variant for group in only_groups(tmp_path)}
     assert found[(1, "a")].mode == "either"
     assert found[(1, "c")].mode == "either, as run in 2018"
     assert found[(2, "c")].mode == "per-step, elu-slope, sum-loss"
-    assert found[(3, "c")].training == "front, augmented"
-    assert [found[key].as_posted for key in sorted(found)] == [True, True, True, False]
+    assert found[(3, "f")].training == "front, augmented"
+    assert found[(4, "back")].label == found[(4, "back")].training == "back, augmented"
+    assert [found[key].as_posted for key in sorted(found)] == [True, True, True, True, False]
 
 
 def test_the_curve_of_a_run():
@@ -563,7 +673,7 @@ def test_every_field_of_a_case_is_thought_of():
     """Breaks if a case gets a field of which nobody decided whether it parts settings or groups."""
     assert set(CASES["a"].__dataclass_fields__) == {
         *("name", "question", "seed", "threads"),
-        *("schedule", "protocol", "quirks", "augment", "epochs"),
+        *("schedule", "moments", "protocol", "quirks", "augment", "epochs"),
         *("data", "train_size", "test_size"),
         *("batch_size", "learning_rate", "beta1", "beta2", "epsilon", "width", "initial_weights"),
         *("optimizer", "momentum", "nesterov", "architecture", "validation_size"),

@@ -181,7 +181,7 @@ def test_how_a_run_is_headed(tmp_path):
     headings = [pictures._heading(read_run(str(tmp_path / name))) for name in ("c", "own")]
     assert headings == [
         "case c: back, per-step, width 1, seed 678, CIFAR-10, drawn, as run in 2018",
-        f"case mine: {14 * '1-5;'}1..., augmented, per-step, width 1, seed 678, CIFAR-10, drawn, "
+        f"mine: {13 * '1-5;'}1-5~497e, augmented, per-step, width 1, seed 678, CIFAR-10, drawn, "
         "5 layers, sgd",
     ]
 

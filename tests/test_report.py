@@ -12,9 +12,11 @@ from run_directories import OTHER_NETWORK, write_run
 
 from unfair_bp import report
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import naming
 from unfair_bp.figures import style
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.reporting import comparison, document
+from unfair_bp.reporting.budgets import Wanted
 from unfair_bp.results.statistics import Curve, Part, Series, Statistic
 
 PNG = b"\x89PNG\r\n"
@@ -148,23 +150,77 @@ def test_equal_operations_come_first(tmp_path):
     assert "interpolated linearly" in first
 
 
-def test_missing_pairs_are_said(tmp_path):
-    """Breaks if the reader is not told what there are no runs for, or what cannot be compared."""
+def test_what_cannot_be_compared_is_said(tmp_path):
+    """Breaks if the reader is not told why two cases that were run are not compared."""
     write_run(tmp_path / "a", "a", [0.2], flops=8)
     write_run(tmp_path / "c", "c", [0.3], flops=4)
+    write_run(tmp_path / "e", "e", [0.3], seed=2)
     text = comparison.markdown(str(tmp_path))
-    assert "quirks for: e - a, c - e, d - b, f - b, d - f, b - a.\n" in text
+    assert "quirks for: e - a, c - e.\n" in text
     early = "because one run of the pair ended within the first epoch of the other: c - a.\n"
     assert text.count(early) == text[: text.index(DIFFERENCES[1])].count(early) == 1
     assert [len(table(text, heading)) for heading in DIFFERENCES] == [0, 1, 1]
 
 
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
+    """Breaks if schedules are not compared and nobody says what to run, or to give."""
+    for name in ("single", "9;8-9"):
+        write_run(tmp_path / name, "own", [0.2], schedule=name, augment=augment)
+    text = comparison.markdown(str(tmp_path))
+    ending = ", augmented" * augment
+    assert "### Paired" not in text
+    assert (
+        f"No run with the schedule fair{' and augmentation' * augment}, the baseline, to compare "
+        f"with: 9;8-9{ending}, single{ending}. `--baseline SCHEDULE` takes another.\n"
+    ) in text
+    text = comparison.markdown(str(tmp_path), Wanted("single"))
+    assert [len(table(text, heading)) for heading in DIFFERENCES] == [1, 1, 1]
+    assert "No run with" not in text
+    assert "--baseline single` (unfair_bp" in text
+
+
+def test_only_what_there_is_is_mentioned(tmp_path):
+    """Breaks if a report of one run speaks of augmentation, protocols or differences."""
+    write_run(tmp_path / "x" / "1", "own", [0.2], schedule="single")
+    text = comparison.markdown(str(tmp_path / "x"))
+    for word in ("ugment", "either", "ublished", "Differences", "baseline", "### Paired", "No two"):
+        assert word not in text, word
+    write_run(tmp_path / "x" / "2", "b", [0.2])
+    write_run(tmp_path / "x" / "3", "d", [0.2])
+    text = comparison.markdown(str(tmp_path / "x"))
+    for word in (
+        "augmented ones",
+        "`either`",
+        "Published",
+        "c to f",
+        "Differences are",
+        "### Paired",
+    ):
+        assert word in text, word
+    assert "No two" not in text
+
+
+def test_one_budget_alone(tmp_path, capsys):
+    """Breaks if --at shows another table than the one of its name, or the others too."""
+    for name in "ac":
+        write_run(tmp_path / name, name, [0.1])
+    for at, heading in zip(("flops", "updates", "epochs"), DIFFERENCES):
+        assert commands.here(report.main, tmp_path, "--at", at) == 0
+        text = capsys.readouterr().out
+        assert re.findall("^### (Paired.*)", text, re.MULTILINE) == [heading]
+        assert f"--at {at}` (unfair_bp" in text
+    page = comparison.html(str(tmp_path), None, Wanted("fair", ("updates",)))
+    headings = [heading for heading in Page(page).texts["h3"] if heading.startswith("Paired")]
+    assert headings == [DIFFERENCES[1]]
+
+
 def test_runs_without_a_pair_have_no_table_of_differences(tmp_path):
-    """Breaks if there are headings without tables, or the reader is not told why."""
+    """Breaks if there are headings without tables."""
     write_run(tmp_path, "a", [0.2])
     text = comparison.markdown(str(tmp_path))
     assert "### Paired" not in text
-    assert "quirks for: c - a, e - a, c - e, d - b, f - b, d - f, b - a.\n" in text
+    assert "quirks for" not in text
 
 
 def test_a_run_of_ones_own_is_reported(tmp_path):
@@ -174,7 +230,10 @@ def test_a_run_of_ones_own_is_reported(tmp_path):
         write_run(tmp_path / name, name, [0.2], schedule=schedule, **other)
     text = comparison.markdown(str(tmp_path))
     rows = table(text, "Accuracy")
-    assert [row["case"] for row in rows] == [9 * "1-5;5;" + "1-5...", "back"]
+    short = naming.shortened(";".join(99 * ["1-5", "5"]), 28)
+    assert short.startswith("1-5;5;1-5;5;1-5;5;1-5;5~")
+    assert [row["case"] for row in rows] == [short, "back"]
+    assert rows[0]["schedule"].startswith(9 * "1-5;5;")
     assert "5 layers for 28x28x1 images, sgd\n" in text
     assert "Optimizer sgd with momentum 0.9. " in text
     assert "Layers at width 1: 3x3 to 8 channels, stddev 0.1; 3x3 to 8 channels" in text
@@ -213,6 +272,7 @@ def test_each_setting_has_its_tables(tmp_path):
     "changes",
     [
         {"schedule": "single"},
+        {"schedule": "back", "protocol": "per-batch"},
         {"architecture": OTHER_NETWORK},
         {"data": {"name": "shapes"}},
         {"data": {"name": "CIFAR-10 format, files not official"}},
@@ -222,9 +282,11 @@ def test_another_experiment_has_no_published_numbers(tmp_path, changes):
     """Breaks if numbers of the post stand beside a run, or images, that the post does not have."""
     write_run(tmp_path, "a", [0.1], **changes)
     (row,) = table(comparison.markdown(str(tmp_path)), "Accuracy")
-    assert [row[name] for name in row if name.startswith("published")] == ["-", "-"]
+    assert [name for name in row if "published" in name] == []
     legend, *panels = comparison.figure(str(tmp_path)).axes
-    assert [text.get_text()[0] for text in legend.get_legend().get_texts()] == ["a"]
+    name = changes.get("schedule", "a")
+    (text,) = (text.get_text() for text in legend.get_legend().get_texts())
+    assert text.startswith(name)
     assert [line for axes in panels for line in axes.lines if line.get_linestyle() == ":"] == []
     assert 0.8333 not in [line.get_ydata()[0] for line in panels[-1].lines]
 
@@ -332,8 +394,8 @@ def test_the_picture_shows_means_seeds_and_published_curves(logs):
     assert 0.8333 in [line.get_ydata()[0] for line in open_marks]
     assert [tick.get_text() for tick in final.get_xticklabels()] == [
         "a",
-        "c\nback\n2 ep.",
-        "c\nback\n3 ep.",
+        "c\n2 ep.",
+        "c\n3 ep.",
     ]
 
 
@@ -351,7 +413,7 @@ def test_a_published_curve_is_counted_as_far_as_runs_went():
     """Breaks if the published end, beyond the measured range, sets the limits of a panel."""
     measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
     theirs = Curve(*(np.array(values) for values in ([2, 3], [2, 3], [2, 3], [0.1, 0.5])))
-    series = Series("a", "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
+    series = Series("a", "a", False, "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
     axes = comparison_figure([Part("title", [series])]).axes[1]
     assert axes.get_ylim() == pytest.approx((0.1 - 0.012, 0.4 + 0.012))
 
@@ -389,14 +451,16 @@ def test_fair_runs_are_drawn_beside_each_protocol(tmp_path):
     axes = comparison.figure(str(tmp_path)).axes
     panels = {
         axes[place].get_title().split(": ")[1]: [
-            text.get_text()[0] for text in axes[place].get_legend().texts[:-1]
+            text.get_text().split(",")[0]
+            for text in axes[place].get_legend().texts
+            if not text.get_text().startswith("published")
         ]
         for place in range(0, len(axes), 5)
     }
     assert panels == {
-        "per-batch": ["a", "e"],
-        "per-step": ["a", "c"],
-        "per-batch, elu-slope": ["d"],
+        "per-batch": ["a: fair", "front"],
+        "per-step": ["a: fair", "c: back"],
+        "per-batch, elu-slope": ["back"],
     }
 
 
@@ -417,12 +481,58 @@ def test_every_case_looks_different(tmp_path):
     assert labels[-1] == "published in 2018, where in range"
 
 
+def looks_of(root):
+    """The lines of the legend by their labels, but for the published ones."""
+    legend = comparison.figure(str(root)).axes[0].get_legend()
+    labels = [text.get_text() for text in legend.get_texts()]
+    return {name: line for name, line in zip(labels, legend.get_lines()) if "2018" not in name}
+
+
+def test_schedules_of_ones_own_look_different(tmp_path):
+    """Breaks if two schedules of one's own share a look, or one has that of a case of the post."""
+    names = [f"random:{n}" for n in range(1, 9)] + ["single", "9;8-9", "9"]
+    for name in names:
+        write_run(tmp_path / name, "own", [0.1], schedule=name)
+    write_run(tmp_path / "augmented", "own", [0.1], schedule="single", augment=True)
+    for name in "acef":
+        write_run(tmp_path / name, name, [0.1])
+    found = looks_of(tmp_path)
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in found.values()}
+    assert len(looks) == len(found) == 16
+    single, augmented = (found[f"single{x}, 1 epoch, 1 seed"] for x in ("", ", augmented"))
+    assert single.get_color() == augmented.get_color()
+    assert single.get_linestyle() != augmented.get_linestyle()
+
+
+def test_a_schedule_has_one_colour_under_each_protocol(tmp_path):
+    """Breaks if the post's schedule changes its colour because the protocol has no letter."""
+    write_run(tmp_path / "1", "c", [0.1])
+    (step,) = looks_of(tmp_path).values()
+    write_run(tmp_path / "1", "c", [0.1], protocol="per-batch")
+    (batch,) = looks_of(tmp_path).values()
+    assert step.get_color() == batch.get_color() and step.get_marker() == batch.get_marker()
+
+
+def test_names_of_many_schedules_do_not_run_into_each_other(tmp_path):
+    """Breaks if the names below the last panel overlap, or are turned though there is room."""
+    for n in range(1, 3):
+        write_run(tmp_path / str(n), "own", [0.1], schedule=f"random:{n}:90:12345")
+    axes = comparison.figure(str(tmp_path)).axes[-1]
+    assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {0}
+    for n in range(3, 9):
+        write_run(tmp_path / str(n), "own", [0.1], schedule=f"random:{n}:90:12345")
+    write_run(tmp_path / "8", "own", [0.1, 0.2], schedule="random:1:90:12345")
+    axes = comparison.figure(str(tmp_path)).axes[-1]
+    assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {30}
+    assert "\n" not in "".join(tick.get_text() for tick in axes.get_xticklabels())
+
+
 @pytest.mark.parametrize(("published", "top"), [(0.5, 0.5), (0.3, 0.4), (0.9, 0.4)])
 def test_a_far_published_curve_does_not_flatten_the_others(published, top):
     """Breaks if curves over updates shrink to a line below a published one, or it is left out."""
     measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
     theirs = measured._replace(accuracy=np.array([published, published]))
-    series = Series("a", "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
+    series = Series("a", "a", False, "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
     _, epochs, updates, tflop, _ = comparison_figure([Part("title", [series])]).axes
     for axes in (updates, tflop):
         assert axes.get_ylim() == pytest.approx((0.2 - 0.012, top + 0.012))
@@ -526,11 +636,16 @@ def test_one_file_cannot_be_two_outputs(logs, tmp_path, capsys):
         (["missing"], "missing is not a directory"),
         (["."], "holds no run with a finished epoch"),
         ([".", "--jpeg", "x"], "--jpeg"),
+        ([".", "--at", "seconds"], "'seconds'"),
+        (["runs", "--baseline", "sideways"], "--baseline 'sideways': there is no schedule"),
+        (["runs", "--baseline", "10"], "--baseline '10': '10' is out of range"),
     ],
 )
 def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, words, message):
     """Breaks if bad usage gives a traceback, an empty report or success."""
     monkeypatch.chdir(tmp_path)
+    if "runs" in words:
+        write_run(tmp_path / "runs" / "a", "a", [0.1])
     assert commands.here(report.main, *words) == 2
     printed = capsys.readouterr()
     assert printed.out == ""

@@ -102,7 +102,7 @@ def test_every_option_of_training_is_one_of_the_sweep(capsys):
         with pytest.raises(SystemExit):
             command.main(["--help"])
         options[command] = set(re.findall(r"--[a-z][a-z0-9-]*", capsys.readouterr().out))
-    assert options[train] - options[sweep] == {"--resume", "--overwrite", "--run-dir"}
+    assert options[train] - options[sweep] == {"--resume", "--overwrite", "--run-dir", "--verbose"}
 
 
 def test_schedules_have_names_that_any_file_system_takes(tmp_path):

@@ -19,6 +19,8 @@ import pytest
 from unfair_bp import train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.cifar import sets
+from unfair_bp.errors import UsageError
+from unfair_bp.running import training
 from unfair_bp.running.signals import STOPPING, Interrupted, stopped_by_signals
 
 FILES = {
@@ -176,7 +178,7 @@ def test_a_run_is_quiet_and_leaves_its_files(long_runs):
     status, stdout, stderr = printed["several"]
     assert status == 0
     assert stderr.startswith("status 0\nstatus 0\n")
-    stdout = stdout[: stdout.index("\ncase\n")]  # of the first of several
+    stdout = stdout[: stdout.index("\ncase c: ", 1)]  # of the first of several
     assert set(os.listdir(str(place / "whole"))) == FILES
     lines = stdout.splitlines()
     assert lines[-1] == "done: whole"
@@ -580,12 +582,138 @@ def test_resuming_a_finished_run_changes_no_result(finished):
     assert set(after) == set(before)
 
 
+def test_a_run_says_itself_what_it_is(finished, tmp_path, capfd):
+    """Breaks if resuming needs more than the directory, or takes another value than the run's."""
+    twin = tmp_path / "twin"
+    shutil.copytree(str(finished), str(twin))
+    assert commands.here(train.main, *small("c", twin, "--resume"), "--epochs", "2") == 0
+    capfd.readouterr()
+    words = ["--resume", "--run-dir", finished, "--epochs", "2", "--no-plots"]
+    assert commands.here(train.main, *words) == 0
+    out, error = capfd.readouterr()
+    assert error == ""
+    lines = out.splitlines()
+    assert lines[0].startswith("case c: back, per-step, seed 678, width 0.05, adam with ")
+    # Fourteen images are four batches.
+    assert lines[3] == "going on after 1 of 2 epochs, after iteration 4 of 8"
+    assert [line[:11] for line in lines[4:]] == ["epoch   2/2", "done: " + str(finished)[:5]]
+    assert commands.metrics(finished) == commands.metrics(twin)
+    assert commands.same_bits(commands.weights(finished), commands.weights(twin))
+    configs = [json.loads((run / "config.json").read_text()) for run in (finished, twin)]
+    assert configs[0] == configs[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--case c",
+        "--width 0.05",
+        "--threads 1 --seed 678",
+        "--schedule back",
+        "--quick",
+        "--case e",
+    ],
+)
+def test_options_beside_resume_must_agree(finished, tmp_path, capfd, words):
+    """Breaks if a run goes on although an option contradicts it, or not although all agree."""
+    wrong = {"--quick": "--learning-rate 0.002", "--case e": "--case e"}.get(words)
+    before = commands.snapshot(finished)
+    arguments = ["--resume", "--run-dir", finished, "--no-plots", *words.split()]
+    assert commands.here(train.main, *arguments) == (2 if wrong else 0)
+    if wrong:
+        then = {"--quick": "0.01", "--case e": "c"}[words]
+        assert f"{wrong} is not what {finished} was started with, {then}; " in one_line(capfd)
+        assert commands.snapshot(finished) == before
+
+
+def test_a_run_that_an_earlier_version_named_goes_on(finished, capfd):
+    """Breaks if runs whose letter was kept beside another schedule cannot be resumed."""
+    commands.edit_config(finished, lambda config: config["case"].update(schedule="1-9;9"))
+    words = [*small("c", finished, "--schedule", "1-9;9", "--resume"), "--epochs", "2"]
+    assert commands.here(train.main, *words) == 0
+    assert capfd.readouterr().out.startswith("schedule 1-9;9, per-step, ")
+    stored = json.loads((finished / "config.json").read_text())["case"]
+    assert (stored["name"], stored["epochs"]) == ("1-9;9", 2)
+    assert commands.here(train.main, "--resume", "--run-dir", finished, "--case", "c") == 2
+    assert "--case c is not what" in one_line(capfd)
+
+
+def test_a_schedule_of_the_whole_run_is_not_extended(tmp_path, capfd):
+    """Breaks if a schedule that depends on the number of iterations changes in mid-run."""
+    run = tmp_path / "run"
+    assert commands.here(train.main, *small("a", run, "--schedule", "freeze")) == 0
+    capfd.readouterr()
+    words = ["--resume", "--run-dir", run, "--no-plots"]
+    assert commands.here(train.main, *words, "--epochs", "2") == 2
+    assert "--epochs 2 is more than the 1 that" in one_line(capfd)
+    assert commands.here(train.main, *words) == 0
+
+
+# --- directories by default, and what is printed
+
+
+@pytest.mark.parametrize(
+    ("words", "directory"),
+    [
+        (["--schedule", "9;8-9"], "9_8-9_batch-size_4_"),
+        (["--case", "a", "--protocol", "per-batch"], "case_a_protocol_per-batch_batch-size_4_"),
+    ],
+)
+def test_where_a_run_goes(tmp_path, monkeypatch, capfd, words, directory):
+    """Breaks if a schedule of one's own is run as case a, or in the place of another run."""
+    monkeypatch.chdir(tmp_path)
+    words = [*words, *commands.SMALL, "--batch-size", "4", "--epochs", "1"]
+    assert commands.here(train.main, *words) == 0
+    (run,) = (tmp_path / "logs").glob("*/seed678")
+    assert run.parent.name.startswith(directory)
+    case = json.loads((run / "config.json").read_text())["case"]
+    assert case["name"] == ("a" if "a" in words else "9;8-9")
+    capfd.readouterr()
+    assert commands.here(train.main, *words) == 2
+    assert f"{run.relative_to(tmp_path)} holds a run already" in one_line(capfd)
+    more = [*words, "--epochs", "2", "--resume"]  # the same run, longer
+    assert commands.here(train.main, *more) == 0
+    assert commands.here(train.main, *words, "--seed", "1") == 0
+    assert sorted(path.name for path in run.parent.iterdir()) == ["seed1", "seed678"]
+
+
+@pytest.mark.parametrize("protocol", ["per-step", "per-batch"])
+def test_few_lines_are_printed_before_the_first_epoch(tmp_path, capfd, protocol):
+    """Breaks if a run hides its progress below tables, or --verbose has none."""
+    words = ["--protocol", protocol, "--train-size", "9"]
+    assert commands.here(train.main, *small("c", tmp_path / "run", *words)) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line[:5] for line in lines[3:]] == ["epoch", "done:"]
+    named = "case c: back" if protocol == "per-step" else "schedule back"
+    assert lines[0] == (
+        f"{named}, {protocol}, seed 678, width 0.05, adam with learning rate 0.01, batches of 4, "
+        "1 epoch"
+    )
+    updates, cost = lines[1].split("; ")
+    of = "iterations" if protocol == "per-step" else "rounds"
+    assert updates == f"each layer is updated on 11.1 % to 100 % of the {of}"
+    found = float(re.fullmatch(r"a mean iteration costs (\S+) of a fair one", cost).group(1))
+    assert (0.4 < found < 0.6) == (protocol == "per-step") and found < 3
+    assert lines[2] == (
+        f"training on 9 images of shapes, testing on 10; writing {tmp_path / 'run'}"
+    )
+    words.append("--verbose")
+    assert commands.here(train.main, *small("c", tmp_path / "again", *words)) == 0
+    text = capfd.readouterr().out
+    assert re.search(r"^  schedule +back$", text, re.MULTILINE)
+    assert re.search(r"^      9   1x1 .* 9$", text, re.MULTILINE)
+
+
 # --- mistakes
 
 
 def one_line(capfd):
     """The one line on standard error."""
-    error = capfd.readouterr().err
+    return checked(capfd.readouterr().err)
+
+
+def checked(error):
+    """What is on standard error, which must be the one line of a mistake."""
     assert "Traceback" not in error
     assert error.endswith("\n")
     assert error.count("\n") == 1
@@ -659,7 +787,9 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, name):
         (tmp_path / directory / file).write_text('{"years": 4}')
     before = commands.snapshot(tmp_path)
     assert commands.here(train.main, *small("a", "run"), *words.split()) == 2
-    assert named in one_line(capfd)
+    out, error = capfd.readouterr()
+    assert out == ""
+    assert named in checked(error)
     assert commands.snapshot(tmp_path) == before
 
 
@@ -681,20 +811,34 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, name):
             ["the quirk collapsed-rounds changes nothing in this run"],
         ),
         ("--case e --schedule 1-8 --as-run", []),
+        (
+            "--case e --schedule 1-2;4;8-9",
+            ["the schedule never updates layers 3,5-7: the initial weights stay"],
+        ),
+        (
+            "--case e --schedule 1-8,9@0",
+            ["the schedule never updates layer 9: the initial weights stay"],
+        ),
         ("--case e --schedule 1-9;1-9 --as-run", []),
         ("--case b --quirk imgaug-uint8", []),
         ("--case c --quirk collapsed-rounds", []),
     ],
 )
-def test_what_changes_nothing_is_said(tmp_path, capfd, words, warnings):
-    """Breaks if a quirk that was asked for has no effect and nobody is told, or if it has one."""
+def test_what_changes_nothing_is_said(tmp_path, capfd, monkeypatch, words, warnings):
+    """Breaks if a quirk that was asked for has no effect and nobody is told, or if it has one.
+
+    The same of a layer that is never updated.
+    """
+
+    def untrained(*arguments, **options):
+        raise UsageError("enough")
+
+    monkeypatch.setattr(training, "train", untrained)
     letter, *more = words.split()[1:]
-    # Ends before it trains: there is no such data.
-    more += ["--data", "cifar10", "--data-dir", "missing"]
     assert commands.here(train.main, *small(letter, tmp_path / "run", *more)) == 2
     *said, error = capfd.readouterr().err.splitlines()
     assert said == ["warning: " + line for line in warnings]
-    assert error.startswith("error: --data-dir 'missing'")
+    assert error == "error: enough"
 
 
 def change_file(name, change):
@@ -805,7 +949,7 @@ def test_resuming_on_other_data_is_refused(fake_cifar10, tmp_path, capfd):
     assert commands.here(train.main, *words, fake_cifar10(2), "--resume", "--epochs", "2") == 2
     error = capfd.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in error] == ["warning", "error"]
-    assert "sha256" in error[1]
+    assert "sha256" in error[1] and "give its --data-dir" in error[1]
     assert commands.snapshot(tmp_path / "run") == before
 
 

@@ -1,6 +1,7 @@
 """What all commands share: options generated from the case's fields, and errors in one line."""
 
 import argparse
+import difflib
 import os
 import re
 import sys
@@ -9,9 +10,10 @@ from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Sequ
 
 from unfair_bp import __version__, console
 from unfair_bp.errors import FieldError, UsageError
-from unfair_bp.experiment import ledger
+from unfair_bp.experiment import ledger, naming
 from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named
 
+DEFAULT_CASE = "a"
 USAGE_STATUS = 2
 CHECKPOINT_MINUTES = 10.0
 LONGEST_SPAN = 1000  # integers that a span such as 0-4 may stand for
@@ -41,6 +43,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Report bad usage like any other mistake of the user's."""
+        words = message.partition("unrecognized arguments: ")[2].split()
+        options = [option for action in self._actions for option in action.option_strings]
+        near = [
+            match
+            for word in words
+            if word.startswith("-")
+            for match in difflib.get_close_matches(word.partition("=")[0], options, 1)
+        ]
+        if near:
+            message += f"; did you mean {', '.join(near)}?"
         raise UsageError(f"{message} ({self.prog} --help lists the options)")
 
 
@@ -136,8 +148,9 @@ def integers(text: str) -> List[int]:
 
 def add_case(parser: argparse.ArgumentParser, several: bool = False) -> None:
     """Add the choice of the case, or of several cases."""
-    more: Dict[str, Any] = {"nargs": "+", "default": ["a"]} if several else {"default": "a"}
-    parser.add_argument("--case", metavar="X", help=_case_help() + " (default: a)", **more)
+    more: Dict[str, Any] = {"nargs": "+", "default": [DEFAULT_CASE]} if several else {}
+    default = f" (default: {DEFAULT_CASE})"
+    parser.add_argument("--case", metavar="X", help=_case_help() + default, **more)
 
 
 def add_fields(
@@ -228,19 +241,53 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
 def resolve_case(options: argparse.Namespace) -> Case:
     """The case that the options describe: the named one, ``--quick``, then each given field.
 
+    Its name is the letter only if the schedule, the protocol and the augmentation still are.
+
     Raises:
         UsageError: If there is no such case, or a field has a value that cannot be run.
     """
-    overrides = dict(QUICK) if getattr(options, "quick", False) else {}
-    given = {name: getattr(options, name, None) for name in FIELDS}
-    overrides.update({name: value for name, value in given.items() if value is not None})
-    if getattr(options, "as_run", False):
-        overrides["quirks"] = ledger.as_run(options.case)
-        if "update-first" in overrides["quirks"]:  # the scripts of c to f; a and b have no record
-            overrides.setdefault("initial_weights", "2018")
-    case = replace(case_named(options.case), **overrides)
+    base = case_named(options.case or DEFAULT_CASE)
+    case = naming.named(replace(base, **_given_fields(options, base.name)))
     ledger.check_runnable(case.quirks)
     return case
+
+
+def resumed_case(options: argparse.Namespace, stored: Case, run_dir: str) -> Case:
+    """The case of a run that goes on: as it was started, but for the fields that options give.
+
+    Args:
+        options: The options; those that are not given are the run's.
+        stored: What the run was started with.
+        run_dir: Where it is, for the error.
+
+    Raises:
+        UsageError: If a field has a value that cannot be run, or the case that the options name
+            is another one.
+    """
+    given = _given_fields(options, options.case or stored.name)
+    if options.epochs is None:
+        given.pop("epochs", None)  # of --quick: a longer quick run goes on as it is
+    if options.case is not None:
+        asked = resolve_case(options).name
+        if asked != stored.name and {asked, stored.name} & set(CASES):
+            raise FieldError(
+                "name",
+                f"{asked} is not what {run_dir} was started with, {stored.name}; leave it out, or "
+                "give another --run-dir",
+            )
+    return replace(stored, **given)
+
+
+def _given_fields(options: argparse.Namespace, letter: str) -> Dict[str, Any]:
+    """The fields that options give: those of ``--quick``, ``--as-run``, and each by its own."""
+    given = dict(QUICK) if getattr(options, "quick", False) else {}
+    values = {name: getattr(options, name, None) for name in FIELDS}
+    given.update({name: value for name, value in values.items() if value is not None})
+    if getattr(options, "as_run", False):
+        given["quirks"] = ledger.as_run(letter)
+        if "update-first" in given["quirks"]:  # the scripts of c to f; a and b have no record
+            given.setdefault("initial_weights", "2018")
+    return given
 
 
 def _case_help() -> str:

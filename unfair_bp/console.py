@@ -5,21 +5,59 @@ import io
 import os
 import shlex
 import sys
+import time
 from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+SECONDS_BETWEEN_LINES = 60.0  # of a bar whose output is no terminal
+
+
 def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> "tqdm":
-    """Return a bar of tqdm with these arguments; closing it clears it unless ``leave`` is set."""
+    """Return a bar of tqdm with these arguments; closing it clears it unless ``leave`` is set.
+
+    Where standard error is neither a terminal nor a notebook's, it is a line a minute instead,
+    and none if all is done within a minute.
+    """
     from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
 
+    stream = sys.stderr
+    if stream is None:
+        return tqdm(*arguments, disable=True, **options)
     # A notebook's standard error is not a terminal but can show a bar.
-    notebook = type(sys.stderr).__module__.startswith("ipykernel")
-    missing = sys.stderr is None
-    disable = missing or (False if notebook else None)
-    return tqdm(*arguments, disable=disable, leave=leave, **options)
+    if type(stream).__module__.startswith("ipykernel") or stream.isatty():
+        return tqdm(*arguments, leave=leave, **options)
+    lines = {
+        "file": _Lines(stream),
+        "mininterval": SECONDS_BETWEEN_LINES / 60,
+        "bar_format": "{desc}: {n_fmt} of {total_fmt} {unit}, {remaining} to go{postfix}",
+    }
+    return tqdm(*arguments, leave=False, **{**lines, **options})
+
+
+class _Lines:
+    """A stream for a bar that writes its states below each other, now and then.
+
+    What a bar writes to move the cursor or to clear itself is left out.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n: ")  # a bar without a description begins with a colon
+        if not line or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            self._stream.write(line + "\n")
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def shell_line(words: Sequence[str]) -> str:

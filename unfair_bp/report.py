@@ -7,6 +7,7 @@ picture and as one HTML page that holds everything. Only run directories are rea
 For example:
 
     python -m unfair_bp.report logs
+    python -m unfair_bp.report logs --baseline random:3 --at flops
     python -m unfair_bp.report logs --png statistics.png --html statistics.html
 """
 
@@ -15,7 +16,9 @@ from typing import Sequence
 
 from unfair_bp import commandline
 from unfair_bp.reporting import comparison
+from unfair_bp.reporting.budgets import BUDGETS, Wanted
 from unfair_bp.results.collection import collect
+from unfair_bp.results.differences import BASELINE
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,18 +36,31 @@ def main(arguments: Sequence[str]) -> int:
         ("--html", "also write this new page, pictures embedded"),
     ):
         parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
+    parser.add_argument(
+        "--baseline",
+        default=BASELINE,
+        metavar="SCHEDULE",
+        help=f"what every other schedule is compared with ({BASELINE})",
+    )
+    parser.add_argument(
+        "--at",
+        choices=tuple(BUDGETS),
+        help="compare at an equal number of these only (default: a table for each)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
     comparison.check_files(paths, options.overwrite)
     collection = collect(options.root)
+    comparison.check_baseline(collection, options.baseline)
+    wanted = Wanted(options.baseline, (options.at,) if options.at else tuple(BUDGETS))
     for line in collection.left_out:
         print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
-    text = comparison.markdown_of(collection, options.root)
+    text = comparison.markdown_of(collection, options.root, wanted)
     if options.png:  # first, because its name may still be refused
         comparison.write_png(options.png, collection, options.overwrite)
     if options.html:
-        page = comparison.html_of(collection, [*comparison.COMMAND, *arguments])
+        page = comparison.html_of(collection, [*comparison.COMMAND, *arguments], wanted)
         comparison.write(options.html, page)
     if options.markdown:
         comparison.write(options.markdown, text)

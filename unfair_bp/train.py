@@ -1,20 +1,22 @@
-"""Train one of the six cases and write a run directory with metrics, checkpoints and weights.
+"""Train a case or a schedule and write a run directory with metrics, checkpoints and weights.
 
 For example:
 
     python -m unfair_bp.train --case e
-    python -m unfair_bp.train --case c --quick
+    python -m unfair_bp.train --schedule random:3 --quick
+    python -m unfair_bp.train --resume --run-dir logs/case_e/seed678
 """
 
+import argparse
 import sys
 import types
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from unfair_bp import commandline
 from unfair_bp.console import shell_line, warn
-from unfair_bp.experiment import cases, schedules
+from unfair_bp.experiment import cases, matrix, naming
 from unfair_bp.reporting import pictures
-from unfair_bp.running.directory import RunDirectory, default_path
+from unfair_bp.running.directory import RunDirectory
 
 if TYPE_CHECKING:
     from unfair_bp.data.dataset import Dataset
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 def layer_table(case: cases.Case) -> str:
     """Return a line for each layer of the network, with its updates per cycle of the schedule."""
     layers, schedule = case.layers, cases.schedule_of(case)
-    lines = [f"  layer  kernel  channels    size   weights   MFLOP   updates/{schedule.period}"]
-    updates = schedule.updates(schedule.period)
+    lines = [f"  layer  kernel  channels    size   weights   MFLOP   updates/{schedule.cycle}"]
+    updates = schedule.updates(schedule.cycle)
     for number, (layer, count) in enumerate(zip(layers, updates), start=1):
         kernel, size = f"{layer.kernel}x{layer.kernel}", f"{layer.size:2d}x{layer.size:<2d}"
         lines.append(
@@ -34,15 +36,36 @@ def layer_table(case: cases.Case) -> str:
         )
     if schedule.name != case.schedule:
         lines.append(f"  collapsed-rounds: the schedule that runs is {schedule.name}")
-    cost = schedule.relative_cost(layers)
-    if case.protocol == "per-batch":
-        cost = schedule.cycle_flops(layers) / schedules.fair_step_flops(layers)
-    lines.append(f"  a mean iteration costs {cost:.3f} of a fair one")
     return "\n".join(lines)
 
 
-def warn_of_idle_quirks(case: cases.Case, as_run: bool) -> None:
-    """Name on standard error the quirks that were asked for and change nothing in this run.
+def summary(case: cases.Case) -> str:
+    """Return what is run, and what it costs, in two lines."""
+    rows = cases.schedule_of(case).table.mean(axis=0)
+    low, high = (f"{100 * part:.3g} %" for part in (rows.min(), rows.max()))
+    of = "rounds" if case.protocol == "per-batch" else "iterations"
+    optimizer = f"{case.optimizer} with learning rate {case.learning_rate:g}"
+    parts = [naming.title(case), case.protocol, f"seed {case.seed}", f"width {case.width:g}"]
+    parts += [optimizer, f"batches of {case.batch_size}"]
+    parts += [f"{case.epochs} epoch{'' if case.epochs == 1 else 's'}"]
+    parts += [f"quirks {', '.join(case.quirks)}"] if case.quirks else []
+    return (
+        f"{', '.join(parts)}\n"
+        f"each layer is updated on {low if low == high else f'{low} to {high}'} of the {of}; "
+        f"{_cost(case)}"
+    )
+
+
+def _cost(case: cases.Case) -> str:
+    schedule, layers = cases.schedule_of(case), case.layers
+    cost = schedule.relative_cost(layers)
+    if case.protocol == "per-batch":
+        cost = schedule.cycle_flops(layers) / matrix.fair_step_flops(layers)
+    return f"a mean iteration costs {cost:.3f} of a fair one"
+
+
+def warn_of_idle(case: cases.Case, as_run: bool) -> None:
+    """Name on standard error what was asked for and changes nothing, and what never changes.
 
     Args:
         case: The resolved case.
@@ -52,35 +75,16 @@ def warn_of_idle_quirks(case: cases.Case, as_run: bool) -> None:
         warn(f"the quirk {name} changes nothing in this run")
     if as_run and not case.quirks:
         warn(f"--as-run changes nothing: the script of case {case.name} had no quirk")
+    idle = naming.idle_layers(case)
+    if idle:
+        noun = "layer" if idle.isdigit() else "layers"
+        warn(f"the schedule never updates {noun} {idle}: the initial weights stay")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
-    parser = commandline.Parser(prog="python -m unfair_bp.train", description=__doc__)
-    commandline.add_case(parser)
-    commandline.add_quick(parser)
-    commandline.add_fields(parser)
-    commandline.add_data_dir(parser)
-    parser.add_argument(
-        "--run-dir",
-        type=commandline.path,
-        metavar="DIR",
-        help="where to write (default: logs/case_<x>/seed<k>, with --quick below logs/quick)",
-    )
-    commandline.add_training(parser)
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on with the run in --run-dir")
-    existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
-    options = parser.parse_args(arguments)
-    case = commandline.resolve_case(options)
-    run = RunDirectory(options.run_dir or default_path(case, options.quick))
-    run.check_start(case, options.resume, options.overwrite)
-
-    warn_of_idle_quirks(case, options.as_run)
-    print("case")
-    print(cases.as_text(case))
-    print("layers")
-    print(layer_table(case), flush=True)
+    options = _parser().parse_args(arguments)
+    case, run = _case_and_directory(options)
 
     from unfair_bp.data import sources  # noqa: PLC0415 - --help answers at once
 
@@ -88,6 +92,10 @@ def main(arguments: Sequence[str]) -> int:
 
     from unfair_bp.running import training  # noqa: PLC0415 - imports TensorFlow
 
+    warn_of_idle(case, options.as_run)
+    print(summary(case))
+    if options.verbose:
+        print(f"case\n{cases.as_text(case)}\nlayers\n{layer_table(case)}")
     held_out = case.validation_size or 0
     validating = f"validating on {held_out}, " if held_out else ""
     print(
@@ -119,6 +127,51 @@ def main(arguments: Sequence[str]) -> int:
         pictures.draw(run.path)
     print(f"done: {run.path}")
     return 0
+
+
+def _parser() -> commandline.Parser:
+    parser = commandline.Parser(prog="python -m unfair_bp.train", description=__doc__)
+    commandline.add_case(parser)
+    commandline.add_quick(parser)
+    commandline.add_fields(parser)
+    commandline.add_data_dir(parser)
+    parser.add_argument(
+        "--run-dir",
+        type=commandline.path,
+        metavar="DIR",
+        help="where to write (default: logs/case_<x>/seed<k>, or logs/<schedule>/seed<k>, with the "
+        "fields that are not the case's own in the name; with --quick below logs/quick)",
+    )
+    commandline.add_training(parser)
+    parser.add_argument(
+        "--verbose", action="store_true", help="print every field of the case, and the layers"
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --run-dir; it says itself what was run, but for a --data-dir",
+    )
+    existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
+    return parser
+
+
+def _case_and_directory(options: argparse.Namespace) -> Tuple[cases.Case, RunDirectory]:
+    """What to run and where; a run to resume says itself what it is.
+
+    Raises:
+        UsageError: If it cannot be run there, or options contradict the run to resume.
+    """
+    if not (options.resume and options.run_dir):
+        case = commandline.resolve_case(options)
+        run = RunDirectory(options.run_dir or naming.default_path(case, options.quick))
+    else:
+        run = RunDirectory(options.run_dir)
+    if options.resume:
+        run.check_free(resume=True, overwrite=False)
+        case = commandline.resumed_case(options, run.case(), run.path)
+    run.check_start(case, options.resume, options.overwrite)
+    return case, run
 
 
 class _CallableModule(types.ModuleType):

@@ -15,10 +15,8 @@ from unfair_bp.errors import UsageError
 from unfair_bp.figures.style import (
     AMBER,
     BLUE,
-    GREEN,
     GRID,
     ORANGE,
-    PINK,
     SKY,
     default_style,
     new_figure,
@@ -35,11 +33,13 @@ STYLES: Dict[str, Dict[str, Any]] = {
     "e": {"color": ORANGE, "linestyle": "-", "marker": "v"},
     "f": {"color": AMBER, "linestyle": "--", "marker": "P"},
 }
-# Cases of other names take turns.
-OWN_STYLES: Sequence[Dict[str, Any]] = (
-    {"color": GREEN, "linestyle": "-", "marker": "X"},
-    {"color": PINK, "linestyle": "-", "marker": "p"},
+# Other schedules in the order of appearance: Tol's muted colours, which the colour-blind tell
+# apart. There is one marker more, so that a colour comes back with another marker.
+OWN_COLORS = (
+    *("#117733", "#AA4499", "#999933", "#332288"),
+    *("#44AA99", "#882255", "#CC6677", "#88CCEE"),
 )
+OWN_MARKERS = ("X", "p", "*", "h", "<", ">", "d", "8", "H")
 # More groups of the same letter, as with other numbers of epochs.
 REPEATED: Sequence[Dict[str, Any]] = (
     {},
@@ -50,6 +50,7 @@ MARKED = 20  # points of a curve that get a marker, so that a long one stays a l
 WIDTH, HEIGHT = 11.0, 8.6  # inches, of one part
 MOST_PARTS = 40  # of one picture; Matplotlib draws no more than 2^16 pixels in a direction
 LONGEST_LINE = 124  # letters of a title
+LETTERS_OF_TICKS = 64  # beside each other along the axis of cases
 LEAST_PLACES = 4  # along the axis of cases, so that what belongs to one case stays together
 
 
@@ -103,12 +104,16 @@ def _draw_part(figure: Figure, place: SubplotSpec, part: Part) -> None:
 
 
 def _styles(series: Sequence[Series]) -> List[Dict[str, Any]]:
-    """How to draw each series."""
-    names = [item.name for item in series]
-    own = [name for name in dict.fromkeys(names) if name not in STYLES]
-    styles = {**STYLES, **dict(zip(own, cycle(OWN_STYLES)))}
-    repeats = [names[:place].count(name) % len(REPEATED) for place, name in enumerate(names)]
-    return [dict(styles[name], **REPEATED[repeat]) for name, repeat in zip(names, repeats)]
+    """How to draw each series: as the post's case of its schedule, or in a look of its own."""
+    keys = [item.letter or (item.name, item.augmented) for item in series]
+    own = [key for key in dict.fromkeys(keys) if key not in STYLES]
+    colors = dict(zip(dict.fromkeys(name for name, _ in own), cycle(OWN_COLORS)))
+    looks: Dict[Any, Dict[str, Any]] = dict(STYLES)
+    for (name, augmented), marker in zip(own, cycle(OWN_MARKERS)):
+        line = "--" if augmented else "-"
+        looks[name, augmented] = {"color": colors[name], "linestyle": line, "marker": marker}
+    repeats = [keys[:place].count(key) % len(REPEATED) for place, key in enumerate(keys)]
+    return [dict(looks[key], **REPEATED[repeat]) for key, repeat in zip(keys, repeats)]
 
 
 def _legend_entries(series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> List[Line2D]:
@@ -216,16 +221,23 @@ def _draw_final(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str,
                 markerfacecolor="white",
             )
     axes.set_xticks(range(len(series)))
-    axes.set_xticklabels([plain(item.tick) for item in series], fontsize=9)
+    ticks = [plain(item.tick) for item in series]
+    longest = max(len(line) for tick in ticks for line in tick.split("\n"))
+    turned: Dict[str, Any] = {}
+    if longest * len(ticks) > LETTERS_OF_TICKS:
+        turned = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        ticks = [tick.replace("\n", ", ") for tick in ticks]
+    axes.set_xticklabels(ticks, fontsize=9, **turned)
     center, half = (len(series) - 1) / 2.0, max(len(series), LEAST_PLACES) / 2.0 + 0.1
     axes.set_xlim(center - half, center + half)
     axes.margins(y=0.1)
     axes.set_xlabel("case")
-    axes.set_title(
-        "last epoch: mean, 95 % interval, seeds (dots); published (open)",
-        loc="left",
-        fontsize=10,
-    )
+    shown = ["mean", "95 % interval", "seeds (dots)"]
+    if all(item.final.low is None for item in series):
+        shown = ["accuracy"]
+    published = any(item.published is not None for item in series)
+    title = "last epoch: " + ", ".join(shown) + ("; published (open)" if published else "")
+    axes.set_title(title, loc="left", fontsize=10)
     _tidy(axes)
 
 

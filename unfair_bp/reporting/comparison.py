@@ -4,38 +4,47 @@ import os
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from unfair_bp import files
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
+from unfair_bp.experiment.cases import CASES
+from unfair_bp.experiment.schedules import parse
+from unfair_bp.reporting.budgets import ALL_BUDGETS, Wanted
 from unfair_bp.reporting.document import Picture, as_html, as_markdown
 from unfair_bp.reporting.text import TITLE, count_text, report_blocks, setting_text
 from unfair_bp.results import statistics
 from unfair_bp.results.collection import Collection, Group, collect
-from unfair_bp.results.run import EITHER, Setting
+from unfair_bp.results.differences import BASELINE
+from unfair_bp.results.run import EITHER, LONGEST_LABEL, Setting, Variant
 from unfair_bp.results.statistics import Part, Series
 
 COMMAND = ("python", "-m", "unfair_bp.report")
-LONGEST_TICK, LONGEST_LABEL = 9, 24  # letters of a schedule in a picture
+LONGEST_TICK = 14  # letters of a schedule along an axis
 
 
-def markdown(root: str) -> str:
+def markdown(root: str, wanted: Wanted = ALL_BUDGETS) -> str:
     """The report on the runs below a directory, in Markdown.
+
+    Args:
+        root: Directory with run directories in it.
+        wanted: Which differences to show.
 
     Raises:
         UsageError: If there is no such directory, or no run in it has a finished epoch.
     """
-    return markdown_of(collect(root), root)
+    return markdown_of(collect(root), root, wanted)
 
 
-def html(root: str, command: Optional[Sequence[str]] = None) -> str:
+def html(root: str, command: Optional[Sequence[str]] = None, wanted: Wanted = ALL_BUDGETS) -> str:
     """The report with its pictures as one HTML page.
 
     Args:
         root: Directory with run directories in it.
         command: The words that made it, for the record.
+        wanted: Which differences to show.
 
     Raises:
         UsageError: If there is no such directory, or no run in it has a finished epoch.
     """
-    return html_of(collect(root), command or [*COMMAND, root])
+    return html_of(collect(root), command or [*COMMAND, root], wanted)
 
 
 def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported where it is needed
@@ -47,12 +56,33 @@ def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported wh
     return figure_of(collect(root).settings)
 
 
-def markdown_of(collection: Collection, root: str) -> str:
+def markdown_of(collection: Collection, root: str, wanted: Wanted = ALL_BUDGETS) -> str:
     """The report on runs that have been collected, in Markdown."""
-    return as_markdown(report_blocks(collection, [*COMMAND, root], {}))
+    command = [*COMMAND, root]
+    if wanted.baseline != BASELINE:
+        command += ["--baseline", wanted.baseline]
+    if wanted.at != ALL_BUDGETS.at:
+        command += ["--at", *wanted.at]
+    return as_markdown(report_blocks(collection, command, {}, wanted))
 
 
-def html_of(collection: Collection, command: Sequence[str]) -> str:
+def check_baseline(collection: Collection, text: str) -> None:
+    """Refuse a baseline that is not a schedule of any network that was run.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    problems = []
+    for setting in collection.settings:
+        try:
+            parse(text, len(setting.case.layers))
+        except FieldError as error:
+            problems.append(error.problem)
+    if len(problems) == len(collection.settings):
+        raise UsageError(f"--baseline {problems[0]}")
+
+
+def html_of(collection: Collection, command: Sequence[str], wanted: Wanted = ALL_BUDGETS) -> str:
     """The report on runs that have been collected, as one HTML page."""
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
@@ -60,12 +90,12 @@ def html_of(collection: Collection, command: Sequence[str]) -> str:
         setting: Picture(style.render(figure_of({setting: groups}), "png"), _description(groups))
         for setting, groups in collection.settings.items()
     }
-    return as_html(report_blocks(collection, command, pictures), TITLE)
+    return as_html(report_blocks(collection, command, pictures, wanted), TITLE)
 
 
 def _description(groups: Sequence[Group]) -> str:
     """What a setting's picture shows, for those who cannot see it."""
-    labels = list(dict.fromkeys(group.variant.shortened().name for group in groups))
+    labels = list(dict.fromkeys(group.variant.label for group in groups))
     cases = ("case " if len(labels) == 1 else "cases ") + ", ".join(labels)
     return (
         f"Four panels: test accuracy of {cases} over epochs, over layer updates, over TFLOP, and "
@@ -106,20 +136,34 @@ def _by_mode(groups: Sequence[Group]) -> Dict[str, List[Group]]:
 def _series(group: Group, others: Sequence[Group]) -> Series:
     """What is drawn of a group that shares a set of panels with others, itself included."""
     variant, log = group.variant, statistics.published(group)
-    short, label = variant.shortened(LONGEST_TICK), variant.shortened(LONGEST_LABEL)
-    tick = short.name
-    if [other.variant.name for other in others].count(variant.name) > 1:
-        tick += f"\n{short.schedule}\n{variant.epochs} ep."
-    what = label.training if variant.name == variant.schedule else f"{label.name}: {label.training}"
+    label = variant.shortened(LONGEST_LABEL)
+    tick = [variant.shortened(LONGEST_TICK).name]
+    namesakes = [other.variant for other in others if other.variant.name == variant.name]
+    if variant.augment and not all(other.augment for other in namesakes):
+        tick.append("augm.")
+    if len({other.epochs for other in namesakes}) > 1:
+        tick.append(f"{variant.epochs} ep.")
+    what = f"{label.name}: {label.training}" if variant.as_posted else label.training
     epochs, seeds = count_text(variant.epochs, "epoch"), count_text(len(group.runs), "seed")
     return Series(
         name=variant.name,
-        tick=tick,
+        letter=_letter(variant),
+        augmented=variant.augment,
+        tick="\n".join(tick),
         label=f"{what}, {epochs}, {seeds}",
         curves=[statistics.curve(run.metrics) for run in group.runs],
         final=statistics.summary(group)["test"],
         published=statistics.published_curve(variant.name, log) if log else None,
     )
+
+
+def _letter(variant: Variant) -> str:
+    """The letter whose colour a variant has: its own, or that of the same under each protocol."""
+    if variant.as_posted:
+        return variant.name
+    trained = (variant.schedule, variant.augment)
+    alike = (case.name for case in CASES.values() if (case.schedule, case.augment) == trained)
+    return next(alike, "")
 
 
 def check_files(paths: Sequence[str], overwrite: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Dict, List
 
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
+from unfair_bp.experiment import naming
 from unfair_bp.results.run import NEEDED_FILES, Run, read_run
 
 FORMATS = ("png", "svg", "pdf")
@@ -80,8 +81,8 @@ def _figures(run: Run) -> Dict[str, "matplotlib.figure.Figure"]:  # noqa: F821
 
 def _heading(run: Run) -> str:
     """A run in a line."""
-    case, variant = run.case, run.variant.shortened()
-    parts = [f"case {case.name}: {variant.training}", case.protocol]
+    case, variant = run.case, run.variant
+    parts = [naming.title(case), case.protocol]
     parts += [f"width {case.width:g}", f"seed {case.seed}", run.setting.data]
     parts += [] if run.setting.posted_network else [f"{len(case.layers)} layers"]
     parts += [] if case.optimizer == "adam" else [case.optimizer]

@@ -1,80 +1,39 @@
 """What the report says: its text and tables, made from groups of runs."""
 
-from typing import Container, List, Mapping, NamedTuple, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 from unfair_bp import __version__
 from unfair_bp.console import shell_line
+from unfair_bp.reporting.budgets import (
+    NONE,
+    Wanted,
+    baseline_of,
+    difference_blocks,
+    with_interval,
+)
 from unfair_bp.reporting.document import Block, Bullets, Heading, Paragraph, Picture, Table
-from unfair_bp.results import statistics
+from unfair_bp.results import differences, statistics
 from unfair_bp.results.collection import Collection, Group
-from unfair_bp.results.run import Setting, Variant
-from unfair_bp.results.statistics import Difference, Pair, Statistic
+from unfair_bp.results.run import EITHER, Setting, Variant
+from unfair_bp.results.statistics import Statistic
 
 TITLE = "Unfair back propagation: runs compared"
-NONE = "-"
-
-NOTES = (
-    "Numbers are means over seeds. Brackets hold the 95 % interval of the mean by Student's t "
-    "distribution; one run, or one pair of runs, has none. An interval covers the choice of "
-    "seeds, not the size of the test set.",
-    "Differences are taken seed by seed. p is that of the two-sided paired t test, after Holm's "
-    "correction for the number of tests in its table; the intervals are not corrected.",
-    "Test: after the last epoch; validation the same, on the last training images, which are held "
-    "out of training. Train: mean over the last epoch's images, augmented ones "
-    "included, each before its batch's update. Train - test is the generalisation gap.",
-    "Protocol `either`: a cycle of one row is the same per step and per batch.",
-    "Published: the log of the post's single run, at full width on the original CIFAR-10; in "
-    "parentheses its number of epochs. The scripts of c to f trained fairly on every TensorFlow "
-    "tried, see `python -m unfair_bp.collapse`.",
-)
-
-
-class Comparison(NamedTuple):
-    """One table of differences."""
-
-    cost: str  # what is equal: a field of statistics.Curve
-    heading: str
-    column: str  # heading of the column that holds the cost
-    form: str  # how the cost is written
-    note: str
-
-
-COMPARISONS = (
-    Comparison(
-        cost="tflop",
-        heading="Paired differences of test accuracy at equal operations",
-        column="at TFLOP",
-        form=".4g",
-        note="Both runs of a pair at the operations of the whole cheaper run. Between two epochs "
-        "of the other run, its test accuracy is interpolated linearly.",
-    ),
-    Comparison(
-        cost="updates",
-        heading="Paired differences of test accuracy at equal layer updates",
-        column="at updates",
-        form=".0f",
-        note="The same at the layer updates, mean over the layers, of the run that made fewer.",
-    ),
-    Comparison(
-        cost="epochs",
-        heading="Paired differences of test accuracy at equal epochs",
-        column="at epoch",
-        form=".0f",
-        note="Both runs after the last epoch of the shorter run.",
-    ),
-)
 
 
 def report_blocks(
-    collection: Collection, command: Sequence[str], pictures: Mapping[Setting, Picture]
+    collection: Collection,
+    command: Sequence[str],
+    pictures: Mapping[Setting, Picture],
+    wanted: Wanted,
 ) -> List[Block]:
     """The whole report."""
     runs = count_text(collection.run_count, "run")
     settings = count_text(len(collection.settings), "setting")
     made = f"Made by `{shell_line(command)}` (unfair_bp {__version__}) from {runs} in {settings}."
-    blocks: List[Block] = [Heading(1, TITLE), Paragraph(made), Bullets(NOTES)]
+    notes = _notes(list(collection.settings.values()), wanted)
+    blocks: List[Block] = [Heading(1, TITLE), Paragraph(made), Bullets(notes)]
     for setting, groups in collection.settings.items():
-        blocks += _setting_blocks(setting, groups, pictures.get(setting))
+        blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
     for heading, lines in (
         ("Runs that have not ended", collection.unfinished),
         ("Not counted", collection.left_out),
@@ -84,8 +43,53 @@ def report_blocks(
     return blocks
 
 
+def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
+    """How to read what the report has; nothing about what it has not."""
+    groups = [group for alike in settings for group in alike]
+    variants = [group.variant for group in groups]
+    augmented = any(variant.augment for variant in variants)
+    notes = [
+        "Numbers are means over seeds. Brackets hold the 95 % interval of the mean by Student's t "
+        "distribution; one run, or one pair of runs, has none. An interval covers the choice of "
+        "seeds, not the size of the test set."
+    ]
+    if any(differences.matches(alike, baseline_of(alike, wanted)) for alike in settings):
+        notes.append(
+            "Differences are taken seed by seed. p is that of the two-sided paired t test, after "
+            "Holm's correction for the number of tests in its table; the intervals are not "
+            "corrected."
+        )
+    notes.append(
+        "Test: after the last epoch"
+        + (
+            "; validation the same, on the last training images, which are held out of training"
+            if any(group.runs[0].case.validation_size for group in groups)
+            else ""
+        )
+        + ". Train: mean over the last epoch's images, "
+        + ("augmented ones included, " if augmented else "")
+        + "each before its batch's update. Train - test is the generalisation gap."
+    )
+    if any(variant.protocol == EITHER for variant in variants):
+        notes.append("Protocol `either`: a cycle of one row is the same per step and per batch.")
+    published = [group.variant.name for group in groups if group.as_posted]
+    if published:
+        unfair = set(published) - {"a", "b"}
+        notes.append(
+            "Published: the log of the post's single run, at full width on the original CIFAR-10; "
+            "in parentheses its number of epochs."
+            + (
+                " The scripts of c to f trained fairly on every TensorFlow tried, see "
+                "`python -m unfair_bp.collapse`."
+                if unfair
+                else ""
+            )
+        )
+    return notes
+
+
 def _setting_blocks(
-    setting: Setting, groups: Sequence[Group], picture: Optional[Picture]
+    setting: Setting, groups: Sequence[Group], picture: Optional[Picture], wanted: Wanted
 ) -> List[Block]:
     """The tables of one setting."""
     summaries = {group.variant: statistics.summary(group) for group in groups}
@@ -93,7 +97,7 @@ def _setting_blocks(
         Heading(2, setting_text(setting)),
         Paragraph(_details(setting)),
         *([picture] if picture else []),
-        *_difference_blocks(groups),
+        *difference_blocks(groups, wanted),
         Heading(3, "Accuracy"),
         _accuracy_table(groups, summaries),
         Heading(3, "Cost"),
@@ -154,22 +158,27 @@ def _details(setting: Setting) -> str:
 def _accuracy_table(
     groups: Sequence[Group], summaries: Mapping[Variant, Mapping[str, Statistic]]
 ) -> Table:
-    """Accuracies, the published ones beside them."""
+    """Accuracies, the published ones beside them if there are any."""
     validated = any("validation" in values for values in summaries.values())
+    published = any(group.as_posted for group in groups)
     header = ["case", "schedule", "protocol", "epochs", "seeds"]
     header += ["validation"] if validated else []
-    header += ["test", "published test", "train", "published train", "train - test"]
+    header += ["test", "published test"] if published else ["test"]
+    header += ["train", "published train"] if published else ["train"]
+    header.append("train - test")
     rows = []
     for group in groups:
         variant, values = group.variant.shortened(), summaries[group.variant]
         log = statistics.published(group)
-        row = [variant.name, variant.training, variant.mode]
+        row = [group.variant.label, variant.training, variant.mode]
         row += [f"{variant.epochs}", f"{len(group.seeds)}"]
-        row += [_with_interval(".4f", values["validation"])] if validated else []
+        row += [with_interval(".4f", values["validation"])] if validated else []
         for name in ("test", "train"):
-            row.append(_with_interval(".4f", values[name]))
-            row.append(f"{statistics.QUANTITIES[name](log):.4f} ({len(log)})" if log else NONE)
-        rows.append([*row, _with_interval("+.4f", values["gap"])])
+            row.append(with_interval(".4f", values[name]))
+            if published:
+                shown = f"{statistics.QUANTITIES[name](log):.4f} ({len(log)})" if log else NONE
+                row.append(shown)
+        rows.append([*row, with_interval("+.4f", values["gap"])])
     return Table(header, rows, range(3, len(header)))
 
 
@@ -179,7 +188,7 @@ def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]
     header += [f"updates of layer {layers}", "TFLOP", "seconds of training"]
     rows = [
         [
-            variant.shortened().name,
+            variant.label,
             variant.shortened().training,
             variant.mode,
             f"{variant.epochs}",
@@ -191,58 +200,6 @@ def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]
         for variant, values in summaries.items()
     ]
     return Table(header, rows, range(3, 8))
-
-
-def _difference_blocks(groups: Sequence[Group]) -> List[Block]:
-    """A table for each kind of equal cost, and the pairs that there are no runs for."""
-    tables = {item: statistics.differences(groups, item.cost) for item in COMPARISONS}
-    compared = {difference.pair for found in tables.values() for difference in found}
-    blocks: List[Block] = []
-    for item, found in tables.items():
-        if compared:
-            blocks += [Heading(3, item.heading), Paragraph(item.note)]
-        if found:
-            blocks.append(_difference_table(item, found))
-        early = _letters(compared - {difference.pair for difference in found})
-        if early:
-            why = "one run of the pair ended within the first epoch of the other"
-            blocks.append(Paragraph(f"Not compared here, because {why}: {early}."))
-    absent = _letters(set(statistics.PAIRS) - compared)
-    if absent:
-        blocks.append(
-            Paragraph(f"No two runs with the same seed, protocol and quirks for: {absent}.")
-        )
-    return blocks
-
-
-def _letters(pairs: Container[Pair]) -> str:
-    """Pairs by the letters of their cases, in the order of the tables."""
-    return ", ".join(f"{p.first} - {p.second}" for p in statistics.PAIRS if p in pairs)
-
-
-def _difference_table(item: Comparison, found: Sequence[Difference]) -> Table:
-    header = ["cases", "question", "protocol", item.column, "pairs", "difference", "p (Holm)"]
-    rows = [
-        [
-            f"{difference.first.shortened().name} - {difference.second.shortened().name}",
-            difference.pair.question,
-            difference.mode,
-            format(difference.at, item.form),
-            f"{difference.statistic.count}",
-            _with_interval("+.4f", difference.statistic),
-            NONE if difference.p is None else f"{difference.p:.4f}",
-        ]
-        for difference in found
-    ]
-    return Table(header, rows, range(3, 7))
-
-
-def _with_interval(form: str, value: Statistic) -> str:
-    """A mean and, if there is one, its interval."""
-    text = format(value.mean, form)
-    if value.low is not None:
-        text += f" [{format(value.low, form)}, {format(value.high, form)}]"
-    return text
 
 
 def count_text(number: int, noun: str) -> str:

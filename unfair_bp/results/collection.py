@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment.cases import CASES
+from unfair_bp.experiment.matrix import Schedule
 from unfair_bp.results.run import Run, Setting, Variant, read_run
 from unfair_bp.running.directory import CONFIG
 
@@ -55,25 +55,26 @@ def collect(root: str) -> Collection:
         UsageError: If there is no such directory, or no run in it can be counted.
     """
     paths, left_out = _run_paths(root)
-    runs: Dict[Tuple[Setting, Variant, int], Run] = {}
+    found: List[Run] = []
     for path in paths:
         try:
-            run = read_run(path)
+            found.append(read_run(path))
         except UsageError as error:
             # The advice at the end is for someone who named the run, not the directory above it.
             left_out.append(str(error).rpartition("; ")[0])
-            continue
+    runs: Dict[Tuple[Setting, Variant, int], Run] = {}
+    for run in _under_common_names(found):
         known = runs.setdefault((run.setting, run.variant, run.case.seed), run)
         if known is not run:
-            name, seed = run.variant.shortened().name, run.case.seed
+            name, seed = run.variant.title, run.case.seed
             left_out.append(
-                f"{path}: case {name} with seed {seed} again, settings and epochs as in "
+                f"{run.path}: {name} with seed {seed} again, settings and epochs as in "
                 f"{known.path}, which is counted"
             )
     if not runs:
-        found = "; ".join(left_out) or f"there is no directory with {CONFIG}"
+        reason = "; ".join(left_out) or f"there is no directory with {CONFIG}"
         raise UsageError(
-            f"{root} holds no run with a finished epoch ({found}); give the directory that "
+            f"{root} holds no run with a finished epoch ({reason}); give the directory that "
             "unfair_bp.train wrote to, such as logs"
         )
     unfinished = [
@@ -100,6 +101,22 @@ def _run_paths(root: str) -> Tuple[List[str], List[str]]:
     return sorted(directory for directory, _, names in tree if CONFIG in names), problems
 
 
+def _under_common_names(runs: Sequence[Run]) -> List[Run]:
+    """The runs in their order, equal schedules under the same name: the shortest."""
+    names: Dict[Schedule, str] = {}
+    schedules = [run.schedule for run in runs]
+    for run, schedule in zip(runs, schedules):
+        name = run.variant.schedule
+        known = names.get(schedule, name)
+        names[schedule] = min(name, known, key=_typed_last)
+    return [run.under(names[schedule]) for run, schedule in zip(runs, schedules)]
+
+
+def _typed_last(name: str) -> Tuple[bool, int, str]:
+    """An order of names for one schedule, the best first."""
+    return not name[:1].isalpha(), len(name), name
+
+
 def _grouped(runs: Sequence[Run]) -> Dict[Setting, List[Group]]:
     """Runs by setting and variant, everything in a fixed order."""
     settings: Dict[Setting, Dict[Variant, List[Run]]] = {}
@@ -110,7 +127,7 @@ def _grouped(runs: Sequence[Run]) -> Dict[Setting, List[Group]]:
         return -sum(len(group) for group in settings[setting].values()), repr(setting)
 
     def letters_first(variant: Variant) -> Tuple[bool, Variant]:
-        return variant.name not in CASES, variant
+        return not variant.as_posted, variant
 
     return {
         setting: [

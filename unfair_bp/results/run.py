@@ -7,14 +7,15 @@ it changes the last digits, not the experiment.
 """
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment import ledger, schedules
+from unfair_bp.experiment import ledger, naming
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
 from unfair_bp.experiment.cases import CASES, Case, schedule_of
+from unfair_bp.experiment.matrix import Schedule
 from unfair_bp.running.directory import (
     EXAMPLES,
     FIGURES,
@@ -25,10 +26,11 @@ from unfair_bp.running.directory import (
 )
 from unfair_bp.running.metrics import EpochMetrics
 
-COMPARED = ("schedule", "protocol", "quirks", "augment", "epochs")
+COMPARED = ("schedule", "moments", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all
 NOT_SETTING = ("name", "question", "seed", "threads", *COMPARED, *IN_DATA)
-EITHER = "either"  # protocol of a cycle of one row, which is the same per step and per batch
+EITHER = "either"  # protocol of a cycle of one iteration, which is the same per step and per batch
+LONGEST_LABEL = 28  # letters
 NEEDED_FILES = {
     "layers": (LAYERS,),
     "weights": (WEIGHTS_BEFORE, WEIGHTS_AFTER),
@@ -54,33 +56,38 @@ class Setting(NamedTuple):
 class Variant(NamedTuple):
     """What the runs of a group have in common besides the setting."""
 
-    name: str  # letter of the post's case; for any other case, its schedule
-    schedule: str
+    name: str  # letter of the post's case that trains like this; else the schedule
+    schedule: str  # its shortest name: runs with equal schedules have the same
     protocol: str  # EITHER if the cycle has one row
     quirks: Tuple[str, ...]  # in the order of the ledger
     augment: bool
     epochs: int  # finished; how many were asked for does not change them
 
-    def plays(self, letter: str) -> bool:
-        """Whether this is a case of the post, or a case of the user's own that trains like it."""
-        posted = CASES[letter]
-        alike = (self.schedule, self.augment) == (posted.schedule, posted.augment)
-        return alike and self.name in (letter, posted.schedule)
-
     @property
     def as_posted(self) -> bool:
-        """Whether schedule and augmentation are those that the post has for the letter."""
-        return self.name in CASES and self.plays(self.name)
+        """Whether schedule, protocol and augmentation are those of a case of the post."""
+        return self.name in CASES
 
     def shortened(self, length: int = 60) -> "Variant":
         """The same in words for tables and pictures: typed schedules may be thousands of rows."""
-        name, schedule = (schedules.shortened(text, length) for text in (self.name, self.schedule))
+        name, schedule = (naming.shortened(text, length) for text in (self.name, self.schedule))
         return self._replace(name=name, schedule=schedule)
+
+    @property
+    def title(self) -> str:
+        """What was trained, as ``case c`` or ``schedule lisa:1:20``."""
+        return f"{'case' if self.as_posted else 'schedule'} {self.label}"
+
+    @property
+    def label(self) -> str:
+        """The name, short enough for a table."""
+        augmented = self.augment and not self.as_posted
+        return naming.shortened(self.name, LONGEST_LABEL) + (", augmented" if augmented else "")
 
     @property
     def rules(self) -> str:
         """The quirks in words, empty if there are none."""
-        if self.quirks and self.name in CASES and self.quirks == ledger.as_run(self.name):
+        if self.quirks and self.as_posted and self.quirks == ledger.as_run(self.name):
             return "as run in 2018"
         return ", ".join(self.quirks)
 
@@ -111,6 +118,16 @@ class Run:
         return self.directory.path
 
     @property
+    def schedule(self) -> Schedule:
+        """The schedule that was asked for; a quirk may have another one run."""
+        return naming.asked_schedule(self.case, self.length)
+
+    def under(self, schedule: str) -> "Run":
+        """The run with another name for its schedule."""
+        name = self.variant.name if self.variant.as_posted else schedule
+        return replace(self, variant=self.variant._replace(name=name, schedule=schedule))
+
+    @property
     def figures(self) -> str:
         """The directory of the run's pictures; it need not exist."""
         return self.directory.file(FIGURES)
@@ -118,11 +135,16 @@ class Run:
     @property
     def expected_updates(self) -> np.ndarray:
         """Updates of each layer so far, as the schedule has them: int ``[layers]``."""
-        done, iterations = len(self.metrics), self.metrics[-1].iterations
-        schedule = schedule_of(self.case, iterations // done * self.case.epochs)
+        schedule = schedule_of(self.case, self.length)
+        iterations = self.metrics[-1].iterations
         if self.case.protocol == "per-batch":
             return schedule.updates(schedule.cycle) * iterations
         return schedule.updates(iterations)
+
+    @property
+    def length(self) -> int:
+        """Iterations of the whole run."""
+        return _length(self.case, self.metrics)
 
     def weights(self, name: str) -> List[np.ndarray]:
         """The weights of each layer, first to last; empty if there is no such file.
@@ -171,7 +193,7 @@ def read_run(path: str) -> Run:
     """
     directory = RunDirectory(path)
     config = directory.read_config()
-    case, data = Case(**config["case"]), config["data"]
+    case, data = naming.named(Case(**config["case"])), config["data"]
     metrics = tuple(directory.read_metrics())
     if not metrics:
         raise UsageError(f"{path} has no finished epoch; let it train for one")
@@ -182,15 +204,25 @@ def read_run(path: str) -> Run:
         test_images=data["test_images"],
         sha256=data["sha256"],
     )
+    length = _length(case, metrics)
+    schedule = naming.schedule_name(case, length)
+    running = schedule_of(case, length)
+    if running.spans_run and len(metrics) < case.epochs:
+        schedule += f" of {case.epochs} epochs"  # it is not what a shorter run does
+    letter = naming.letter_of(case) if setting.posted_network else ""
     variant = Variant(
-        name=case.name if case.name in CASES else case.schedule,
-        schedule=case.schedule,
-        protocol=EITHER if schedule_of(case).period == 1 else case.protocol,
+        name=case.name if case.name in CASES else letter or schedule,
+        schedule=schedule,
+        protocol=EITHER if running.cycle == 1 else case.protocol,
         quirks=tuple(name for name in ledger.ORDER if name in case.quirks),
         augment=case.augment,
         epochs=len(metrics),
     )
     return Run(directory, case, setting, variant, metrics)
+
+
+def _length(case: Case, metrics: Sequence[EpochMetrics]) -> int:
+    return metrics[-1].iterations // len(metrics) * case.epochs
 
 
 def _damaged(directory: RunDirectory, name: str, why: str) -> UsageError:

@@ -1,4 +1,4 @@
-"""Groups of runs compared: statistics over seeds, paired differences, and curves to draw.
+"""Statistics of groups of runs over their seeds, and curves to draw.
 
 With n seeds, mean m and standard deviation s (that of n - 1), the 95 % interval of the mean is
 
@@ -10,7 +10,6 @@ no interval. An interval covers the choice of seeds, not the size of the test se
 
 import math
 from dataclasses import replace
-from itertools import product
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -21,30 +20,11 @@ from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES, iterations_per_epoch, schedule_of
 from unfair_bp.experiment.published import PublishedEpoch
 from unfair_bp.results.collection import Group
-from unfair_bp.results.run import EITHER, Variant
 from unfair_bp.running.metrics import EpochMetrics
 
 CONFIDENCE = 0.95
 POSTED_IMAGES = 50000  # the post's runs used all of CIFAR-10's training set
 
-
-class Pair(NamedTuple):
-    """Two cases of the post, and the question that their difference answers."""
-
-    first: str
-    second: str
-    question: str
-
-
-PAIRS = (
-    Pair("c", "a", "from the back against fair"),
-    Pair("e", "a", "from the front against fair"),
-    Pair("c", "e", "from the back against from the front"),
-    Pair("d", "b", "from the back against fair, both augmented"),
-    Pair("f", "b", "from the front against fair, both augmented"),
-    Pair("d", "f", "from the back against from the front, both augmented"),
-    Pair("b", "a", "augmented against not, both fair"),
-)
 
 # Each from the finished epochs of a run. Accuracies are 0..1, after the last epoch. Runs that hold
 # no images out have no validation accuracy.
@@ -69,22 +49,6 @@ class Statistic(NamedTuple):
     count: int  # seeds
 
 
-class Difference(NamedTuple):
-    """Test accuracy of one group minus another's at equal cost, over the seeds of both."""
-
-    pair: Pair  # the question it answers
-    first: Variant
-    second: Variant
-    at: float  # the cost, in the unit of the curves
-    statistic: Statistic  # its count is the number of pairs
-    p: Optional[float]  # of the paired t test, Holm's correction applied; None for one pair
-
-    @property
-    def mode(self) -> str:
-        """Protocol and quirks in words."""
-        return (self.second if self.first.protocol == EITHER else self.first).mode
-
-
 class Curve(NamedTuple):
     """Test accuracy after each epoch, and its cost: arrays ``[epochs]``."""
 
@@ -98,6 +62,8 @@ class Series(NamedTuple):
     """The runs of one group."""
 
     name: str  # letter of the case; for any other case, its schedule
+    letter: str  # whose colour it has: that of the post's case of this schedule, or none
+    augmented: bool
     tick: str  # the name, and what else tells the group from others of the same name
     label: str  # for the legend
     curves: Sequence[Curve]  # one for each seed
@@ -156,60 +122,6 @@ def summary(group: Group) -> Dict[str, Statistic]:
         for name, quantity in QUANTITIES.items()
         if validated or name != "validation"
     }
-
-
-def differences(groups: Sequence[Group], cost: str) -> List[Difference]:
-    """The differences that the post is about, between groups of one setting at equal cost.
-
-    Compared are groups with a case's own schedule and augmentation, the same protocol and the same
-    quirks, seed by seed, at the cost of the cheaper run. Between two epochs of the other run, its
-    accuracy is interpolated linearly; before its first epoch it is not known, and such groups are
-    left out.
-
-    Args:
-        groups: The groups of one setting.
-        cost: The field of :class:`Curve` that is equal: ``tflop``, ``updates`` or ``epochs``.
-    """
-    found = [
-        _difference(pair, first, second, cost)
-        for pair in PAIRS
-        for first, second in product(groups, groups)
-        if first.variant.plays(pair.first) and second.variant.plays(pair.second)
-    ]
-    known = [item for item in found if item is not None]
-    tested = [item.p for item in known if item.p is not None]
-    corrected = iter(holm(tested))
-    return [item if item.p is None else item._replace(p=next(corrected)) for item in known]
-
-
-def _difference(pair: Pair, first: Group, second: Group, cost: str) -> Optional[Difference]:
-    """One difference, its p not corrected; None if the groups cannot be compared."""
-    seeds = sorted(set(first.seeds) & set(second.seeds))
-    if not seeds or not _alike(first.variant, second.variant):
-        return None
-    pairs = list(zip(_curves(first, seeds), _curves(second, seeds)))
-    reached = [getattr(curve, cost) for curves in pairs for curve in curves]
-    at = min(float(costs[-1]) for costs in reached)
-    if at < max(float(costs[0]) for costs in reached):
-        return None
-    values = [
-        np.interp(at, getattr(a, cost), a.accuracy) - np.interp(at, getattr(b, cost), b.accuracy)
-        for a, b in pairs
-    ]
-    p = p_value(values) if len(values) > 1 else None
-    return Difference(pair, first.variant, second.variant, at, statistic(values), p)
-
-
-def _alike(first: Variant, second: Variant) -> bool:
-    """Whether two groups have the same protocol and quirks."""
-    protocols = {first.protocol, second.protocol} - {EITHER}
-    return len(protocols) <= 1 and first.quirks == second.quirks
-
-
-def _curves(group: Group, seeds: Sequence[int]) -> List[Curve]:
-    """The curves of these seeds, in their order."""
-    runs = {run.case.seed: run for run in group.runs}
-    return [curve(runs[seed].metrics) for seed in seeds]
 
 
 def curve(metrics: Sequence[EpochMetrics]) -> Curve:

@@ -7,6 +7,8 @@ from typing import Dict
 
 import numpy as np
 
+from unfair_bp.errors import UsageError
+
 
 def as_npz(arrays: Dict[str, np.ndarray]) -> bytes:
     """Return the content of an npz file."""
@@ -29,3 +31,18 @@ def from_npz(path: str) -> Dict[str, np.ndarray]:
             content = io.BytesIO(archive.read(member))
             arrays[member[: -len(".npy")]] = np.lib.format.read_array(content)
     return arrays
+
+
+def read(path: str) -> Dict[str, np.ndarray]:
+    """The named arrays of an npz file.
+
+    Raises:
+        UsageError: If the file cannot be read.
+    """
+    try:
+        return from_npz(path)
+    except Exception as error:  # zipfile, zlib and the parser of headers have a dozen kinds
+        raise UsageError(
+            f"{path} is damaged ({type(error).__name__}: {error}); remove it, or give another run "
+            "directory"
+        ) from error

@@ -1,15 +1,17 @@
 """config.json: the resolved case and the data set of a run, written and read again."""
 
 import json
+import os
 from dataclasses import asdict, fields
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
-from unfair_bp.experiment.cases import Case, schedule_of
-from unfair_bp.experiment.schedules import shortened
+from unfair_bp.experiment.cases import Case
+from unfair_bp.experiment.naming import named, shortened, spans_run
 
+CONFIG = "config.json"
 # What is recorded of the data set.
 DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
 # What reading a file raises that was edited or cut off.
@@ -53,6 +55,25 @@ def parse(text: str) -> Dict[str, Any]:
     return config
 
 
+def load(run_dir: str) -> Dict[str, Any]:
+    """Read the config.json of a run directory, every field of it.
+
+    Raises:
+        UsageError: If there is none, or it is damaged.
+    """
+    path = os.path.join(run_dir, CONFIG)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return parse(file.read())
+    except OSError as error:
+        raise UsageError(
+            f"{run_dir} is not a run directory: it has no readable {CONFIG}; give the directory "
+            "that unfair_bp.train wrote"
+        ) from error
+    except (*MALFORMED, UsageError) as error:
+        raise UsageError(f"{path} is damaged ({error}); give another run directory") from error
+
+
 def known(case: Dict[str, Any]) -> Dict[str, Any]:
     """Return the fields of a stored case that this version has."""
     names = {item.name for item in fields(Case)}
@@ -82,20 +103,41 @@ def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None
             f"{path} was started by a newer version, with {', '.join(map(repr, newer))}; resume it "
             "with that version, or give another --run-dir"
         )
-    # With the defaults of fields that were added after the run was started.
-    started = Case(**saved["case"])
-    saved = {**saved, **case_configuration(started)}
-    # The rows of a schedule that spans the run would be other ones in a longer run.
-    spans = schedule_of(started).spans_run
-    for part, values in config.items():
-        for name, value in values.items():
-            before = saved[part].get(name)
-            if before == value or (name in GROWS and value > before and not spans):
+    before = Case(**saved["case"])  # with the defaults of fields that were added since then
+    saved = {**saved, **case_configuration(before)}
+    for part, name in _differences(saved, config):
+        now, then = (shortened(str(values[part].get(name))) for values in (config, saved))
+        if name in GROWS and config[part][name] > saved[part][name]:
+            if not spans_run(before):
                 continue
-            why = " (its schedule spans the run)" if name in GROWS and spans else ""
-            now, then = shortened(str(value)), shortened(str(before))
             raise FieldError(
                 name,
-                f"{now} is not what {path} was started with, {then}{why}; resume it as it was "
-                "started, or give another --run-dir",
+                f"{now} is more than the {then} that {path} was started with: its schedule depends "
+                "on the number of iterations; give another --run-dir",
             )
+        of_case = part == "case"
+        advice = "resume it as it was started" if of_case else "give its --data-dir"
+        raise FieldError(
+            name if of_case else f"the data set's {name}",
+            f"{now} is not what {path} was started with, {then}; {advice}, or give another "
+            "--run-dir",
+        )
+
+
+def _differences(saved: Dict[str, Any], config: Dict[str, Any]) -> List[Tuple[str, str]]:
+    """Part and name of each value that differs, that of the case's name last.
+
+    Earlier versions kept a letter whatever the schedule; a name that fits is the same then.
+    """
+    found = [
+        (part, name)
+        for part, values in config.items()
+        for name, value in values.items()
+        if saved[part].get(name) != value
+    ]
+    descriptive = [("case", "name"), ("case", "question")]
+    if "case" in config:
+        one, other = (named(Case(**values["case"])) for values in (saved, config))
+        if one.name == other.name:
+            return [item for item in found if item not in descriptive]
+    return sorted(found, key=lambda item: item in descriptive)

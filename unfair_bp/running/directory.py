@@ -18,7 +18,6 @@ ends in .part.
 """
 
 import contextlib
-import csv
 import json
 import os
 from typing import Any, Callable, Dict, Iterator, List, Sequence
@@ -29,13 +28,13 @@ from unfair_bp import files
 from unfair_bp.console import warn
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
-from unfair_bp.running import arrays, configuration, tidying
-from unfair_bp.running.configuration import MALFORMED
+from unfair_bp.experiment.naming import named
+from unfair_bp.running import arrays, configuration, places, tables, tidying
+from unfair_bp.running.configuration import CONFIG
 from unfair_bp.running.metrics import EpochMetrics, LayerMetrics, author_summary
 from unfair_bp.running.tables import as_csv, layers_from_csv, metrics_from_csv
 from unfair_bp.running.tidying import CHECKPOINTS, FIGURES, TENSORBOARD
 
-CONFIG = "config.json"
 COMMAND = "command.txt"
 METRICS = "metrics.csv"
 LAYERS = "layers.csv"
@@ -45,6 +44,7 @@ WEIGHTS_AFTER = "weights_after.npz"
 EXAMPLES = "examples.npz"
 LOCK = "run.lock"
 FILES = (CONFIG, COMMAND, METRICS, LAYERS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
+UNBEGUN = {LOCK, CONFIG + files.UNFINISHED}  # left by a run that was killed at its start
 DIRECTORIES = (FIGURES, TENSORBOARD, CHECKPOINTS)
 
 
@@ -69,7 +69,7 @@ class RunDirectory:
         return os.path.exists(self.file(CONFIG))
 
     def check_start(self, case: Case, resume: bool, overwrite: bool) -> None:
-        """Make sure that a case may be trained here, before data is loaded; writes nothing.
+        """Make sure that a case may be trained here, before data is loaded; leaves nothing behind.
 
         Raises:
             UsageError: As :meth:`check_free`; or if the run to resume is of another case, or has
@@ -81,7 +81,7 @@ class RunDirectory:
             self.check_checkpoint(begun=False)
 
     def check_free(self, resume: bool, overwrite: bool) -> None:
-        """Make sure that a run may be written here; writes nothing.
+        """Make sure that a run may be written here; leaves nothing behind.
 
         Raises:
             UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
@@ -89,11 +89,11 @@ class RunDirectory:
                 is to be overwritten, no permission to write, or a name that TensorFlow does not
                 take as it is.
         """
-        self._check_name()
+        places.check_name(self.path)
         if self.exists:
             if overwrite:
                 self.read_config()  # another program's config.json must not be replaced
-                self._check_links()
+                places.check_links(map(self.file, DIRECTORIES))
             elif not resume:
                 raise UsageError(
                     f"{self.path} holds a run already; give --resume to go on with it, "
@@ -101,45 +101,11 @@ class RunDirectory:
                 )
         elif resume:
             raise UsageError(f"{self.path} holds no run to resume; leave out --resume")
-        elif os.path.lexists(self.path) and not self._is_empty():
+        elif os.path.lexists(self.path) and not places.is_empty(self.path, UNBEGUN):
             raise UsageError(
                 f"{self.path} exists and is not a run directory; give another --run-dir"
             )
-        parent = os.path.abspath(self.path)
-        while not os.path.exists(parent):
-            parent = os.path.dirname(parent)
-        if not (os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)):
-            raise UsageError(
-                f"cannot write the run directory {self.path}: {parent} is not a writable "
-                "directory; give another --run-dir"
-            )
-
-    def _is_empty(self) -> bool:
-        """Whether this directory is empty, but for files of a run that was killed at its start."""
-        ours = {LOCK, CONFIG + files.UNFINISHED}
-        try:
-            return ours.issuperset(os.listdir(self.path))
-        except OSError:  # a file, or a directory that may not be read
-            return False
-
-    def _check_name(self) -> None:
-        """Refuse a path that TensorFlow takes for another one."""
-        pattern = set("*?[]\\") - {os.sep}
-        characters = self.path.encode("utf-8", "ignore").decode()
-        if pattern.intersection(self.path) or "://" in self.path or characters != self.path:
-            raise UsageError(
-                f"{self.path!r} cannot be a run directory: TensorFlow reads names with * ? [ ] \\ "
-                "or ://, or that are not UTF-8, in its own way; give another name"
-            )
-
-    def _check_links(self) -> None:
-        """Refuse to start a run whose files would be written beside those of another one."""
-        for path in map(self.file, DIRECTORIES):
-            if os.path.islink(path):
-                raise UsageError(
-                    f"{path} is a link to {os.readlink(path)}, which may hold another run's files; "
-                    "remove the link, or give another --run-dir"
-                )
+        places.check_writable(self.path)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -158,7 +124,7 @@ class RunDirectory:
         Raises:
             UsageError: If it differs in more than a larger number of epochs.
         """
-        configuration.check_same(self.path, self._load_config(), config)
+        configuration.check_same(self.path, configuration.load(self.path), config)
 
     def saved_steps(self) -> List[int]:
         """Return the iterations of the finished checkpoints, the newest first."""
@@ -174,7 +140,7 @@ class RunDirectory:
             UsageError: If it has none, as when it was copied without, or TensorFlow would take its
                 name for another one.
         """
-        self._check_name()
+        places.check_name(self.path)
         if not self.saved_steps() and (begun or self.read_metrics()):
             raise UsageError(
                 f"{self.path} holds no checkpoint; train it again with --overwrite, or into "
@@ -189,7 +155,7 @@ class RunDirectory:
         Raises:
             UsageError: If a file cannot be written, or one of the earlier run cannot be deleted.
         """
-        self._check_links()
+        places.check_links(map(self.file, DIRECTORIES))
         self._make(self.path)
         if not self.exists:
             self.write_config(config)  # first of all: it marks the directory as a run's
@@ -209,7 +175,7 @@ class RunDirectory:
             )
         self._make(self.file(CHECKPOINTS))
         self.write_config(config)
-        self._write(COMMAND, _as_typed(record))
+        self._write_record(record)
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
         """Record that the run was resumed; delete files that a killed process has not finished.
@@ -228,7 +194,7 @@ class RunDirectory:
         except OSError as error:
             raise self._cannot_write(self.file(COMMAND), error) from error
         self.write_config(config)
-        self._write(COMMAND, earlier + _as_typed(record))
+        self._write_record(record, earlier)
 
     def read_config(self) -> Dict[str, Any]:
         """Read the configuration; fields that a newer version has added are named and left out.
@@ -236,7 +202,7 @@ class RunDirectory:
         Raises:
             UsageError: If there is none, or it cannot be read.
         """
-        config = self._load_config()
+        config = configuration.load(self.path)
         newer = configuration.unknown(config["case"])
         if newer and not self._warned:
             self._warned = True
@@ -246,20 +212,9 @@ class RunDirectory:
             )
         return {**config, "case": configuration.known(config["case"])}
 
-    def _load_config(self) -> Dict[str, Any]:
-        """The configuration with every field of the file."""
-        try:
-            with open(self.file(CONFIG), encoding="utf-8") as file:
-                return configuration.parse(file.read())
-        except OSError as error:
-            raise UsageError(
-                f"{self.path} is not a run directory: it has no readable {CONFIG}; give the "
-                "directory that unfair_bp.train wrote"
-            ) from error
-        except (*MALFORMED, UsageError) as error:
-            raise UsageError(
-                f"{self.file(CONFIG)} is damaged ({error}); give another run directory"
-            ) from error
+    def case(self) -> Case:
+        """What the run was started with, under a name that fits; a UsageError as read_config's."""
+        return named(Case(**configuration.known(configuration.load(self.path)["case"])))
 
     def write_config(self, config: Dict[str, Any]) -> None:
         """Write the configuration."""
@@ -285,11 +240,7 @@ class RunDirectory:
         if not os.path.exists(self.file(name)):
             return []
         case = Case(**self.read_config()["case"])
-        try:
-            with open(self.file(name), newline="", encoding="utf-8") as file:
-                return parse(file.read(), case)
-        except (*MALFORMED, OSError, csv.Error) as error:
-            raise UsageError(f"{self.file(name)} is damaged ({error}); {advice}") from error
+        return tables.read(self.file(name), case, parse, advice)
 
     def write_metrics(self, metrics: Sequence[EpochMetrics]) -> None:
         """Write metrics.csv and training.txt with all epochs."""
@@ -316,15 +267,7 @@ class RunDirectory:
         Raises:
             UsageError: If the file cannot be read.
         """
-        if not os.path.exists(self.file(name)):
-            return {}
-        try:
-            return arrays.from_npz(self.file(name))
-        except Exception as error:  # zipfile, zlib and the parser of headers have a dozen kinds
-            raise UsageError(
-                f"{self.file(name)} is damaged ({type(error).__name__}: {error}); remove it, or "
-                "give another run directory"
-            ) from error
+        return arrays.read(self.file(name)) if os.path.exists(self.file(name)) else {}
 
     def _try_to_delete(self, paths: List[str]) -> None:
         for error in tidying.delete(paths):
@@ -335,6 +278,10 @@ class RunDirectory:
             files.write(self.file(name), content)
         except OSError as error:
             raise self._cannot_write(self.file(name), error) from error
+
+    def _write_record(self, record: str, earlier: bytes = b"") -> None:
+        # A word of the command may hold bytes that are not characters.
+        self._write(COMMAND, earlier + record.encode("utf-8", "surrogateescape"))
 
     def _make(self, path: str) -> None:
         try:
@@ -347,14 +294,3 @@ class RunDirectory:
             f"cannot write {path}: {error.strerror}; what is in {self.path} is intact: make room "
             "or give permission, then go on with --resume, or give another --run-dir"
         )
-
-
-def _as_typed(record: str) -> bytes:
-    """The record as bytes; a word of the command may hold bytes that are not characters."""
-    return record.encode("utf-8", "surrogateescape")
-
-
-def default_path(case: Case, quick: bool) -> str:
-    """Return where a run goes unless the user says otherwise; quick tries have their own place."""
-    logs = os.path.join("logs", "quick") if quick else "logs"
-    return os.path.join(logs, f"case_{case.name}", f"seed{case.seed}")

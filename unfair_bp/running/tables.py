@@ -2,9 +2,11 @@
 
 import csv
 import io
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
+from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
+from unfair_bp.running.configuration import MALFORMED
 from unfair_bp.running.metrics import EpochMetrics, LayerMetrics
 
 PER_LAYER = "_layer_"  # between a field's name and a layer's number in the name of a column
@@ -81,6 +83,25 @@ def layers_from_csv(text: str, case: Case) -> List[LayerMetrics]:
             if len(values) != layers:
                 raise ValueError(f"it has values of {len(values)} layers, not {layers}")
     return rows
+
+
+def read(path: str, case: Case, parse: Callable[[str, Case], List[Any]], advice: str) -> List[Any]:
+    """Read the rows of a file.
+
+    Args:
+        path: The file.
+        case: The case of the run that wrote it.
+        parse: One of this module's functions.
+        advice: What to do about a damaged file.
+
+    Raises:
+        UsageError: If it is damaged.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return parse(file.read(), case)
+    except (*MALFORMED, OSError, csv.Error) as error:
+        raise UsageError(f"{path} is damaged ({error}); {advice}") from error
 
 
 def _rows(text: str, kind: Type[Any]) -> List[Any]:

@@ -49,7 +49,7 @@ def train(
         overwrite: Replace the run that is there.
         checkpoint_minutes: How often to save within an epoch.
         tensorboard: Write event files for TensorBoard, too.
-        report: Called with one line after each epoch.
+        report: Called with one line after each epoch, and when a run goes on.
         command: What command.txt says of how the run was started.
 
     Returns:
@@ -138,7 +138,7 @@ class Trainer:
 
         Args:
             command: The command, for the record.
-            report: Called with one line after each epoch.
+            report: Called with one line after each epoch, and when a run goes on.
             resume: Go on with the run in the directory.
             overwrite: Replace the run in the directory.
 
@@ -154,6 +154,8 @@ class Trainer:
             # Under the lock, because another process may have begun a run while data was loaded.
             self.run.check_free(resume, overwrite)
             self._begin(session, command, resume)
+            if resume:
+                report(self._where(session))
             with self._open_events(session), stopped_by_signals() as check_signals:
                 try:
                     while self.progress.epochs < self.case.epochs:
@@ -183,6 +185,14 @@ class Trainer:
         self.run.write_weights(directory.WEIGHTS_BEFORE, start)
         self.run.write_arrays(directory.EXAMPLES, shown)
         self._save(session)
+
+    def _where(self, session: tf.Session) -> str:
+        """Say from where a run goes on."""
+        done, step = self.progress.epochs, int(session.run(self.graph.step))
+        total = self.case.epochs * self.iterations_per_epoch
+        return (
+            f"going on after {done} of {self.case.epochs} epochs, after iteration {step} of {total}"
+        )
 
     @contextlib.contextmanager
     def _open_events(self, session: tf.Session) -> Iterator[None]:
