@@ -16,6 +16,7 @@ from typing import Sequence
 from unfair_bp import commandline
 from unfair_bp.reporting import comparison
 from unfair_bp.results.collection import collect
+from unfair_bp.results.selection import SELECTABLE, select
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,11 +34,19 @@ def main(arguments: Sequence[str]) -> int:
         ("--html", "also write this new page, pictures embedded"),
     ):
         parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
+    parser.add_argument(
+        "--select",
+        choices=[name.replace("_", "-") for name in SELECTABLE],
+        help="for each schedule, report only the runs at the value that has the best validation "
+        "accuracy on those with --validation-size, which are not reported",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
     comparison.check_files(paths, options.overwrite)
     collection = collect(options.root)
+    if options.select:
+        collection = select(collection, options.select.replace("-", "_"))
     for line in collection.left_out:
         print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
     text = comparison.markdown_of(collection, options.root)

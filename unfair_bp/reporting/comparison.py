@@ -49,7 +49,10 @@ def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported wh
 
 def markdown_of(collection: Collection, root: str) -> str:
     """The report on runs that have been collected, in Markdown."""
-    return as_markdown(report_blocks(collection, [*COMMAND, root], {}))
+    command = [*COMMAND, root]
+    for choice in collection.choices[:1]:
+        command += ["--select", choice.setting.selected.replace("_", "-")]
+    return as_markdown(report_blocks(collection, command, {}))
 
 
 def html_of(collection: Collection, command: Sequence[str]) -> str:
