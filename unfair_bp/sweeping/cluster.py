@@ -107,8 +107,10 @@ def connected(scheduler: Optional[str], workers: int) -> Iterator[Cluster]:
     """
     import distributed  # noqa: PLC0415 - takes a second, and only sweeps need it
 
-    # What it logs of lost workers is reported, in fewer words, by the sweep.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # What it logs of lost connections is reported, in fewer words, by the sweep.
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
         with tempfile.TemporaryDirectory() as scratch, distributed.LocalCluster(
             n_workers=1,
