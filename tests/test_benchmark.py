@@ -1,6 +1,8 @@
 """The benchmark: what it compares is the same work, and its report says what was measured."""
 
 import json
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +24,7 @@ from unfair_bp.experiment.architecture import (
 )
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.measuring import benchmark as benchmarking
-from unfair_bp.measuring import processes, subjects
+from unfair_bp.measuring import processes, subjects, throughput
 from unfair_bp.measuring.autodiff import build_autodiff_graph
 
 
@@ -200,9 +202,9 @@ def test_start_and_memory(result):
 
 def test_peak_memory_grows_with_what_is_held():
     """Breaks if the figure is in kilobytes, or another process's."""
-    before = processes.peak_memory()
+    before = processes.memory()["peak_bytes"]
     held = np.ones(before + 200 * 2**20, np.uint8)
-    assert processes.peak_memory() - before > 100 * 2**20
+    assert processes.memory()["peak_bytes"] - before > 100 * 2**20
     del held
 
 
@@ -276,3 +278,92 @@ def test_bad_input_is_one_line(words, expected, capsys, tmp_path, monkeypatch):
     assert error.startswith("error: ") and error.count("\n") == 1
     assert expected in error
     assert not list(tmp_path.iterdir())
+
+
+# --- many runs at once
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "expected"),
+    [
+        (2, [1, 2], [(1, 1), (1, 2), (2, 1)]),
+        (2, [4], [(1, 2), (4, 1)]),
+        (8, [1, 2, 8], [(1, 1), (1, 8), (2, 1), (2, 4), (8, 1)]),
+    ],
+)
+def test_runs_and_their_threads(cores, workers, expected):
+    """Breaks if the one run with all cores, or a fair share of the cores, is not tried."""
+    assert throughput.combinations(cores, workers) == expected
+
+
+def test_many_runs_at_once(monkeypatch):
+    """Breaks if runs do not train at the same time, or what they hold in common is not told."""
+    monkeypatch.setattr(throughput, "TRAIN_IMAGES", 500)
+    monkeypatch.setattr(throughput, "TEST_IMAGES", 100)
+    case = tiny_case("a", epochs=2)
+    started, turns = time.perf_counter(), []
+    real = throughput._turn
+
+    def kept(*arguments):
+        turns.append(real(*arguments))
+        return turns[-1]
+
+    monkeypatch.setattr(throughput, "_turn", kept)
+    result = throughput.measure(case, 2, [2], repeats=2, seconds=0.5)
+    elapsed = time.perf_counter() - started
+    assert [len(turn) for turn in turns].count(1) == 2
+    assert [len(turn) for turn in turns].count(2) == 2
+    assert all(report.seconds >= 0.5 for turn in turns for report in turn)
+    assert elapsed > 2.0
+    # An epoch has 125 batches of four images.
+    rates = [
+        [
+            sum(report.iterations / report.seconds for report in turn)
+            for turn in turns
+            if len(turn) == n
+        ]
+        for n in (1, 2)
+    ]
+    for row, rate, pair in zip(result["throughput"], rates, [(1, 2), (2, 1)]):
+        assert (row["workers"], row["threads"]) == pair
+        assert row["runs_per_hour"][1] == pytest.approx(3600 * np.mean(rate) / 250)
+    peak, shared = result["memory"]["peak_bytes"], result["memory"]["shared_bytes"]
+    if sys.platform == "linux":
+        assert 0 < shared < peak
+
+
+def test_the_table_of_many_runs_at_once():
+    """Breaks if a column, the ratio to one run, or the sum of memories is wrong."""
+    rows = [(1, 1, 3.0), (1, 2, 4.0), (2, 1, 6.0)]
+    result = {
+        "environment": {"python": "3"},
+        "settings": {"cores": 2},
+        "throughput": [
+            {"workers": w, "threads": t, "runs_per_hour": [r - 1, r, r + 1]} for w, t, r in rows
+        ],
+        "memory": {"peak_bytes": 3 * 2**29, "shared_bytes": 2**29},
+    }
+    lines = benchmarking.as_text(result).splitlines()
+    cells = [line.split() for line in lines]
+    assert ["1", "1", "3", "2", "-", "4", "0.750"] in cells
+    assert ["1", "2", "4", "3", "-", "5", "1.000"] in cells
+    assert ["2", "1", "6", "5", "-", "7", "1.500"] in cells
+    assert "of 1: 1.50, of 2: 2.50, of 4: 4.50, of 8: 8.50; 0.50 of it" in lines[-1]
+    result["memory"] = {"peak_bytes": None, "shared_bytes": None}
+    assert benchmarking.as_text(result).endswith("memory   unknown")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sweep", "--threads", "1"], "--threads cannot be given with --sweep"),
+        (["--sweep", "--png", "x.png"], "--png cannot be given with --sweep"),
+        (["--sweep", "--workers", "0", "1"], "--workers 0 is out of range"),
+        (["--workers", "2"], "--workers is of use with --sweep only"),
+        (["--epochs", "2"], "--epochs is of use with --sweep only"),
+    ],
+)
+def test_options_that_do_not_go_together(capsys, words, said):
+    """Breaks if an option is silently of no use."""
+    assert run(benchmark.main, words) == 2
+    assert said in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import contextlib
+import inspect
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
@@ -20,7 +22,7 @@ import pytest
 import run_directories
 
 import unfair_bp
-from unfair_bp import commandline, sweep, train
+from unfair_bp import commandline, files, sweep, train
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.sweeping import cluster, loop, plan
@@ -230,7 +232,8 @@ class MadeUp:
         future = Future()
         end = self.scripts[os.path.basename(job.path)].pop(0)
         if callable(end):
-            end = end(job)
+            takes = len(inspect.signature(end).parameters)
+            end = end(*(job, future)[:takes])
         if isinstance(end, Exception):
             future.set_exception(end)
         elif end is not None:
@@ -307,10 +310,43 @@ def test_kills_that_did_not_keep_a_run_from_getting_further_do_not_count(scripte
     assert results["seed1"].state == "done" and len(made_up.jobs) == 11
 
 
+def test_progress_that_was_seen_during_an_attempt_counts(scripted, monkeypatch):
+    """Breaks if an attempt that got further counts as in vain because that was noticed before."""
+    monkeypatch.setattr(loop, "EVERY", -1.0)
+
+    def later(step):
+        """As further, but the kill comes a while after the save."""
+
+        def end(job, future):
+            outcome = further(step)(job)
+            threading.Timer(0.1, future.set_result, [outcome]).start()
+
+        return end
+
+    ends = [later(step) for step in range(5, 40, 5)]
+    results, _ = scripted({"seed1": [*ends, KILLED, KILLED, KILLED, done]})
+    assert results["seed1"].state == "done"
+
+
 def test_an_attempt_that_a_new_scheduler_does_not_know_is_made_again(scripted):
     """Breaks if a run is forgotten along with the scheduler."""
     results, _ = scripted({"seed1": [CancelledError(), done]})
     assert results["seed1"].state == "done"
+
+
+class LostOnce(Future):
+    """A result that its worker has taken with it, so that it is made again."""
+
+    def result(self, timeout=None):
+        self.result = super().result
+        raise TimeoutError
+
+
+def test_a_result_that_is_lost_is_waited_for(scripted, monkeypatch):
+    """Breaks if a worker that dies with a result stops the sweep, or a run is made twice."""
+    monkeypatch.setattr(sys.modules[__name__], "Future", LostOnce)
+    results, made_up = scripted({"seed1": [done]})
+    assert results["seed1"].state == "done" and len(made_up.jobs) == 1
 
 
 def test_results_that_are_written_elsewhere_are_a_failure(scripted):
@@ -365,14 +401,15 @@ def test_a_second_sweep_in_a_directory_is_refused(tmp_path, monkeypatch, capfd):
 def test_a_directory_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capfd):
     """Breaks if a disk that is full ends a sweep in a traceback."""
 
-    def full(sign):
-        raise OSError(28, "No space left on device", str(tmp_path / loop.SIGN))
+    def full(path, content):
+        raise OSError(28, "No space left on device", path)
 
-    monkeypatch.setattr(SignOfLife, "give", full)
+    monkeypatch.setattr(files, "write", full)
     words = ["--seed", 1, "--epochs", 1, "--root", tmp_path]
     assert commands.here(sweep.main, *words) == 2
     error = capfd.readouterr().err
-    assert error.count("\n") == 1 and "No space left on device; make room" in error
+    assert error.count("\n") == 1 and f"cannot write {tmp_path}" in error
+    assert "No space left on device; make room" in error
 
 
 # --- one attempt

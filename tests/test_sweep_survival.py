@@ -4,6 +4,7 @@ import contextlib
 import random
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -18,13 +19,28 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs processes that end with another"),
 ]
 KILLS = 20
-PATIENCE = 300  # seconds for anything to happen
+PATIENCE = 1500  # seconds for anything to happen
 # Each run trains for some seconds and is saved about every second.
 WORDS = [
-    *("-m", "unfair_bp.sweep", *commands.SMALL, "--case", "c", "d", "--train-size", "600"),
-    *("--batch-size", "4", "--epochs", "6", "--checkpoint-minutes", "0.02"),
+    *("-m", "unfair_bp.sweep", *commands.SMALL, "--case", "c", "d", "--train-size", "400"),
+    *("--batch-size", "4", "--epochs", "4", "--checkpoint-minutes", "0.02"),
 ]
 FEW, ALL = ["--seed", "0"], ["--seed", "0-3"]
+
+
+def sweep(root, *words):
+    """Start a sweep in a process of its own."""
+    return commands.start([*WORDS, *words, "--root", root], root.parent)
+
+
+def finish(process):
+    """Wait until a sweep ends; returns its status, standard output and standard error."""
+    try:
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        raise
+    return process.returncode, stdout, stderr
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +48,7 @@ def undisturbed(tmp_path_factory):
     """The directory of a sweep of eight runs that nothing has disturbed, and its seconds."""
     root = tmp_path_factory.mktemp("undisturbed")
     started = time.monotonic()
-    status, stdout, stderr = commands.run([*WORDS, *ALL, "--root", root], root)
+    status, stdout, stderr = finish(sweep(root, *ALL))
     assert status == 0, stdout + stderr
     return root, time.monotonic() - started
 
@@ -138,11 +154,6 @@ def machines(tmp_path):
         yield start
 
 
-def sweep(root, *words):
-    """Start a sweep in a process of its own."""
-    return commands.start([*WORDS, *words, "--root", root], root.parent)
-
-
 def test_workers_are_killed(tmp_path, machines, undisturbed):
     """Breaks if a sweep whose workers are killed at random ends otherwise, or leaves processes."""
     expected, seconds = undisturbed
@@ -156,7 +167,7 @@ def test_workers_are_killed(tmp_path, machines, undisturbed):
         assert process.poll() is None, "the sweep ended before all kills"
         cluster.kill_worker(draw.randrange(2))
         cluster.start_worker()
-    status, stdout, stderr = commands.finish(process)
+    status, stdout, stderr = finish(process)
     assert status == 0, stdout + stderr
     assert training(root) == []
     assert_same(root, expected, 8)
@@ -177,13 +188,13 @@ def test_the_scheduler_is_killed(tmp_path, machines, undisturbed):
     wait_until(lambda: saved(root, 2))
     cluster.scheduler.kill()
     cluster.scheduler.wait()
-    status, stdout, stderr = commands.finish(process)
+    status, stdout, stderr = finish(process)
     assert status == 2 and stderr.count("\n") == 1, stdout + stderr
     assert stderr.startswith("error: the connection to the scheduler is lost")
     wait_until(lambda: training(root) == [])
     cluster.start_scheduler()
     cluster.start_worker()
-    status, stdout, stderr = commands.finish(sweep(root, *words))
+    status, stdout, stderr = finish(sweep(root, *words))
     assert status == 0, stdout + stderr
     assert_same(root, expected, 2)
 
@@ -198,7 +209,7 @@ def test_the_sweep_is_stopped(tmp_path, machines, undisturbed, number, with_sche
     process = sweep(root, *words)
     wait_until(lambda: saved(root, 2))
     process.send_signal(number)
-    status, stdout, stderr = commands.finish(process)
+    status, stdout, stderr = finish(process)
     if number == signal.SIGKILL:
         assert status == -number
     else:
@@ -207,7 +218,7 @@ def test_the_sweep_is_stopped(tmp_path, machines, undisturbed, number, with_sche
         logs = [path.read_text() for path in root.rglob("seed*.log")]
         assert sum("interrupted and saved" in log for log in logs) == 2
     # Of a killed sweep on a cluster, runs may still be going on; its successor takes over.
-    status, stdout, stderr = commands.finish(sweep(root, *words))
+    status, stdout, stderr = finish(sweep(root, *words))
     assert status == 0, stdout + stderr
     assert training(root) == []
     assert_same(root, expected, 2)

@@ -8,12 +8,17 @@ What is compared takes turns, in a new order each time: the steps, the forms of 
 convolution, and the ways of input. Times are medians; those of the steps come with quartiles.
 Nothing else should run at the same time.
 
+With --sweep it measures instead how many runs a machine trains in an hour, by how many train at a
+time and with how many threads each, and what memory they take.
+
 For example:
 
     python -m unfair_bp.benchmark --width 0.25
+    python -m unfair_bp.benchmark --width 0.25 --sweep --workers 1 2 4 --epochs 10
     python -m unfair_bp.benchmark --png benchmark.png --json benchmark.json
 """
 
+import argparse
 import json
 import os
 import sys
@@ -27,7 +32,15 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print a table and, if asked, write it and draw it; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.benchmark", description=__doc__)
     parser.set_defaults(case="a")
-    commandline.add_fields(parser, ["width", "batch_size", "threads"])
+    commandline.add_fields(parser, ["width", "batch_size", "threads", "epochs"])
+    parser.add_argument("--sweep", action="store_true", help="measure many runs at once")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        metavar="INT",
+        help="with --sweep: runs at a time (default: 1, 2, 4, ... up to the number of cores)",
+    )
     parser.add_argument("--repeats", type=int, default=11, metavar="INT", help="timed runs (11)")
     parser.add_argument(
         "--input-repeats",
@@ -43,11 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
-    for option in ("repeats", "input_repeats"):
-        if getattr(options, option) < 1:
-            name = "--" + option.replace("_", "-")
-            given = getattr(options, option)
-            raise UsageError(f"{name} {given} is out of range; give at least 1")
+    _check(options)
     case = commandline.resolve_case(options)
     if case.batch_size % 2:
         raise UsageError(
@@ -66,7 +75,10 @@ def main(arguments: Sequence[str]) -> int:
     named = [os.path.realpath(path) for path in (options.png, options.json) if path is not None]
     if len(named) > len(set(named)):
         raise UsageError(f"--png and --json are both {options.json}; give two names")
-    result = measures.measure(case, options.repeats, options.input_repeats)
+    if options.sweep:
+        result = measures.measure_sweep(case, options.workers, options.repeats)
+    else:
+        result = measures.measure(case, options.repeats, options.input_repeats)
     print(measures.as_text(result))
     if options.json is not None:
         style.write(options.json, (json.dumps(result, indent=1) + "\n").encode())
@@ -75,6 +87,27 @@ def main(arguments: Sequence[str]) -> int:
         style.save(benchmark_figure(result), options.png, options.overwrite)
         print(f"wrote {options.png}")
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse numbers out of range, and options that say nothing of what is measured.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for option in ("repeats", "input_repeats", "workers"):
+        given = getattr(options, option)
+        for value in given if isinstance(given, list) else [given]:
+            if value is not None and value < 1:
+                name = "--" + option.replace("_", "-")
+                raise UsageError(f"{name} {value} is out of range; give at least 1")
+    if options.sweep and options.threads is not None:
+        raise UsageError("--threads cannot be given with --sweep, which tries several numbers")
+    if options.sweep and options.png is not None:
+        raise UsageError("--png cannot be given with --sweep, which draws nothing; give --json")
+    for option in ("workers", "epochs"):
+        if getattr(options, option) is not None and not options.sweep:
+            raise UsageError(f"--{option} is of use with --sweep only; give both or neither")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from unfair_bp.reporting import comparison
 from unfair_bp.reporting.budgets import BUDGETS, Wanted
 from unfair_bp.results.collection import collect
 from unfair_bp.results.differences import BASELINE
+from unfair_bp.results.selection import SELECTABLE, select
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,6 +48,12 @@ def main(arguments: Sequence[str]) -> int:
         choices=tuple(BUDGETS),
         help="compare at an equal number of these only (default: a table for each)",
     )
+    parser.add_argument(
+        "--select",
+        choices=[name.replace("_", "-") for name in SELECTABLE],
+        help="for each schedule, report only the runs at the value that has the best validation "
+        "accuracy on those with --validation-size, which are not reported",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
@@ -54,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     collection = collect(options.root)
     comparison.check_baseline(collection, options.baseline)
     wanted = Wanted(options.baseline, (options.at,) if options.at else tuple(BUDGETS))
+    if options.select:
+        collection = select(collection, options.select.replace("-", "_"))
     for line in collection.left_out:
         print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
     text = comparison.markdown_of(collection, options.root, wanted)

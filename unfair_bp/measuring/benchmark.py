@@ -1,6 +1,7 @@
 """What :mod:`unfair_bp.benchmark` measures, as plain values, and its table."""
 
-from typing import Any, Dict, List, Optional
+import os
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -66,6 +67,34 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
     }
 
 
+def measure_sweep(case: Case, workers: Optional[Sequence[int]], repeats: int) -> Result:
+    """Measure many runs at once, with a progress bar.
+
+    Args:
+        case: Width, batch size and epochs of a run.
+        workers: Numbers of runs at a time; None: 1, 2, 4, ... up to the number of cores.
+        repeats: Turns of each number of runs.
+
+    Returns:
+        What ``--json`` writes.
+    """
+    from unfair_bp.measuring import throughput  # noqa: PLC0415 - --help answers at once
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    powers = [2**power for power in range(cores.bit_length())]
+    return {
+        "environment": _environment(),
+        "settings": {
+            "width": case.width,
+            "batch_size": case.batch_size,
+            "epochs": case.epochs,
+            "cores": cores,
+            "repeats": repeats,
+        },
+        **throughput.measure(case, cores, workers or powers, repeats),
+    }
+
+
 def _environment() -> Dict[str, str]:
     """The versions and the processor that were measured."""
     from unfair_bp.backprop.fast import choice  # noqa: PLC0415 - imports TensorFlow
@@ -111,6 +140,10 @@ def as_text(result: Result) -> str:
     """The result as a table."""
     facts = {**result["environment"], **result["settings"]}
     lines = [f"{name:<14} {value}" for name, value in facts.items()]
+    if "throughput" in result:
+        from unfair_bp.measuring import throughput  # noqa: PLC0415 - --help answers at once
+
+        return "\n".join([*lines, "", throughput.as_text(result)])
     lines += ["", *_step_lines(result), "", *_form_lines(result), "", *_other_lines(result)]
     return "\n".join(lines)
 

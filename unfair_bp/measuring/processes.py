@@ -1,12 +1,13 @@
 """What is measured of a whole process: how fast it starts, and how much memory it takes."""
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -82,20 +83,25 @@ def _start(case: Case) -> Start:
         )
         with tempfile.TemporaryDirectory() as directory:
             saver.save(session, directory + "/model")
-    return Start(imported - started, built - begun, peak_memory())
+    return Start(imported - started, built - begun, memory()["peak_bytes"])
 
 
-def peak_memory() -> Optional[int]:
-    """The most memory that this process has held so far, in bytes; None on systems without /proc.
+def memory() -> Dict[str, Optional[int]]:
+    """What this process holds in memory, in bytes; None on systems without /proc.
 
     ``ru_maxrss`` would not do: a new process may inherit it from the one that started it.
+
+    Returns:
+        ``peak_bytes``, the most so far; and ``shared_bytes``, what of it are files such as
+        libraries and mapped images, which processes share.
     """
-    try:
-        with open("/proc/self/status", encoding="utf-8") as file:
-            lines = [line for line in file if line.startswith("VmHWM:")]
-    except OSError:
-        return None  # not Linux
-    return 1024 * int(lines[0].split()[1]) if lines else None
+    held = dict.fromkeys(("VmHWM", "RssFile"))
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="utf-8") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name in held:
+                held[name] = 1024 * int(value.split()[0])
+    return {"peak_bytes": held["VmHWM"], "shared_bytes": held["RssFile"]}
 
 
 def _main(arguments: Sequence[Any]) -> None:

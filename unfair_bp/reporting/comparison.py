@@ -63,6 +63,8 @@ def markdown_of(collection: Collection, root: str, wanted: Wanted = ALL_BUDGETS)
         command += ["--baseline", wanted.baseline]
     if wanted.at != ALL_BUDGETS.at:
         command += ["--at", *wanted.at]
+    for choice in collection.choices[:1]:
+        command += ["--select", choice.setting.selected.replace("_", "-")]
     return as_markdown(report_blocks(collection, command, {}, wanted))
 
 

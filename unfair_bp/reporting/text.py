@@ -15,6 +15,7 @@ from unfair_bp.reporting.document import Block, Bullets, Heading, Paragraph, Pic
 from unfair_bp.results import differences, statistics
 from unfair_bp.results.collection import Collection, Group
 from unfair_bp.results.run import EITHER, Setting, Variant
+from unfair_bp.results.selection import Choice
 from unfair_bp.results.statistics import Statistic
 
 TITLE = "Unfair back propagation: runs compared"
@@ -32,6 +33,7 @@ def report_blocks(
     made = f"Made by `{shell_line(command)}` (unfair_bp {__version__}) from {runs} in {settings}."
     notes = _notes(list(collection.settings.values()), wanted)
     blocks: List[Block] = [Heading(1, TITLE), Paragraph(made), Bullets(notes)]
+    blocks += _selection_blocks(collection.choices)
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
     for heading, lines in (
@@ -88,6 +90,31 @@ def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
     return notes
 
 
+def _selection_blocks(choices: Sequence[Choice]) -> List[Block]:
+    """The values that were picked for each schedule, and on what grounds."""
+    if not choices:
+        return []
+    field = choices[0].setting.selected.replace("_", " ")
+    edge = any(choice.at_edge for choice in choices)
+    text = (
+        f"For each schedule the {field} with the best validation accuracy was picked, on runs that "
+        "hold images out of training (mean over seeds, after the epoch that is named). Those runs "
+        "are not reported, nor are others at a value that was not picked."
+    )
+    text += " * No value was tried on one side of this one; try one more." if edge else ""
+    settings = {choice.setting for choice in choices}
+    header = ["schedule", "protocol", field, "validation accuracy of each value tried"]
+    header += ["epoch", "tuning seeds", "other runs at it", *(["setting"] * (len(settings) > 1))]
+    rows = []
+    for choice in choices:
+        variant = choice.variant.shortened()
+        tried = ", ".join(f"{value:g}: {accuracy:.4f}" for value, accuracy in choice.tried)
+        row = [variant.training, variant.mode, f"{choice.value:g}{' *' if choice.at_edge else ''}"]
+        row += [tried, f"{choice.epoch}", f"{choice.seeds}", f"{choice.others}"]
+        rows.append(row + [setting_text(choice.setting)] * (len(settings) > 1))
+    return [Heading(2, f"Picked: {field}"), Paragraph(text), Table(header, rows, range(4, 7))]
+
+
 def _setting_blocks(
     setting: Setting, groups: Sequence[Group], picture: Optional[Picture], wanted: Wanted
 ) -> List[Block]:
@@ -112,8 +139,8 @@ def setting_text(setting: Setting) -> str:
         f"Width {case.width:g}",
         setting.data,
         _image_counts(setting),
-        f"batches of {case.batch_size}",
-        f"learning rate {case.learning_rate:g}",
+        f"batches of {_value(setting, 'batch_size')}",
+        f"learning rate {_value(setting, 'learning_rate')}",
     ]
     if not setting.posted_network:
         parts.append(f"{len(case.layers)} layers for {_images(setting)} images")
@@ -122,6 +149,13 @@ def setting_text(setting: Setting) -> str:
     if case.initial_weights != "numpy":
         parts.append(f"initial weights of {case.initial_weights}")
     return ", ".join(parts)
+
+
+def _value(setting: Setting, field: str) -> str:
+    """A number that the runs have in common, unless it was picked for each schedule."""
+    if setting.selected == field:
+        return "picked for each schedule"
+    return f"{getattr(setting.case, field):g}"
 
 
 def _image_counts(setting: Setting) -> str:
@@ -140,10 +174,12 @@ def _images(setting: Setting) -> str:
 def _details(setting: Setting) -> str:
     """The rest of what the runs have in common."""
     case = setting.case
-    optimizer = f"Adam with beta1 {case.beta1:g}, beta2 {case.beta2:g}, epsilon {case.epsilon:g}"
+    names = ("beta1", "beta2", "epsilon")
+    optimizer = "Adam with " + ", ".join(f"{name} {_value(setting, name)}" for name in names)
     if case.optimizer != "adam":
         nesterov = ", Nesterov" if case.nesterov else ""
-        optimizer = f"Optimizer {case.optimizer} with momentum {case.momentum:g}{nesterov}"
+        momentum = _value(setting, "momentum")
+        optimizer = f"Optimizer {case.optimizer} with momentum {momentum}{nesterov}"
     text = f"{optimizer}. Data: sha256 `{setting.sha256[:16]}`."
     if not setting.posted_network:
         layers = [

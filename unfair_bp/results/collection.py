@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.matrix import Schedule
@@ -38,6 +38,7 @@ class Collection(NamedTuple):
     settings: Dict[Setting, List[Group]]  # those with most runs first; groups in order of the case
     left_out: List[str]  # a line for each run that is not counted, and for what is unreadable
     unfinished: List[str]  # a line for each counted run that lacks epochs
+    choices: Sequence[Any] = ()  # the values that were picked, see results.selection
 
     @property
     def run_count(self) -> int:
@@ -77,12 +78,8 @@ def collect(root: str) -> Collection:
             f"{root} holds no run with a finished epoch ({reason}); give the directory that "
             "unfair_bp.train wrote to, such as logs"
         )
-    unfinished = [
-        f"{run.path}: {run.variant.epochs} of {run.case.epochs} epochs"
-        for run in runs.values()
-        if run.variant.epochs < run.case.epochs
-    ]
-    return Collection(_grouped(list(runs.values())), left_out, unfinished)
+    counted = list(runs.values())
+    return Collection(grouped(counted), left_out, unfinished(counted))
 
 
 def _run_paths(root: str) -> Tuple[List[str], List[str]]:
@@ -117,7 +114,16 @@ def _typed_last(name: str) -> Tuple[bool, int, str]:
     return not name[:1].isalpha(), len(name), name
 
 
-def _grouped(runs: Sequence[Run]) -> Dict[Setting, List[Group]]:
+def unfinished(runs: Sequence[Run]) -> List[str]:
+    """A line for each run that lacks epochs."""
+    return [
+        f"{run.path}: {run.variant.epochs} of {run.case.epochs} epochs"
+        for run in runs
+        if run.variant.epochs < run.case.epochs
+    ]
+
+
+def grouped(runs: Sequence[Run]) -> Dict[Setting, List[Group]]:
     """Runs by setting and variant, everything in a fixed order."""
     settings: Dict[Setting, Dict[Variant, List[Run]]] = {}
     for run in runs:

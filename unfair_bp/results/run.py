@@ -46,6 +46,7 @@ class Setting(NamedTuple):
     training_images: int
     test_images: int
     sha256: str  # of all images and labels
+    selected: str = ""  # a field whose value was picked for each schedule; see results.selection
 
     @property
     def posted_network(self) -> bool:

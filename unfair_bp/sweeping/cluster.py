@@ -3,6 +3,8 @@
 This module alone imports ``distributed``.
 """
 
+import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import signal
@@ -15,6 +17,12 @@ from unfair_bp.sweeping.attempt import Job, Outcome, attempt
 
 ANY_PORT = "127.0.0.1:0"  # of the loopback interface
 CONNECT_SECONDS = 20
+RESULT_SECONDS = 5
+TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
+LOST_SCHEDULER = (
+    "the connection to the scheduler is lost; runs that were begun are being saved: start "
+    "scheduler and workers again, then say the same command"
+)
 LOST = -signal.SIGKILL  # status of an attempt whose workers were lost
 
 
@@ -31,43 +39,57 @@ class Cluster:
     @property
     def slots(self) -> int:
         """How many attempts run at a time now."""
-        return sum(self._client.nthreads().values())
+        with _connection():
+            return sum(self._client.nthreads().values())
 
     def submit(self, job: Job) -> "distributed.Future":  # noqa: F821 - imported when used
         """Have an attempt made when its turn comes."""
-        return self._client.submit(attempt, job, pure=False, retries=0)
+        with _connection():
+            return self._client.submit(attempt, job, pure=False, retries=0)
 
     def check(self) -> None:
         """Make sure that the scheduler is still there.
 
         Raises:
-            UsageError: If it is not.
+            UsageError: If it is not, as in all other methods.
         """
         if self._client.status != "running":
-            raise UsageError(
-                "the connection to the scheduler is lost; runs that were begun are being saved: "
-                "start scheduler and workers again, then say the same command"
-            )
+            raise UsageError(LOST_SCHEDULER)
 
     def working(self) -> bool:
         """Whether any worker has an attempt in hand."""
-        return any(self._client.processing().values())
+        with _connection():
+            return any(self._client.processing().values())
 
 
-def outcome_of(future: "distributed.Future") -> Outcome:  # noqa: F821 - imported when used
-    """Return how an attempt has ended.
+@contextlib.contextmanager
+def _connection() -> Iterator[None]:
+    """Say in one line that the scheduler does not answer."""
+    try:
+        yield
+    except (OSError, RuntimeError, CancelledError, *TIMEOUTS) as error:
+        raise UsageError(LOST_SCHEDULER) from error
+
+
+def outcome_of(future: "distributed.Future") -> Optional[Outcome]:  # noqa: F821
+    """Return how an attempt has ended; None if that cannot be had now.
+
+    A result is kept by the worker that has made it. If that is lost, the attempt is made again.
 
     Raises:
-        CancelledError: If the scheduler does not know of it any more.
+        CancelledError: If the scheduler does not know of the attempt any more.
     """
-    from distributed.scheduler import KilledWorker  # noqa: PLC0415 - takes a second
+    from distributed.comm import CommClosedError  # noqa: PLC0415 - takes a second
+    from distributed.scheduler import KilledWorker  # noqa: PLC0415
 
     try:
-        return Outcome(*future.result())
+        return Outcome(*future.result(timeout=RESULT_SECONDS))
     except CancelledError:
         raise
     except KilledWorker:
         return Outcome(LOST, "its workers were lost")
+    except (*TIMEOUTS, CommClosedError):
+        return None
     except Exception as error:  # whatever a worker raises, its own ImportError among them
         return Outcome(1, f"a worker failed: {type(error).__name__}: {error}")
 
@@ -85,8 +107,10 @@ def connected(scheduler: Optional[str], workers: int) -> Iterator[Cluster]:
     """
     import distributed  # noqa: PLC0415 - takes a second, and only sweeps need it
 
-    # What it logs of lost workers is reported, in fewer words, by the sweep.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # What it logs of lost connections is reported, in fewer words, by the sweep.
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
         with tempfile.TemporaryDirectory() as scratch, distributed.LocalCluster(
             n_workers=1,

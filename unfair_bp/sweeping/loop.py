@@ -15,7 +15,7 @@ from unfair_bp.running.signals import Interrupted, stopped_by_signals
 from unfair_bp.sweeping.attempt import Job, Outcome
 from unfair_bp.sweeping.cluster import Cluster, connected, outcome_of
 from unfair_bp.sweeping.plan import PlannedRun, Progress
-from unfair_bp.sweeping.signs import EVERY, SignOfLife
+from unfair_bp.sweeping.signs import EVERY, SignOfLife, cannot_write
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -87,18 +87,15 @@ def _sign_in(root: str) -> Iterator[SignOfLife]:
     """Keep other sweeps out of the directory, and give a sign of life, until the context ends."""
     try:
         os.makedirs(root, exist_ok=True)
-        with files.only_process(os.path.join(root, LOCK), f"is sweeping into {root}"):
-            sign = SignOfLife(os.path.join(root, SIGN))
-            sign.give()
-            try:
-                yield sign
-            finally:
-                sign.end()
     except OSError as error:
-        raise UsageError(
-            f"cannot write into {error.filename or root}: {error.strerror or error}; make room or "
-            "give permission, then say the same command, or give another --root"
-        ) from error
+        raise cannot_write(root, error) from error
+    with files.only_process(os.path.join(root, LOCK), f"is sweeping into {root}"):
+        sign = SignOfLife(os.path.join(root, SIGN))
+        try:
+            sign.give()
+            yield sign
+        finally:
+            sign.end()
 
 
 class _Loop:
@@ -109,6 +106,7 @@ class _Loop:
         self.pending: Dict[Future, PlannedRun] = {}
         self._sign, self._cluster = sign, cluster
         self._known: Dict[PlannedRun, Progress] = {run: run.progress() for run in runs}
+        self._begun_at: Dict[PlannedRun, int] = {}  # step at which the attempt under way began
         self._setbacks = dict.fromkeys(runs, 0)  # attempts in a row that were killed in vain
         self._looked = time.monotonic()
         self.bar: tqdm = progress_bar(
@@ -121,18 +119,22 @@ class _Loop:
         """Look once at everything, and wait a little.
 
         Raises:
-            UsageError: If the scheduler is lost.
-            OSError: If the sign of life cannot be written.
+            UsageError: If the scheduler is lost, or the sign of life cannot be written.
         """
         self._sign.give()
         self._cluster.check()
         for future in [future for future in self.pending if future.done()]:
             run = self.pending.pop(future)
             try:
-                self._settle(run, outcome_of(future))
+                outcome = outcome_of(future)
             except CancelledError:
                 self._cluster.check()  # a scheduler that was replaced has forgotten it
                 self._submit(run)
+                continue
+            if outcome is None:
+                self.pending[future] = run
+            else:
+                self._settle(run, outcome)
         if time.monotonic() - self._looked > EVERY:
             self._looked = time.monotonic()
             for run in self.pending.values():
@@ -148,7 +150,7 @@ class _Loop:
                 self._cluster.check()
                 if not self._cluster.working():
                     return
-            except (UsageError, OSError):  # the scheduler is lost; its workers stop by themselves
+            except UsageError:  # the scheduler is lost; its workers stop by themselves
                 return
             time.sleep(POLL)
 
@@ -163,11 +165,12 @@ class _Loop:
             sign=self._sign.path,
             owner=self._sign.owner,
         )
+        self._begun_at[run] = self._known[run].step
         self.pending[self._cluster.submit(job)] = run
 
     def _settle(self, run: PlannedRun, outcome: Outcome) -> None:
         """Note that an attempt is over: the run is done, has failed, or is tried again."""
-        before, now = self._known[run], self._look(run)
+        now = self._look(run)
         if outcome.status == 0 and now.finished:
             self._end(Result(run, "done"))
         elif outcome.status == 0:
@@ -177,7 +180,8 @@ class _Loop:
             said = outcome.message or f"status {outcome.status}"
             self._end(Result(run, "failed", said))
         else:
-            self._setbacks[run] = 0 if now.step > before.step else self._setbacks[run] + 1
+            further = now.step > self._begun_at[run]
+            self._setbacks[run] = 0 if further else self._setbacks[run] + 1
             if self._setbacks[run] > RETRIES:
                 why = f"killed {RETRIES + 1} times in a row, the last time by "
                 why += f"signal {abs(outcome.status) % 128}"

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp import commandline
@@ -16,7 +16,6 @@ from unfair_bp.running.directory import CONFIG, METRICS, WEIGHTS_AFTER, RunDirec
 
 CASE, SEED = "case", "seed"
 LONGEST_NAME = 40  # characters of a value in the name of a directory
-# Fields without an influence on which run it is: a run may be given more epochs.
 GROWS = configuration.GROWS
 
 
@@ -170,9 +169,9 @@ def _train_words(options: argparse.Namespace, axes: Sequence[str]) -> Tuple[str,
     return tuple(words)
 
 
-def _runs_below(root: str) -> Dict[Case, str]:
+def _runs_below(root: str) -> Dict[Tuple[Any, ...], str]:
     """The runs below a directory that can be read: what each is, and where."""
-    there: Dict[Case, str] = {}
+    there: Dict[Tuple[Any, ...], str] = {}
     for directory, _, names in sorted(os.walk(root)):
         if CONFIG in names:
             try:
@@ -183,6 +182,6 @@ def _runs_below(root: str) -> Dict[Case, str]:
     return there
 
 
-def _identity(case: Case) -> Case:
-    """The case without what a run may get more of."""
-    return replace(case, **{name: 1 for name in GROWS})
+def _identity(case: Case) -> Tuple[Any, ...]:
+    """All of a case but what a run may get more of."""
+    return tuple(getattr(case, item.name) for item in fields(case) if item.name not in GROWS)

@@ -11,9 +11,18 @@ import uuid
 from typing import Optional
 
 from unfair_bp import files
+from unfair_bp.errors import UsageError
 
 SILENCE = 120.0  # seconds after which a sweep that gives no sign is taken for dead
 EVERY = 5.0  # seconds between two signs
+
+
+def cannot_write(path: str, error: OSError) -> UsageError:
+    """The error of a sweep whose directory cannot be written."""
+    return UsageError(
+        f"cannot write {path}: {error.strerror or error}; make room or give permission, then say "
+        "the same command, or give another --root"
+    )
 
 
 class SignOfLife:
@@ -36,12 +45,15 @@ class SignOfLife:
         """Write the file, unless that was done a moment ago.
 
         Raises:
-            OSError: If it cannot be written.
+            UsageError: If it cannot be written.
         """
         now = time.monotonic()
         if self._given is None or now - self._given >= EVERY:
             self._count, self._given = self._count + 1, now
-            files.write(self.path, f"{self.owner} {self._count}\n".encode())
+            try:
+                files.write(self.path, f"{self.owner} {self._count}\n".encode())
+            except OSError as error:
+                raise cannot_write(self.path, error) from error
 
     def end(self) -> None:
         """Remove the file: whatever runs for this sweep shall save and stop."""
