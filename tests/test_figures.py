@@ -23,12 +23,13 @@ from unfair_bp.figures.collapse import collapse_figure
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.figures.curves import learning_curves
 from unfair_bp.figures.images import example_images
+from unfair_bp.figures.layers import layer_curves
 from unfair_bp.figures.schedule import schedule_heatmap
 from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import weight_histograms
 from unfair_bp.measuring.collapse import SUBJECTS, Measurement
 from unfair_bp.results.statistics import Curve, Part, Series, Statistic
-from unfair_bp.running.metrics import EpochMetrics
+from unfair_bp.running.metrics import EpochMetrics, layer_metrics
 
 FAIR = schedules.parse("fair")
 
@@ -177,6 +178,7 @@ def drawn_pictures():
         "schedule": schedule_heatmap(schedules.parse("back"), LAYERS),
         "long schedule": schedule_heatmap(schedules.parse("freezeout"), LAYERS),
         "curves": learning_curves([numbers], "heading"),
+        "layers": layer_curves([layer_metrics(0, weights, weights)], "heading"),
         "updates": update_counts([1, 2], [1, 2], "heading"),
         "weights": weight_histograms(weights, weights, "heading"),
         "images": example_images(images, images[None], ["cat", "dog"], "heading"),
@@ -207,6 +209,7 @@ import os
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
 from unfair_bp.figures import style
+from unfair_bp.figures.layers import layer_curves
 from unfair_bp.figures.schedule import schedule_heatmap
 figure = schedule_heatmap(schedules.parse("back"), ALL_CONVOLUTIONAL.scaled())
 style.save(figure, "picture.png")
