@@ -4,14 +4,19 @@ For example, from the root of the repository:
 
     python -m notebooks.build
     python -m notebooks.build --execute case_a overview
+    python -m notebooks.build --repository https://github.com/somebody/unfair_bp
 
 The templates are case.md and overview.md; a block of Python in them becomes a cell. Without
 --execute, outputs stay as they are unless a notebook's code has changed. With it, the notebooks are
 run and stored with their outputs, but without what tells about the machine: standard error, timing,
 the kernel's version. Notebooks are always stored here, in the repository's directory notebooks;
 --directory only says from where the paths in them count.
+
+--repository says where this repository is published: in repository.txt, in every notebook and in
+the README, whose links then open in Google Colab. Outputs stay.
 """
 
+import contextlib
 import os
 import re
 import sys
@@ -22,23 +27,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 import nbformat
 from nbformat import NotebookNode, v4
 
-from unfair_bp import commandline
+from unfair_bp import commandline, files
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import CASES, Case
-
-# The one place that says where this repository is published, such as
-# "https://github.com/somebody/unfair_bp". Empty: not published yet, and the notebooks say so on
-# Colab. After a change, run this command again; the stored outputs stay.
-REPOSITORY = ""
-# What the first cell does on Colab.
-INSTALL = """\
-%cd -q /content
-!test -d {directory} || git clone --quiet --depth 1 {address}
-%cd -q {directory}
-%pip install --quiet ."""
-NO_ADDRESS = """\
-sys.exit("no address to install from: set REPOSITORY in notebooks/build.py, then build anew")"""
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -46,15 +38,21 @@ POST = (
     "https://towardsdatascience.com/"
     "unfair-back-propagation-with-tensorflow-manual-back-propagation-with-tf-c166115988fd"
 )
-COLAB_2018 = "https://colab.research.google.com/drive/"
+COLAB = "https://colab.research.google.com/"
+BADGE = f"[![Open in Colab]({COLAB}assets/colab-badge.svg)]"
+GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
+COLAB_2018 = COLAB + "drive/"
 LOGS_2018 = (
     "https://github.com/JaeDukSeo/Daily-Neural-Network-Practice-2/blob/master/NeuralNetwork/Unfair/"
 )
+NAMES = [*("case_" + name for name in CASES), "overview"]
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 CODE_BLOCK = re.compile(r"^```python ?(\w*)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+# In the README: what the command writes between these marks.
+README_LINKS = re.compile("(<!-- notebooks -->\n).*?(\n<!-- /notebooks -->)", re.DOTALL)
 # In outputs: /some/where, but not the / of a fraction, an address or a tag.
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/<])/[\w.+-]+/[\w.+/-]*|\b[A-Z]:\\\S*")
 
@@ -129,9 +127,8 @@ def overview_notebook() -> NotebookNode:
 
 def all_notebooks() -> Dict[str, NotebookNode]:
     """The seven notebooks by name, without outputs."""
-    notebooks = {"case_" + name: case_notebook(case) for name, case in CASES.items()}
-    notebooks["overview"] = overview_notebook()
-    return notebooks
+    made = [*map(case_notebook, CASES.values()), overview_notebook()]
+    return dict(zip(NAMES, made))
 
 
 def from_template(file_name: str, **values: object) -> NotebookNode:
@@ -141,7 +138,7 @@ def from_template(file_name: str, **values: object) -> NotebookNode:
     """
     setup, text = ((HERE / name).read_text(encoding="utf-8") for name in ("setup.md", file_name))
     text = Template(text.replace("$setup", setup.strip())).substitute(
-        values, post=POST, install=install_lines().replace("\n", "\n    ")
+        values, post=POST, repository=published_at()
     )
     cells: List[NotebookNode] = []
     # Split gives text, tag, code, text, tag, code, ..., text.
@@ -199,20 +196,46 @@ def readme_section(heading: str) -> str:
     return readme.split("\n## %s\n" % heading, 1)[1].split("\n## ", 1)[0].strip()
 
 
-def install_lines() -> str:
-    """What the first cell does on Colab, where there is only the notebook."""
-    if not REPOSITORY:
-        return NO_ADDRESS
-    return INSTALL.format(address=REPOSITORY, directory=REPOSITORY.rsplit("/", 1)[1])
+def published_at() -> str:
+    """The address that --repository has set; empty if this repository is not published."""
+    path = HERE / "repository.txt"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def publish(address: str) -> None:
+    """Write down where this repository is published.
+
+    Args:
+        address: Such as ``https://github.com/somebody/unfair_bp``; empty if nowhere any more.
+
+    Raises:
+        UsageError: If Colab cannot open notebooks from there.
+    """
+    match = GITHUB.fullmatch(address)
+    if match:
+        files.write(str(HERE / "repository.txt"), f"https://github.com/{match.group(1)}\n".encode())
+    elif not address:
+        with contextlib.suppress(FileNotFoundError):
+            (HERE / "repository.txt").unlink()
+    else:
+        raise UsageError(
+            f"--repository {address!r} is not a repository that Colab opens; give an address such "
+            "as https://github.com/somebody/unfair_bp"
+        )
 
 
 def colab_link(name: str) -> str:
-    """A link that opens one of these notebooks in Google Colab, once there is an address."""
-    if not REPOSITORY:
-        return "Google Colab: not yet, this repository has no public address"
-    path = REPOSITORY.replace("https://github.com/", "")
-    place = "https://colab.research.google.com/github/%s/blob/main/notebooks/%s.ipynb"
-    return "[Open in Google Colab](%s)" % (place % (path, name))
+    """What opens one of these notebooks in Google Colab: a badge, or advice without an address."""
+    match = GITHUB.fullmatch(published_at())
+    if not match:
+        return f"To open it in [Google Colab]({COLAB}), upload this file there (*File*, *Upload*)"
+    return f"{BADGE}({COLAB}github/{match.group(1)}/blob/main/notebooks/{name}.ipynb)"
+
+
+def readme_links() -> str:
+    """The notebooks in the README, each with a badge once there is an address."""
+    badges = {name: " " + colab_link(name) if published_at() else "" for name in NAMES}
+    return " ·\n".join(f"[{name}](notebooks/{name}.ipynb){badges[name]}" for name in NAMES)
 
 
 def code_cells(notebook: NotebookNode) -> List[NotebookNode]:
@@ -294,10 +317,7 @@ def absolute_paths(notebook: NotebookNode) -> List[str]:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook, all of it or nothing."""
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8", newline="\n") as file:
-        nbformat.write(notebook, file)
-    os.replace(str(beside), str(path))
+    files.write(str(path), (nbformat.writes(notebook) + "\n").encode())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -311,13 +331,22 @@ def main(arguments: Sequence[str]) -> int:
         default=str(ROOT),
         help="where to run them (default: repository's root)",
     )
+    parser.add_argument(
+        "--repository",
+        metavar="URL",
+        help="where this repository is published from now on; '' for nowhere",
+    )
     options = parser.parse_args(arguments)
-    notebooks = all_notebooks()
     for name in options.names:
-        if name not in notebooks:
-            raise UsageError("notebook %r is not known; give %s" % (name, ", ".join(notebooks)))
+        if name not in NAMES:
+            raise UsageError(f"notebook {name!r} is not known; give {', '.join(NAMES)}")
     if not os.path.isdir(options.directory):
-        raise UsageError("--directory %s is no directory; give another" % options.directory)
+        raise UsageError(f"--directory {options.directory} is not a directory; give another")
+    if options.repository is not None:
+        if options.names:
+            raise UsageError("--repository concerns every notebook; leave out the names")
+        publish(options.repository)
+    notebooks = all_notebooks()
     for name in options.names or notebooks:
         path = HERE / (name + ".ipynb")
         if options.execute:
@@ -326,6 +355,13 @@ def main(arguments: Sequence[str]) -> int:
             keep_outputs(notebooks[name], nbformat.read(str(path), as_version=4))
         write(notebooks[name], path)
         print("wrote %s" % path.relative_to(ROOT), flush=True)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = README_LINKS.sub(
+        lambda marks: marks.group(1) + readme_links() + marks.group(2), readme
+    )
+    if linked != readme:
+        files.write(str(ROOT / "README.md"), linked.encode())
+        print("wrote README.md")
     return 0
 
 

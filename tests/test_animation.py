@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from dataclasses import replace
 
 import commands
 import numpy as np
@@ -14,12 +15,12 @@ from unfair_bp import schedule as command
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import Architecture, Layer
-from unfair_bp.experiment.schedules import Schedule
 from unfair_bp.figures import animation
 from unfair_bp.figures.animation import Frame, NetworkDrawing, frames, save_animation
+from unfair_bp.figures.schedule import PALE, RAISED
 
 SHORT = "9;8-9"
-TEXTS = ["fair", "back", "front", "single", "random:3:90", "9;8-9;7-9", "2,5;1,9;4"]
+TEXTS = ["fair", "back", "front", "single", "random:3:12", "9;8-9;7-9", "2,5;1,9;4", "back*7"]
 
 
 def by_row(text):
@@ -36,7 +37,7 @@ def by_row(text):
 def test_an_iteration_runs_forward_then_back_to_the_lowest_layer_of_its_row(text):
     """Breaks if the gradient starts early, skips a layer, or stops above or below that layer."""
     schedule, rows = by_row(text)
-    assert [row for row, _ in rows] == list(range(min(schedule.period, 18)))
+    assert [row for row, _ in rows] == list(range(schedule.period))
     for row, sequence in rows:
         lowest = min(np.flatnonzero(schedule.table[row])) + 1
         moves = [(frame.forward, frame.backward) for frame in sequence]
@@ -60,11 +61,12 @@ def test_the_counts_are_those_of_the_schedule(text):
     """Breaks if an update is counted twice, too early, or for another layer."""
     schedule, rows = by_row(text)
     for row, sequence in rows:
-        assert list(sequence[0].counts) == schedule.updates(row).tolist()
-        assert list(sequence[-1].counts) == schedule.updates(row + 1).tolist()
+        hold = schedule.hold
+        assert list(sequence[0].counts) == schedule.updates(row * hold).tolist()
+        assert list(sequence[-1].counts) == schedule.updates((row + 1) * hold).tolist()
         for frame in sequence:
             grown = np.subtract(frame.counts, sequence[0].counts)
-            assert grown.tolist() == list(frame.lit)
+            assert grown.tolist() == [hold * lit for lit in frame.lit]
 
 
 def test_pauses():
@@ -78,17 +80,26 @@ def test_pauses():
     assert all(duration % 10 == 0 and duration >= 20 for duration in moving + pauses)
 
 
-def test_a_row_without_layers():
-    """Breaks if a schedule that updates nothing on a row sends a gradient anyway, or fails."""
-    table = np.array([[False, False], [True, False]])
-    moves = [(frame.row, frame.forward, frame.backward) for frame in frames(Schedule("x", table))]
-    assert moves == [(0, 1, 0), (0, 2, 0), (0, 3, 0)] + [
-        (1, 1, 0),
-        (1, 2, 0),
-        (1, 3, 0),
-        (1, 3, 1),
-        (1, 3, 2),
-    ]
+@pytest.mark.parametrize("text", ["random:3:13", "random:3:100", "random:3:101", "random:3:10000"])
+def test_a_long_schedule_has_a_frame_for_each_of_some_rows(text):
+    """Breaks if a long schedule takes longer than a short one, or not all of it is shown."""
+    schedule, rows = by_row(text)
+    shown = [row for row, _ in rows]
+    assert len(frames(schedule)) == len(shown) == min(schedule.period, 100)
+    for number, (row, (frame,)) in enumerate(rows):
+        assert number * schedule.period // 100 <= row or len(shown) < 100
+        assert row < (number + 1) * schedule.period / len(shown)
+        assert list(frame.lit) == schedule.table[row].tolist()
+        assert list(frame.counts) == schedule.updates(row + 1).tolist()
+        assert frame.backward == 9 - np.argmax(schedule.table[row])
+    assert 10 < sum(frame.duration for frame in frames(schedule)) / 1000 < 13
+
+
+def test_a_pattern_that_repeats_in_a_long_schedule_is_seen():
+    """Breaks if each frame shows the same row of a cycle, because it is of even length."""
+    shown = animation.rows_shown(10000)
+    for period in (2, 5, 10, 100):
+        assert len({row % period for row in shown}) > 0.5 * min(period, 100)
 
 
 # --- the drawing
@@ -130,7 +141,7 @@ def test_arrows():
     pixels = drawing.draw(frame)
     for gap in range(10):
         x = drawing.places.centers[gap]
-        between = pixels[:, x + 33 : x + 53]
+        between = pixels[:, x + 32 : x + 50]
         high = animation.HEIGHT - animation.MIDDLE - drawing.places.lane
         low = animation.HEIGHT - animation.MIDDLE + drawing.places.lane
         assert has_color(between[high - 2 : high + 2], animation.FORWARD).any()
@@ -148,30 +159,83 @@ def test_counts_and_words():
     assert [text.get_text() for text in drawing.counts] == list("123456789")
     heights = [bar.get_height() for bar in drawing.bars]
     np.testing.assert_allclose(heights, animation.TALLEST * np.arange(1, 10) / 9)
-    assert drawing.title.get_text() == "schedule back, iteration 3 of 9 (row t mod 9 = 2)"
     # 0.488 is the README's; 0.335 a forward pass and what little layers 7 to 9 cost.
-    expected = "this iteration costs 0.335 of a fair one; mean of the cycle 0.488"
-    assert drawing.cost.get_text() == expected
+    assert drawing.moment.get_text() == "iteration 3 of 9: cost 0.335 of fair; mean 0.488"
     words = [text.get_text() for text in drawing.axes.texts]
+    assert "schedule back, 9 rows" in words
     assert words.count("3\N{MULTIPLICATION SIGN}3\n256") == 2
     assert words.count("1\N{MULTIPLICATION SIGN}1\n10") == 1
 
 
+def inside(drawing):
+    """Make sure that all words and their legend are within the picture."""
+    legend = drawing.axes.get_legend()
+    for words in [*drawing.axes.texts, *legend.get_texts(), legend]:
+        box = words.get_window_extent()
+        assert 0 <= box.x0 <= box.x1 <= drawing.places.width, words
+        assert 0 <= box.y0 <= box.y1 <= animation.HEIGHT, words
+
+
 @pytest.mark.parametrize(
-    "text", ["random:3:10000:4294967295", ";".join(50 * ["1,2,3,4,5,6,7,8,9"])]
+    ("text", "moments"),
+    [
+        ("random:3:10000:4294967295", "keep"),
+        (";".join(50 * ["1,2,3,4,5,6,7,8,9"]), "reset"),
+        ("9@1000000;7-9@12.34;1-9@0.001*1000000", "reset-all"),
+        ("random:8:10000*100000", "reset-all"),
+    ],
 )
-def test_a_long_schedule_is_cut_and_says_so(text):
-    """Breaks if a long schedule fills hours, hides that it was cut, or runs out of the picture."""
-    schedule = schedules.parse(text)
+def test_a_large_schedule_leaves_room_for_the_words(text, moments):
+    """Breaks if many rows, long holds or large factors run out of the picture or into others."""
+    schedule = replace(schedules.parse(text), moments=moments)
     drawing = NetworkDrawing(schedule, LAYERS)
     last = frames(schedule)[-1]
-    assert last.row == 17
     drawing.draw(last)
-    assert "iteration 18 of %d, first 18 shown" % schedule.period in drawing.title.get_text()
-    for words in drawing.axes.texts + drawing.axes.get_legend().get_texts():
-        box = words.get_window_extent()
-        assert 0 <= box.x0 < box.x1 <= drawing.places.width
+    inside(drawing)
+    for row in (drawing.marks, drawing.counts):
+        boxes = [words.get_window_extent() for words in row if words.get_visible()]
+        assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+        assert max(box.y1 for box in boxes) < drawing.moment.get_window_extent().y0
     assert max(bar.get_height() for bar in drawing.bars) == animation.TALLEST
+    words = "\n".join(text.get_text() for text in drawing.axes.texts)
+    assert ("(100 of 10000 rows are shown)" in words) == (schedule.period == 10000)
+
+
+def test_a_row_that_is_held():
+    """Breaks if a row of many iterations is shown as one, or as others than these."""
+    drawing = NetworkDrawing(replace(schedules.parse("back*50"), moments="reset"), LAYERS)
+    drawing.draw(frames(drawing.schedule)[-1])
+    assert drawing.moment.get_text().startswith("iterations 401 to 450 of 450: ")
+    words = [text.get_text() for text in drawing.axes.texts]
+    assert "schedule back*50, 9 rows x 50 iterations, moments reset" in words
+    assert {mark.get_text() for mark in drawing.marks} == {"+50"}
+    assert [count.get_text() for count in drawing.counts] == [str(50 * n) for n in range(1, 10)]
+
+
+def test_factors_are_shades():
+    """Breaks if a learning rate's factor is not to be seen, or is of another layer or row."""
+    drawing = NetworkDrawing(schedules.parse("9;1@0,2@0.25,3,8@1.5,9@4"), LAYERS)
+    last = frames(drawing.schedule)[-1]
+    pixels = drawing.draw(last)
+    colors = {
+        1: PALE,
+        2: 0.25 * np.array(to_rgb(animation.UPDATED)) + 0.75 * np.array(to_rgb(PALE)),
+        3: animation.UPDATED,
+        4: animation.GRADIENT,
+        8: np.array(to_rgb(RAISED[1])) / 6 + np.array(to_rgb(RAISED[0])) * 5 / 6,
+        9: RAISED[1],
+    }
+    for number, color in colors.items():
+        found = block_pixels(drawing, pixels, number).astype(int)
+        assert np.abs(found - np.round(255 * np.array(to_rgb(color)))).max() <= 1, number
+    marks = [mark.get_text() for mark in drawing.marks if mark.get_visible()]
+    assert marks == [
+        "\N{MULTIPLICATION SIGN}%s\n+1" % rate for rate in ["0.00", "0.25", "1.00", "1.50", "4.00"]
+    ]
+    inks = {number: drawing.numbers[number - 1].get_color() for number in (1, 3, 9)}
+    assert inks == {1: "black", 3: "white", 9: "white"}
+    legend = [text.get_text() for text in drawing.axes.get_legend().get_texts()]
+    assert "updated, rate \N{MULTIPLICATION SIGN} more than 1" in legend
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 10, 30])
@@ -189,10 +253,7 @@ def test_any_number_of_layers_fits(count):
     for left, arrow, right in zip(blocks, drawing.forward[1:], blocks[1:]):
         box = arrow.get_window_extent()
         assert left.x1 < box.x0 < box.x1 < right.x0
-    for text in drawing.axes.texts:
-        box = text.get_window_extent()
-        assert 0 <= box.x0 < box.x1 <= drawing.places.width
-        assert 0 <= box.y0 < box.y1 <= animation.HEIGHT
+    inside(drawing)
 
 
 def test_the_posts_schedule_takes_twelve_seconds():

@@ -1,5 +1,6 @@
 """The benchmark: what it compares is the same work, and its report says what was measured."""
 
+import copy
 import json
 import sys
 import time
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import TINY, relative_error, start_weights, tiny_case
+from matplotlib.collections import PolyCollection
 
 from unfair_bp import benchmark
 from unfair_bp.backprop.fast.choice import name_of_choice
@@ -242,6 +244,26 @@ def test_text_and_picture(result):
         heights = [bar.get_height() for bar in axes.patches]
         expected = [steps[name, row]["seconds"][1] / fair["seconds"][1] for row in range(9)]
         assert heights == pytest.approx(expected)
+
+
+def test_a_bar_that_is_cut_is_marked(result):
+    """Breaks if a bar or a whisker runs out of the panel and nothing says how far."""
+    slow = copy.deepcopy(result)
+    steps = {(step["name"], step["row"]): step for step in slow["steps"]}
+    fair = steps["fair", None]["seconds"][1]
+    for name in ("back", "front"):
+        for row in range(9):
+            steps[name, row]["seconds"] = [0.9 * fair, fair, 1.1 * fair]
+    steps["front", 4]["seconds"] = [1.2 * fair, 1.5 * fair, 1.75 * fair]
+    steps["back", 8]["seconds"][2] = 1.6 * fair
+    back, front, _ = benchmark_figure(slow).axes
+    gaps = [axes.findobj(PolyCollection) for axes in (back, front)]
+    assert list(map(len, gaps)) == [0, 1]
+    inside = gaps[1][0].get_paths()[0].get_extents()
+    assert 3.5 < inside.x0 < inside.x1 < 4.5 and 1 < inside.y0 < inside.y1 < front.get_ylim()[1]
+    words = {axes: [(text.xy[0], text.get_text()) for text in axes.texts] for axes in (back, front)}
+    assert words[back] == [(8, "1.00 (0.90 to 1.60) \N{RIGHTWARDS ARROW}")]
+    assert words[front] == [(4, "1.50 (1.20 to 1.75) \N{RIGHTWARDS ARROW}")]
 
 
 def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):

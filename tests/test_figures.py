@@ -1,10 +1,16 @@
 """Pictures: what is drawn is the schedule, and a file of the user's is not lost."""
 
+import json
+from dataclasses import replace
+
 import commands
 import matplotlib
+import matplotlib.style
 import numpy as np
 import pytest
+from commands import ROOT
 from conftest import LAYERS
+from matplotlib.text import Text
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
@@ -12,11 +18,18 @@ from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.schedules import fair_step_flops
 from unfair_bp.figures import style
 from unfair_bp.figures.animation import NetworkDrawing, frames
+from unfair_bp.figures.benchmark import benchmark_figure
+from unfair_bp.figures.collapse import collapse_figure
 from unfair_bp.figures.comparison import comparison_figure
+from unfair_bp.figures.curves import learning_curves
 from unfair_bp.figures.images import example_images
+from unfair_bp.figures.layers import layer_curves
 from unfair_bp.figures.schedule import schedule_heatmap
+from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import weight_histograms
+from unfair_bp.measuring.collapse import SUBJECTS, Measurement
 from unfair_bp.results.statistics import Curve, Part, Series, Statistic
+from unfair_bp.running.metrics import EpochMetrics, layer_metrics
 
 FAIR = schedules.parse("fair")
 
@@ -29,9 +42,10 @@ def figure():
 
 def test_heatmap_shows_the_matrix_the_cost_and_the_counts(figure):
     """Breaks if the picture shows another matrix, cost or count than the one that runs."""
-    matrix, cost, counts = figure.axes
+    matrix, cost, counts, _ = figure.axes
     pixels = np.asarray(matrix.images[0].get_array())
     blue = (pixels == [0, 0x72, 0xB2]).all(axis=2)
+    assert (pixels[~blue] == 0xE6).all()
     np.testing.assert_array_equal(blue, schedules.parse("back").table)
     widths = [bar.get_width() for bar in cost.patches]
     assert widths[0] == pytest.approx(0.334, abs=5e-4)
@@ -39,23 +53,82 @@ def test_heatmap_shows_the_matrix_the_cost_and_the_counts(figure):
     assert [bar.get_height() for bar in counts.patches] == list(range(1, 10))
 
 
+def mixed(share):
+    """The colours between pale and full blue."""
+    return share[..., None] * UPDATED + (1 - share[..., None]) * PALE
+
+
+PALE, UPDATED = np.array([0xC3, 0xDF, 0xF0]), np.array([0, 0x72, 0xB2])
+
+
+def words_of(figure):
+    """All that stands in a picture."""
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
 def test_a_long_schedule_is_summarised():
     """Breaks if a picture has ten thousand rows, a share or cost is wrong, or nothing says so."""
     schedule = schedules.parse("random:3:5000")  # 119 stripes of 42 rows, and one of 2
     long = schedule_heatmap(schedule, LAYERS)
-    assert "42 iterations to a stripe" in long.texts[0].get_text()
-    matrix, cost, counts = long.axes
+    assert "share of the rows\n42 rows to a stripe" in words_of(long)
+    matrix, cost, counts, _ = long.axes
     pixels = np.asarray(matrix.images[0].get_array())
     assert pixels.shape == (120, 9, 3)
     for stripe, rows in ((7, slice(294, 336)), (119, slice(4998, 5000))):
         share = schedule.table[rows].mean(axis=0)
-        red = 0xE6 * (1 - share)  # UPDATED has none
-        np.testing.assert_allclose(pixels[stripe, :, 0], red, atol=0.51)
+        expected = np.where(share[:, None] > 0, mixed(share), 0xE6)
+        np.testing.assert_allclose(pixels[stripe], expected, atol=0.51)
         expected = schedule.row_flops(LAYERS)[rows].mean() / fair_step_flops(LAYERS)
         assert cost.patches[stripe].get_width() == pytest.approx(expected)
+    assert (pixels[119] == 0xE6).all(axis=1).any()  # a layer that neither of the two updates
     assert matrix.get_ylim() == (4999.5, -0.5)
     assert "mean %.3f" % schedule.relative_cost(LAYERS) in cost.get_xlabel()
     assert sum(bar.get_height() for bar in counts.patches) == 15000
+
+
+def test_rows_that_are_held():
+    """Breaks if the axis counts rows, updates are counted once a row, or nothing tells of both."""
+    schedule = replace(schedules.parse("back*100"), moments="reset")
+    figure = schedule_heatmap(schedule, LAYERS)
+    matrix, cost, counts, _ = figure.axes
+    assert figure.texts[0].get_text() == "schedule back*100, 9 rows x 100 iterations, moments reset"
+    assert matrix.get_ylim() == (900, 0)
+    assert matrix.images[0].get_extent() == [0.5, 9.5, 900, 0]
+    assert matrix.get_ylabel() == "iteration mod 900"
+    assert matrix.get_yticks().tolist() == list(range(0, 1000, 100))
+    assert [bar.get_height() for bar in counts.patches] == list(range(100, 1000, 100))
+    assert [bar.get_y() + bar.get_height() / 2 for bar in cost.patches] == list(range(50, 900, 100))
+
+
+def test_factors_are_shades():
+    """Breaks if a learning rate's factor is not to be seen, or a skipped layer looks updated."""
+    figure = schedule_heatmap(schedules.parse("1@0,2@0.25,3;4@1.5,5@4"), LAYERS)
+    pixels = np.asarray(figure.axes[0].images[0].get_array()).astype(int)
+    low, high = np.array([0xF3, 0xBE, 0x9C]), np.array([0xC4, 0x4E, 0])
+    expected = np.full([2, 9, 3], 0xE6)
+    expected[0, :3] = PALE, 0.25 * UPDATED + 0.75 * PALE, UPDATED
+    expected[1, 3:5] = (5 * low + high) / 6, high
+    assert np.abs(pixels - expected).max() <= 1
+    (bar,) = figure.axes[3].child_axes
+    assert [label.get_text() for label in bar.get_xticklabels()] == ["0", "1", "4"]
+    assert bar.get_xlabel() == "learning rate \N{MULTIPLICATION SIGN}"
+    colors = np.asarray(bar.images[0].get_array()).astype(int)[0]
+    assert np.abs(colors[[0, 127, 128, 255]] - [PALE, UPDATED, low, high]).max() <= 1
+
+
+def test_a_schedule_that_spans_the_run():
+    """Breaks if annealed learning rates are not averaged, or it is drawn as a cycle."""
+    schedule = schedules.parse("freezeout", 9, 50000)  # 10,000 rows of 5 iterations
+    figure = schedule_heatmap(schedule, LAYERS)
+    matrix, _, counts, _ = figure.axes
+    pixels = np.asarray(matrix.images[0].get_array())
+    assert pixels.shape == (120, 9, 3)
+    rate = schedule.rates[60 * 84 : 61 * 84].mean(axis=0)  # of stripe 60, from the middle
+    assert (rate > 0).all() and (rate < 1).all()
+    np.testing.assert_allclose(pixels[60], mixed(rate), atol=0.51)
+    assert (matrix.get_ylabel(), counts.get_ylabel()) == ("iteration", "updates\nper run")
+    assert "mean learning rate \N{MULTIPLICATION SIGN}\n84 rows to a stripe" in words_of(figure)
+    assert counts.patches[-1].get_height() == 50000
 
 
 @pytest.mark.parametrize("rows", [1, 19, 49, 101, 10000])
@@ -77,31 +150,58 @@ def test_typed_schedules_leave_room_for_the_axes(rows, layers):
     assert min(heights[:2]) > 2 and heights[2] > 0.4
 
 
-def test_the_users_settings_are_left_alone(monkeypatch):
-    """Breaks if a matplotlibrc of LaTeX and strange fonts changes or stops a picture, or is lost.
+USERS = {
+    **matplotlib.style.library["dark_background"],
+    "text.usetex": True,
+    "font.family": ["No such font"],
+    "font.size": 30,
+    "axes.grid": True,
+    "axes.titlesize": 40,
+    "lines.linewidth": 9,
+    "figure.dpi": 30,
+    "savefig.bbox": "tight",
+    "savefig.transparent": True,
+}
 
-    Every kind of artist that a picture may be made of: the schedule's, with its bars and its grid.
-    """
-    expected = style.render(schedule_heatmap(schedules.parse("back"), LAYERS), "png")
-    users = {
-        "text.usetex": True,
-        "font.family": "No such font",
-        "font.size": 30,
-        "axes.grid": True,
-        "lines.linewidth": 9,
-        "savefig.bbox": "tight",
-        "savefig.transparent": True,
+
+def drawn_pictures():
+    """One picture of each kind, as pixels or as the content of a file."""
+    random = np.random.RandomState(0)
+    weights = [random.standard_normal([3, 3, 2, 2]) for _ in range(3)]
+    images = random.randint(0, 256, [2, 8, 8, 3]).astype(np.uint8)
+    numbers = EpochMetrics(1, 2.0, 0.25, 2.1, 0.2, 3.0, 90, (10, 20), 10**9)
+    measured = [Measurement(subject, 0.1, 26, (1.0, 2.0), 0.5) for subject in SUBJECTS]
+    curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
+    series = Series("a", "a", "a", [curve], Statistic(0.5, None, None, 1), None)
+    timed = (ROOT / "logs" / "benchmark" / "tensorflow_2.21.0_width_1.json").read_text()
+    figures = {
+        "schedule": schedule_heatmap(schedules.parse("back"), LAYERS),
+        "long schedule": schedule_heatmap(schedules.parse("freezeout"), LAYERS),
+        "curves": learning_curves([numbers], "heading"),
+        "layers": layer_curves([layer_metrics(0, weights, weights)], "heading"),
+        "updates": update_counts([1, 2], [1, 2], "heading"),
+        "weights": weight_histograms(weights, weights, "heading"),
+        "images": example_images(images, images[None], ["cat", "dog"], "heading"),
+        "benchmark": benchmark_figure(json.loads(timed)),
+        "collapse": collapse_figure(measured, "heading"),
+        "comparison": comparison_figure([Part("title", [series])]),
     }
-    with matplotlib.rc_context(users):
-        drawn = style.render(schedule_heatmap(schedules.parse("back"), LAYERS), "png")
-        assert {name: matplotlib.rcParams[name] for name in users} == {
-            **users,
-            "font.family": ["No such font"],
-        }
-        pixels = NetworkDrawing(schedules.parse("back"), LAYERS).draw(frames(FAIR)[-1])
-    assert drawn == expected
-    drawing = NetworkDrawing(schedules.parse("back"), LAYERS)
-    np.testing.assert_array_equal(pixels, drawing.draw(frames(FAIR)[-1]))
+    pixels = NetworkDrawing(schedules.parse("back"), LAYERS).draw(frames(FAIR)[-1])
+    contents = {name: style.render(figure, "png") for name, figure in figures.items()}
+    return {**contents, "animation": pixels.tobytes()}
+
+
+def test_the_users_settings_are_left_alone():
+    """Breaks if a matplotlibrc of LaTeX, dark pages and strange fonts changes or stops a picture.
+
+    Or if its settings are lost.
+    """
+    expected = drawn_pictures()
+    with matplotlib.rc_context(USERS):
+        before = {name: matplotlib.rcParams[name] for name in USERS}
+        drawn = drawn_pictures()
+        assert {name: matplotlib.rcParams[name] for name in USERS} == before
+    assert [name for name in expected if drawn[name] != expected[name]] == []
 
 
 PICTURE = """
@@ -109,6 +209,7 @@ import os
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
 from unfair_bp.figures import style
+from unfair_bp.figures.layers import layer_curves
 from unfair_bp.figures.schedule import schedule_heatmap
 figure = schedule_heatmap(schedules.parse("back"), ALL_CONVOLUTIONAL.scaled())
 style.save(figure, "picture.png")
@@ -170,13 +271,14 @@ def test_weights_of_any_number_of_layers(count, titles):
     after = [2.0 * weights for weights in before]
     figure = weight_histograms(before, after, "heading")
     figure.canvas.draw()
-    above, below = figure.axes[: len(titles)], figure.axes[len(titles) :]
-    assert [axes.get_title(loc="left").split(",")[0] for axes in above] == titles
+    left, right = figure.axes[::2], figure.axes[1::2]
+    for column in (left, right):
+        assert [axes.get_title(loc="left").split(",")[0] for axes in column] == titles
     assert sum(len(axes.get_lines()) for axes in figure.axes) == 2 * count
-    for upper, lower in zip(above, below):
-        assert upper.get_xlim() == lower.get_xlim()
-        assert upper.get_ylim() == lower.get_ylim()
-        for axes in (upper, lower):
+    for first, second in zip(left, right):
+        assert first.get_xlim() == second.get_xlim()
+        assert first.get_ylim() == second.get_ylim()
+        for axes in (first, second):
             looks = [(line.get_color(), line.get_linestyle()) for line in axes.get_lines()]
             assert len(set(looks)) == len(looks)
             highest = max(max(line.get_ydata()) for line in axes.get_lines())

@@ -288,7 +288,7 @@ def test_panels_show_rotation_norm_and_skewness():
     """Breaks if panels or layers change places, or a gap is bridged."""
     rows = [*ROWS, ROWS[1]._replace(epoch=4)]
     figure = layer_curves(rows, "heading")
-    assert len(figure.axes) == 3
+    assert len(figure.axes) == 4  # one for the legend
     for axes, field in zip(figure.axes, ("rotation", "norm", "skewness")):
         assert axes.get_title(loc="left").startswith(field)
         lines = axes.get_lines()

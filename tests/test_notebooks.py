@@ -2,10 +2,15 @@
 
 import base64
 import importlib.util
+import os
+import pathlib
 import re
 import shutil
 import subprocess
+import sys
+import venv
 
+import commands
 import nbformat
 import pytest
 from commands import ROOT, here
@@ -140,28 +145,55 @@ def test_the_original_notebooks_are_six():
     assert len({original.colab for original in build.ORIGINALS.values()}) == len(CASES)
 
 
-def test_the_address_stands_in_one_place(monkeypatch):
-    """Breaks if setting REPOSITORY leaves another address somewhere."""
-    monkeypatch.setattr(build, "REPOSITORY", "https://github.com/somebody/elsewhere")
-    for name, notebook in build.all_notebooks().items():
-        text = "\n".join(cell.source for cell in notebook.cells)
-        assert "REPOSITORY" not in text and "no public address" not in text
-        assert "/github/somebody/elsewhere/blob/main/notebooks/%s.ipynb)" % name in text
-        assert "git clone --quiet --depth 1 https://github.com/somebody/elsewhere" in text
+ADDRESS = "https://github.com/somebody/elsewhere"
 
 
-def test_without_an_address(monkeypatch, tmp_path):
-    """Breaks if on Colab a notebook without an address fails in git or pip, or goes on."""
-    monkeypatch.setattr(build, "REPOSITORY", "")
-    setup = build.code_cells(build.from_template("setup.md"))[0].source
-    assert "git" not in setup and "pip" not in setup
-    pretence = "import sys\nsys.modules['google.colab'] = sys"
-    message = r"SystemExit.* no address to install from: set REPOSITORY in notebooks/build\.py"
-    with pytest.raises(CellExecutionError, match=message):
-        build.execute(notebook_of(pretence, setup), str(tmp_path), timeout=60)
-    for notebook in build.all_notebooks().values():
-        assert "colab.research.google.com/github" not in notebook.cells[0].source
-        assert "this repository has no public address" in notebook.cells[0].source
+@pytest.fixture
+def copied(monkeypatch, tmp_path):
+    """A copy of the notebooks and the README, which the builder writes to instead."""
+    shutil.copytree(str(NOTEBOOKS), str(tmp_path / "notebooks"))
+    shutil.copy(str(ROOT / "README.md"), str(tmp_path))
+    monkeypatch.setattr(build, "HERE", tmp_path / "notebooks")
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("typed", [ADDRESS, ADDRESS + "/", ADDRESS + ".git", ADDRESS + ".git/"])
+def test_ways_to_write_an_address(copied, typed):
+    """Breaks if what a browser or git shows as the address gives links that lead nowhere."""
+    build.publish(typed)
+    assert build.published_at() == ADDRESS
+
+
+def test_an_address_is_set_everywhere_and_unset(copied):
+    """Breaks if a notebook or the README keeps an earlier address, or outputs are lost."""
+    assert here(build.main, "--repository", "") == 0
+    before = commands.snapshot(copied)
+    assert here(build.main, "--repository", ADDRESS) == 0
+    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    place = "(https://colab.research.google.com/github/somebody/elsewhere/blob/main/notebooks/%s)"
+    readme = (copied / "README.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        found = nbformat.read(str(copied / "notebooks" / (name + ".ipynb")), as_version=4)
+        link = badge + place % (name + ".ipynb")
+        assert link in found.cells[0].source and link in readme
+        cells, earlier = build.code_cells(found), build.code_cells(stored(name))
+        assert 'REPOSITORY = "%s"\n' % ADDRESS in cells[0].source
+        assert [cell.outputs for cell in cells] == [cell.outputs for cell in earlier]
+        assert any(cell.outputs for cell in cells)
+    assert here(build.main, "--repository", "") == 0
+    assert commands.snapshot(copied) == before
+    for name in NAMES:
+        found = nbformat.read(str(copied / "notebooks" / (name + ".ipynb")), as_version=4)
+        assert "colab.research.google.com/github" not in found.cells[0].source
+        assert 'REPOSITORY = ""\n' in build.code_cells(found)[0].source
+
+
+def test_the_readme_links_every_notebook():
+    """Breaks if the README lost the marks between which the builder writes its links."""
+    (marks,) = build.README_LINKS.finditer((ROOT / "README.md").read_text(encoding="utf-8"))
+    for name in NAMES:
+        assert "[%s](notebooks/%s.ipynb)" % (name, name) in marks.group()
 
 
 def test_as_run():
@@ -186,53 +218,42 @@ def test_outputs_are_kept_while_the_code_is_the_same():
     assert changed.cells[0].outputs == [] and changed.cells[0].execution_count is None
 
 
-def test_outputs_are_kept_when_the_address_changes(monkeypatch):
-    """Breaks if setting REPOSITORY costs hours of running the notebooks again."""
-    monkeypatch.setattr(build, "REPOSITORY", "https://github.com/somebody/elsewhere")
-    notebook = build.case_notebook(CASES["a"])
-    build.keep_outputs(notebook, stored("case_a"))
-    cells, before = build.code_cells(notebook), build.code_cells(stored("case_a"))
-    assert cells[0].source != before[0].source
-    assert [cell.outputs for cell in cells] == [cell.outputs for cell in before]
-    assert any(cell.outputs for cell in cells)
-
-
-def test_building_changes_nothing_but_what_is_asked_for(monkeypatch, tmp_path, capsys):
+def test_building_changes_nothing_but_what_is_asked_for(copied, capsys):
     """Breaks if building again loses outputs, changes a file, or one that was not named."""
-    copy = tmp_path / "notebooks"
-    shutil.copytree(str(NOTEBOOKS), str(copy))
-    monkeypatch.setattr(build, "HERE", copy)
-    monkeypatch.setattr(build, "ROOT", tmp_path)
-    shutil.copy(str(ROOT / "README.md"), str(tmp_path))
+    copy = copied / "notebooks"
     ran = nbformat.read(str(copy / "case_a.ipynb"), as_version=4)
     for count, cell in enumerate(build.code_cells(ran), start=1):
         cell.update(execution_count=count, outputs=[v4.new_output("stream", text="ran")])
     build.write(ran, copy / "case_a.ipynb")
-    before = {path.name: path.read_bytes() for path in copy.glob("*.ipynb")}
     (copy / "case_b.ipynb").unlink()
     (copy / "case_c.ipynb").unlink()
+    before = commands.snapshot(copied)
     assert here(build.main, "case_a", "case_b") == 0
     assert capsys.readouterr().out.split() == [
         *("wrote", "notebooks/case_a.ipynb"),
         *("wrote", "notebooks/case_b.ipynb"),
     ]
-    assert (copy / "case_a.ipynb").read_bytes() == before["case_a.ipynb"]
-    assert sorted(path.name for path in copy.glob("*.ipynb*")) == sorted(
-        set(before) - {"case_c.ipynb"}
-    )
+    after = commands.snapshot(copied)
+    assert after.pop("notebooks/case_b.ipynb")
+    assert after == before
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
         (["case_x"], "notebook 'case_x' is not known; give case_a, "),
-        (["--execute", "--directory", "missing"], "--directory missing is no directory"),
+        (["--execute", "--directory", "missing"], "--directory missing is not a directory"),
+        (["--repository", "git@host:a/b"], "--repository 'git@host:a/b' is not a repository"),
+        (["--repository", "https://github.com/a"], "give an address such as https://github.com/"),
+        (["--repository", ADDRESS, "case_a"], "--repository concerns every notebook"),
     ],
 )
-def test_mistakes(words, message, capsys):
-    """Breaks if a mistake ends in a traceback."""
+def test_mistakes(copied, words, message, capsys):
+    """Breaks if a mistake ends in a traceback, or after something was written."""
+    before = commands.snapshot(copied)
     assert here(build.main, *words) == 2
     assert message in capsys.readouterr().err
+    assert commands.snapshot(copied) == before
 
 
 def test_execute_leaves_out_what_tells_of_the_machine(tmp_path):
@@ -257,29 +278,124 @@ def test_execute_refuses_a_path_and_a_failing_cell(tmp_path):
         build.execute(notebook_of("1 / 0"), str(tmp_path), timeout=60)
 
 
-def test_on_colab(monkeypatch, tmp_path):
-    """Breaks if on Colab the clone is not made, installed and entered, or a second time fails."""
-    origin, content = tmp_path / "origin" / "elsewhere", tmp_path / "content"
-    origin.mkdir(parents=True)
-    content.mkdir()
-    (origin / "README.md").touch()
-    git = ["git", "-C", str(origin), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+# --- Colab: the first cell in a new environment, with a stand-in for the module google.colab
+
+SITE = pathlib.Path(nbformat.__file__).parent.parent  # where this environment's packages are
+UPLOAD = """
+import glob, shutil
+def upload():
+    print("asked")
+    for path in glob.glob("../computer/*"):
+        shutil.copy(path, ".")
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A clone of the package, and its wheel, made as the notebooks say."""
+    directory = tmp_path_factory.mktemp("package")
+    clone = directory / "elsewhere"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(str(ROOT / "unfair_bp"), str(clone / "unfair_bp"), ignore=ignored)
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy(str(ROOT / name), str(clone))
+    git = ["git", "-C", str(clone), "-c", "user.name=A", "-c", "user.email=a@example.org"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "x"]):
         subprocess.run([*git, *words], check=True)
-    monkeypatch.setattr(build, "REPOSITORY", origin.as_uri())
-    setup = build.code_cells(build.from_template("setup.md"))[0].source
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*words, "-w", str(directory), str(clone)], check=True)
+    return directory
+
+
+@pytest.fixture
+def colab(tmp_path):
+    """What Colab offers: its own environment, the directory content, and google.colab.
+
+    The packages that ours needs are there already, as far as they can be without a network.
+    """
+    venv.create(str(tmp_path / "venv"), with_pip=False)
+    (site,) = tmp_path.glob("venv/lib/python*/site-packages")
+    (site / "needed.pth").write_text("%s\n" % SITE)
+    (site / "google" / "colab").mkdir(parents=True)
+    (site / "google" / "colab" / "__init__.py").touch()
+    (site / "google" / "colab" / "files.py").write_text(UPLOAD)
+    (tmp_path / "content").mkdir()
+    return tmp_path
+
+
+def run_on_colab(colab, repository, *more):
+    """Run the first cell, and more of them; returns the exit status and what it printed."""
+    setup = (NOTEBOOKS / "setup.md").read_text(encoding="utf-8")
+    (setup,) = [source for _, source in build.CODE_BLOCK.findall(setup)]
     assert "%cd -q /content\n" in setup
-    setup = setup.replace("/content", str(content))
-    pretence = (
-        "import sys\n"
-        "sys.modules['google.colab'] = sys\n"
-        "get_ipython().register_magic_function(lambda words: print('pip', words), 'line', 'pip')"
+    setup = setup.replace("$repository", repository).replace("/content", str(colab / "content"))
+    # Only a notebook knows this magic, and IPython alone runs the cell faster.
+    setup = setup.replace("%matplotlib inline", "")
+    cells = "\n".join(["import google.colab", setup, *more])
+    (colab / "cells.ipy").write_text(cells, encoding="utf-8")
+    binaries = colab / "venv" / "bin"
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "PATH": os.pathsep.join([str(binaries), os.environ["PATH"]]),
+        "IPYTHONDIR": str(colab / "ipython"),
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # the flag's name is the wrong way round: there is none
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    done = subprocess.run(
+        [str(binaries / "python"), "-m", "IPython", "--colors=NoColor", str(colab / "cells.ipy")],
+        cwd=str(colab),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
-    where = "print(os.path.basename(os.getcwd()), os.listdir('..'), os.path.exists('README.md'))"
-    notebook = notebook_of(pretence, setup, setup, where)
-    build.execute(notebook, str(tmp_path), timeout=60)
-    printed = ["".join(output.text for output in cell.outputs) for cell in notebook.cells]
-    assert printed[1:] == [*2 * ["pip install --quiet .\n"], "elsewhere ['elsewhere'] True\n"]
+    return done.returncode, done.stdout
+
+
+WHERE = "import unfair_bp\nprint('in', os.getcwd(), 'from', unfair_bp.__file__)"
+SHORT_TRAINING = (
+    "!python -m unfair_bp.train --case e --data shapes --width 0.05 --train-size 20 --test-size 10 "
+    "--epochs 1 --run-dir run && echo trained"
+)
+
+
+@pytest.mark.parametrize("way", ["repository", "wheel", "upload"])
+def test_on_colab(way, package, colab):
+    """Breaks if one of the three ways to install does not, or a second time fails.
+
+    Or if afterwards a command cannot be run from a cell.
+    """
+    content, repository = colab / "content", ""
+    if way == "repository":
+        repository = (package / "elsewhere").as_uri()
+    else:
+        (wheel,) = package.glob("*.whl")
+        place = content if way == "wheel" else colab / "computer"
+        place.mkdir(exist_ok=True)
+        shutil.copy(str(wheel), str(place))
+    more = [WHERE, *([SHORT_TRAINING] if way == "upload" else [])]
+    status, output = run_on_colab(colab, repository, *more)
+    assert status == 0, output
+    directory = content / "elsewhere" if way == "repository" else content
+    (installed,) = colab.glob("venv/lib/python*/site-packages/unfair_bp/__init__.py")
+    imported = directory / "unfair_bp" / "__init__.py" if way == "repository" else installed
+    assert "in %s from %s\n" % (directory, imported) in output
+    assert ("asked" in output) == ("pip wheel --no-deps ." in output) == (way == "upload")
+    assert ("trained" in output.split()) == (way == "upload")
+    status, output = run_on_colab(colab, repository, WHERE)
+    assert status == 0 and "in %s from" % directory in output, output
+    assert "asked" not in output
+
+
+@pytest.mark.parametrize("repository", ["", "file:///nowhere/at/all"])
+def test_on_colab_without_the_package(repository, colab):
+    """Breaks if the cell goes on after a cancelled upload, or a clone that failed."""
+    _, output = run_on_colab(colab, repository, "print('went on')")
+    assert "went on" not in output
+    assert "unfair_bp is not installed: see above why" in output
 
 
 def test_started_in_its_own_directory(tmp_path):

@@ -670,3 +670,12 @@ def test_a_path_that_is_no_text_can_be_reported():
     """Breaks if a file name that is not UTF-8 ends in a traceback when the report is written."""
     assert document.as_markdown([document.Paragraph("a\udcff")]) == "a\\udcff\n"
     assert "<p>a\\udcff</p>" in document.as_html([document.Paragraph("a\udcff")], "t")
+
+
+def test_a_page_is_read_on_a_phone():
+    """Breaks if a page is as wide on a phone as on a desk, or a table or picture wider than it."""
+    table = document.Table(["a", "b"], [["1", "2"]], [1])
+    page = document.as_html([table, document.Picture(b"png", "words")], "t")
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert '<div class="table"><table>' in page and "div.table { overflow-x: auto; }" in page
+    assert "img { max-width: 100%; height: auto; }" in page

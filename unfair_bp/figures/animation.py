@@ -9,6 +9,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
@@ -16,13 +17,13 @@ from matplotlib.text import Text
 
 from unfair_bp.console import progress_bar
 from unfair_bp.experiment.architecture import LayerSpec
-from unfair_bp.experiment.schedules import Schedule, fair_step_flops, shortened
+from unfair_bp.experiment.matrix import Schedule, fair_step_flops
 from unfair_bp.figures.palette import Palette
+from unfair_bp.figures.schedule import RAISED, shades, title
 from unfair_bp.figures.style import (
     AMBER,
     GREEN,
     GRID,
-    ORANGE,
     PINK,
     UPDATED,
     check_path,
@@ -30,21 +31,27 @@ from unfair_bp.figures.style import (
     write,
 )
 
-ROWS_SHOWN = 18  # of a long schedule; two rounds of the post's nine layers, half a minute
+MOVING_ROWS = 12  # of a schedule, up to which arrows are seen to move; of more, each row is a frame
+MOST_FRAMES = 100  # of a longer one
+GOLDEN = (5**0.5 - 1) / 2
 # Milliseconds; a GIF counts in hundredths of a second, and browsers slow down less than two.
 FORWARD_MS, BACKWARD_MS, ROW_PAUSE_MS, CYCLE_PAUSE_MS = 20, 60, 700, 1800
+TOTAL_MS = 10000  # of all frames but the last, where each row is a frame
 
-# The post's colours, in shades that the colour-blind tell apart.
-INPUT, LAYER, POOL, SOFTMAX, FORWARD, GRADIENT = ORANGE, "#222222", "#8C8C8C", AMBER, GREEN, PINK
+# In shades that the colour-blind tell apart. What goes forward is green, from the input on.
+INPUT, LAYER, POOL, SOFTMAX, FORWARD, GRADIENT = GREEN, "#222222", "#8C8C8C", AMBER, GREEN, PINK
 FAINT = "#555555"
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
 
 # Places in pixels, from the lower left corner.
 DPI = 100
-LEAST_WIDTH, HEIGHT = 960, 330
-NAMES_WIDTH, MARGIN = 70, 20  # left of the network, and right of it
+LEAST_WIDTH, HEIGHT = 960, 440
+NAMES_WIDTH, MARGIN = 92, 16  # left of the network, and right of it
 LEAST_PITCH, MOST_PITCH = 46, 110  # from the middle of a block to that of the next
-MIDDLE = 225  # of the blocks
-BARS, TALLEST = 92, 60
+FULL_PITCH = 77  # of nine layers; where there is less, letters are smaller
+LETTERS = 76  # of a title; of a longer one they are smaller
+MIDDLE = 296  # of the blocks
+BARS, TALLEST = 134, 66
 
 
 class Frame(NamedTuple):
@@ -58,27 +65,42 @@ class Frame(NamedTuple):
     duration: int  # milliseconds
 
 
+def rows_shown(period: int) -> List[int]:
+    """The rows of which there are frames: all, or one of each hundredth of a long schedule.
+
+    Their distances change, so that a pattern that repeats does not always show the same row.
+    """
+    count = min(period, MOST_FRAMES)
+    starts = [number * period // count for number in range(count + 1)]
+    return [
+        start + int((number * GOLDEN) % 1 * (end - start))
+        for number, (start, end) in enumerate(zip(starts, starts[1:]))
+    ]
+
+
 def frames(schedule: Schedule) -> List[Frame]:
-    """The frames of a cycle, or of the first rows of a long one.
+    """The frames of a cycle; of a long one, a frame for each of some of its rows.
 
     The gradient starts when the forward pass has reached the softmax. It goes down to the lowest
     layer that the row updates, also through layers that the row does not update.
     """
-    shown = schedule.table[:ROWS_SHOWN]
+    rows = rows_shown(schedule.period)
+    moving = len(rows) <= MOVING_ROWS
+    row_pause = ROW_PAUSE_MS if moving else min(ROW_PAUSE_MS, TOTAL_MS // len(rows) // 10 * 10)
     sequence = []
-    before = np.zeros(shown.shape[1], int)
-    for r, row in enumerate(shown):
+    for r in rows:
+        row = schedule.table[r]
+        before = schedule.updates(r * schedule.hold)
         depth = np.count_nonzero(np.logical_or.accumulate(row))
         steps = [(forward, 0) for forward in range(1, len(row) + 2)]
         steps += [(len(row) + 1, backward) for backward in range(1, depth + 1)]
-        for forward, backward in steps:
+        for forward, backward in steps if moving else steps[-1:]:
             lit = row & (np.arange(len(row)) >= len(row) - backward)
             duration = BACKWARD_MS if backward else FORWARD_MS
             if (forward, backward) == steps[-1]:
-                duration = CYCLE_PAUSE_MS if r == len(shown) - 1 else ROW_PAUSE_MS
-            counts = tuple((before + lit).tolist())
+                duration = CYCLE_PAUSE_MS if r == rows[-1] else row_pause
+            counts = tuple((before + schedule.hold * lit).tolist())
             sequence.append(Frame(r, forward, backward, tuple(lit.tolist()), counts, duration))
-        before += row
     return sequence
 
 
@@ -116,8 +138,9 @@ class NetworkDrawing:
     def __init__(self, schedule: Schedule, layers: Sequence[LayerSpec]) -> None:
         self.schedule = schedule
         self.costs = schedule.row_flops(layers) / fair_step_flops(layers)
-        self.mean_cost = schedule.relative_cost(layers)
-        self.most = max(1, schedule.updates(min(schedule.period, ROWS_SHOWN)).max())
+        self.rates, self.highest = schedule.rates, max(1.0, float(schedule.rates.max()))
+        self.shown = rows_shown(schedule.period)
+        self.most = max(schedule.updates((self.shown[-1] + 1) * schedule.hold))
         self.places = places = Places(len(layers))
         figure = Figure(figsize=(places.width / DPI, HEIGHT / DPI), dpi=DPI)
         self.canvas = FigureCanvasAgg(figure)
@@ -125,19 +148,30 @@ class NetworkDrawing:
         self.axes.set_axis_off()
         self.axes.set_xlim(0, places.width)
         self.axes.set_ylim(0, HEIGHT)
-        self.title = self._text(20, HEIGHT - 24, "", 12, ha="left", weight="bold")
-        self.cost = self._text(20, HEIGHT - 48, "", 10, ha="left")
+        words = title(schedule, 24)
+        size = 14 * min(1.0, LETTERS / len(words))
+        self._text(20, HEIGHT - 24, words, size, ha="left", weight="bold")
+        self.moment = self._text(20, HEIGHT - 52, "", 13, ha="left")
         self._draw_ends(layers)
         centers = places.centers[1:-1]
-        self.blocks = [self._block(x, LAYER) for x in centers]
-        self.numbers = [self._text(x, MIDDLE, str(i + 1), 11) for i, x in enumerate(centers)]
-        self.marks = [self._text(x, MIDDLE + 33, "+1", 10, weight="bold") for x in centers]
+        scale = min(1.0, places.pitch / FULL_PITCH)
+        # Six digits and their sign fit beside each other.
+        longest = max(len(str(self.most)), len(f"+{schedule.hold}"))
+        fits = scale * min(1.0, 6 / longest)
         half = places.block / 2
+        self.blocks = [self._block(x, LAYER) for x in centers]
+        self.numbers = [
+            self._text(x, MIDDLE, str(i + 1), 15 * scale) for i, x in enumerate(centers)
+        ]
+        self.marks = [
+            self._text(x, MIDDLE + half + 4, "", 12 * fits, va="bottom", weight="bold")
+            for x in centers
+        ]
         self.bars = [self._rectangle(x - half, BARS, 0, UPDATED) for x in centers]
-        self.counts = [self._text(x, BARS, "", 9, va="bottom") for x in centers]
+        self.counts = [self._text(x, BARS, "", 12 * fits, va="bottom") for x in centers]
         for x, layer in zip(centers, layers):
             size = f"{layer.kernel}\N{MULTIPLICATION SIGN}{layer.kernel}"
-            self._label(x, f"{size}\n{layer.outputs}")
+            self._label(x, f"{size}\n{layer.outputs}", scale)
             if layer.pool:
                 pool = self._rectangle(x + half + 1, MIDDLE - half, places.block, POOL)
                 pool.set_width(places.pool)
@@ -151,20 +185,24 @@ class NetworkDrawing:
     @default_style()
     def draw(self, frame: Frame) -> np.ndarray:
         """Draw a frame; returns its pixels, uint8 ``[height, width, 3]``."""
-        self.title.set_text(self._title_text(frame.row))
-        self.cost.set_text(
-            f"this iteration costs {self.costs[frame.row]:.3f} of a fair one; "
-            f"mean of the cycle {self.mean_cost:.3f}"
-        )
+        self.moment.set_text(self._moment_text(frame.row))
+        rates = self.rates[frame.row]
+        colors = shades(np.array(frame.lit), rates, self.highest) / 255
         for i, (lit, count) in enumerate(zip(frame.lit, frame.counts)):
             passed = not lit and i >= len(frame.lit) - frame.backward
-            self.blocks[i].set_facecolor(UPDATED if lit else GRADIENT if passed else LAYER)
-            self.numbers[i].set_color("black" if passed else "white")
+            color = tuple(colors[i]) if lit else to_rgb(GRADIENT if passed else LAYER)
+            self.blocks[i].set_facecolor(color)
+            self.numbers[i].set_color("black" if np.dot(color, LUMINANCE) > 0.45 else "white")
+            mark = f"+{self.schedule.hold}"
+            if self.schedule.factors is not None:
+                rate = f"{rates[i]:.2f}" if rates[i] < 10 else f"{rates[i]:.2g}"
+                mark = f"\N{MULTIPLICATION SIGN}{rate}\n{mark}"
+            self.marks[i].set_text(mark)
             self.marks[i].set_visible(lit)
             height = TALLEST * count / self.most
             self.bars[i].set_height(height)
             self.counts[i].set_text(str(count))
-            self.counts[i].set_y(BARS + height + 2)
+            self.counts[i].set_y(BARS + height + 1)
         for number, arrow in enumerate(self.forward, start=1):
             arrow.set_visible(number <= frame.forward)
         for number, arrow in enumerate(self.backward, start=1):
@@ -172,70 +210,83 @@ class NetworkDrawing:
         self.canvas.draw()
         return np.array(self.canvas.buffer_rgba())[..., :3]
 
-    def _title_text(self, row: int) -> str:
-        period = self.schedule.period
-        name = shortened(" ".join(self.schedule.name.split()), 20)
-        only = "" if period <= ROWS_SHOWN else f", first {ROWS_SHOWN} shown"
-        return (
-            f"schedule {name}, iteration {row + 1} of {period}{only} (row t mod {period} = {row})"
-        )
+    def _moment_text(self, row: int) -> str:
+        """Which iteration a row is, and what it costs."""
+        hold, cycle = self.schedule.hold, self.schedule.cycle
+        if hold == 1:
+            which = f"iteration {row + 1} of {cycle}"
+        else:
+            which = f"iterations {row * hold + 1} to {(row + 1) * hold} of {cycle}"
+        return f"{which}: cost {self.costs[row]:.3f} of fair; mean {self.costs.mean():.3f}"
 
     def _draw_ends(self, layers: Sequence[LayerSpec]) -> None:
         """The input, the softmax, and the names of the lines."""
         first, last = self.places.centers[0], self.places.centers[-1]
         self._block(first, INPUT)
         self._block(last, SOFTMAX)
-        self._text(first, MIDDLE + 33, "input", 9)
-        self._text(last, MIDDLE + 33, "softmax", 9)
-        self._label(first, str(layers[0].inputs))
-        self._label(last, f"{layers[-1].outputs}\nclasses")
+        above = MIDDLE + self.places.block / 2 + 4
+        scale = min(1.0, self.places.pitch / FULL_PITCH)
+        self._text(first, above, "input", 12 * scale, va="bottom")
+        self._text(last, above, "softmax", 12 * scale, va="bottom")
+        self._label(first, str(layers[0].inputs), scale)
+        self._label(last, f"{layers[-1].outputs}\nclasses", scale)
         half = self.places.pitch / 2
         self.axes.plot([first + half, last - half], [BARS, BARS], color=GRID, lw=1)
-        for y, words in (
-            (MIDDLE, "layer"),
-            (MIDDLE - 40, "kernel\nchannels"),
-            (BARS + 8, "updates\nso far"),
+        for y, words, va in (
+            (MIDDLE, "layer", "center"),
+            (MIDDLE - self.places.block / 2 - 4, "kernel\nchannels", "top"),
+            (BARS, "updates\nso far", "bottom"),
         ):
-            self._text(10, y, words, 8, ha="left", color=FAINT)
+            self._text(8, y, words, 11, ha="left", va=va, color=FAINT)
 
     def _draw_legend(self) -> None:
         def arrow(color: str, direction: str, label: str) -> Line2D:
             marker = rf"$\{direction}arrow$"
             return Line2D(
-                [], [], color=color, marker=marker, markersize=15, linestyle="none", label=label
+                [], [], color=color, marker=marker, markersize=17, linestyle="none", label=label
             )
 
+        handles = [
+            Patch(color=INPUT, label="input batch"),
+            Patch(color=SOFTMAX, label="softmax"),
+            Patch(color=LAYER, label="convolution"),
+            Patch(color=POOL, label="mean pool"),
+            arrow(FORWARD, "right", "forward"),
+            arrow(GRADIENT, "left", "gradient"),
+            Patch(color=UPDATED, label="updated"),
+            Patch(color=GRADIENT, label="passed, not updated"),
+        ]
+        if self.highest > 1:
+            label = "updated, rate \N{MULTIPLICATION SIGN} more than 1"
+            handles.insert(7, Patch(color=RAISED[1], label=label))
         self.axes.legend(
-            handles=[
-                Patch(color=INPUT, label="input batch"),
-                Patch(color=LAYER, label="convolution, no gradient"),
-                Patch(color=POOL, label="mean pool"),
-                Patch(color=SOFTMAX, label="softmax"),
-                arrow(FORWARD, "right", "forward"),
-                arrow(GRADIENT, "left", "gradient"),
-                Patch(color=UPDATED, label="updated"),
-                Patch(color=GRADIENT, label="passed, not updated"),
-            ],
-            loc="lower center",
-            bbox_to_anchor=(0.5, 30 / HEIGHT),
-            ncol=8,
-            fontsize=8,
+            handles=handles,
+            loc="center",
+            bbox_to_anchor=(0.5, 86 / HEIGHT),
+            ncol=-(-len(handles) // 2),
+            fontsize=11,
             frameon=False,
             handlelength=1.4,
             columnspacing=1.4,
         )
+        what = "An iteration takes one row of the schedule"
+        if self.schedule.hold > 1:
+            what = f"{self.schedule.hold} iterations take one row of the schedule"
+        if len(self.shown) < self.schedule.period:
+            what += f" ({len(self.shown)} of {self.schedule.period} rows are shown)"
         caption = (
-            "One iteration takes one row of the schedule: a batch runs forward, then its gradient "
-            "runs back to the lowest layer that the row updates."
+            f"{what}: a batch runs forward, then its\n"
+            "gradient runs back to the lowest layer that the row updates."
         )
-        self._text(self.places.width / 2, 20, caption, 8, color=FAINT)
+        self._text(self.places.width / 2, 28, caption, 11, color=FAINT)
 
     def _text(self, x: float, y: float, words: str, size: float, **style: str) -> Text:
         style = dict({"ha": "center", "va": "center"}, **style)
         return self.axes.text(x, y, words, fontsize=size, **style)
 
-    def _label(self, x: float, words: str) -> None:
-        self._text(x, MIDDLE - 40, words, 8, color=FAINT)
+    def _label(self, x: float, words: str, scale: float) -> None:
+        below = MIDDLE - self.places.block / 2 - 4
+        self._text(x, below, words, 11 * scale, va="top", color=FAINT)
 
     def _rectangle(self, left: float, bottom: float, height: float, color: str) -> Rectangle:
         shape = Rectangle((left, bottom), self.places.block, height, color=color, lw=0)

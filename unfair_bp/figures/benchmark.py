@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GRID, ORANGE, default_style, new_figure
+from unfair_bp.figures.style import BLUE, GRID, ORANGE, WIDTH, default_style, new_figure
 
 PANELS = {"back": "from the back", "front": "from the front"}
 WHOLE = {
@@ -17,8 +17,9 @@ WHOLE = {
     "back, per batch": "cycle on a batch, back",
     "front, per batch": "cycle on a batch, front",
 }
-FLOOR = {"color": ORANGE, "marker": "_", "markersize": 16, "markeredgewidth": 3, "linestyle": ""}
-HIGHEST = 1.35  # of the panels' bars, in fair iterations; higher ones are cut and say so
+FLOOR = {"color": ORANGE, "marker": "_", "markersize": 14, "markeredgewidth": 3, "linestyle": ""}
+HIGHEST = 1.35  # of the rows' bars, in fair iterations; higher ones are cut
+CUT = ((1.15, 1.2), (1.2, 1.25))  # the lower and the upper edge of the gap in such a bar
 
 
 @default_style()
@@ -34,8 +35,8 @@ def benchmark_figure(result: Dict[str, Any]) -> Figure:
         f"{environment['processor']}; "
         f"width {settings['width']:g}, batches of {settings['batch_size']}"
     )
-    figure = new_figure(12.0, 4.4, heading)
-    grid = figure.add_gridspec(1, 3, width_ratios=[1, 1, 1.1])
+    figure = new_figure(WIDTH, 6.8, heading)
+    grid = figure.add_gridspec(2, 2, height_ratios=[1.4, 1])
     first = figure.add_subplot(grid[0, 0])
     second = figure.add_subplot(grid[0, 1], sharey=first)
     for axes, (name, title) in zip((first, second), PANELS.items()):
@@ -45,7 +46,7 @@ def benchmark_figure(result: Dict[str, Any]) -> Figure:
     first.set_ylabel("time of an iteration / fair iteration")
     first.set_ylim(0, HIGHEST)
     first.legend(loc="upper left", fontsize=8)
-    _draw_whole(figure.add_subplot(grid[0, 2]), result)
+    _draw_whole(figure.add_subplot(grid[1, :]), result)
     return figure
 
 
@@ -59,30 +60,37 @@ def _relative(steps: Sequence[Dict[str, Any]], fair: Dict[str, Any]) -> np.ndarr
 
 
 def _draw_rows(axes: Axes, steps: Sequence[Dict[str, Any]], fair: Dict[str, Any]) -> None:
-    """One bar for each row up to its median, a line over its quartiles, a mark at its floor."""
-    low, median, high = _relative(steps, fair).T
-    rows = [step["row"] for step in steps]
+    """One bar for each row up to its median, a line over its quartiles, a mark at its floor.
+
+    A bar that is too high for the panel has a gap, and its median and quartiles as numbers; so has
+    one whose upper quartile is too high, but without the gap.
+    """
+    quartiles = _relative(steps, fair)
+    low, median, high = quartiles.T
+    rows = np.array([step["row"] for step in steps])
     axes.bar(rows, median, color=BLUE, width=0.7, label="measured, with quartiles")
+    fits = median <= HIGHEST
     axes.errorbar(
-        rows,
-        median,
-        [median - low, high - median],
+        rows[fits],
+        median[fits],
+        [(median - low)[fits], (high - median)[fits]],
         fmt="none",
         ecolor="black",
         capsize=3,
         linewidth=1,
     )
-    for row, value in zip(rows, median):
-        if value > HIGHEST:
-            axes.annotate(
-                f"\N{UPWARDS ARROW} {value:.2f}",
-                (row, 0.97 * HIGHEST),
-                ha="center",
-                va="top",
-                fontsize=8,
-                color="white",
-                rotation=90,
-            )
+    for row in rows[~fits]:
+        axes.fill_between([row - 0.36, row + 0.36], *CUT, color="white")
+    for row, (first, middle, third) in zip(rows[high > HIGHEST], quartiles[high > HIGHEST]):
+        axes.annotate(
+            f"{middle:.2f} ({first:.2f} to {third:.2f}) \N{RIGHTWARDS ARROW}",
+            (row, 0.03),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color="white",
+            rotation=90,
+        )
     floors = [step["flops"] / fair["flops"] for step in steps]
     axes.plot(rows, floors, label="floor: operations", **FLOOR)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))

@@ -11,6 +11,7 @@ from unfair_bp.figures.style import (
     GREEN,
     GRID,
     ORANGE,
+    WIDTH,
     default_style,
     layer_axis,
     new_figure,
@@ -25,7 +26,7 @@ STYLES: Dict[str, Dict[str, Any]] = {
 }
 LABELS = {"fair": "the fair schedule"}
 TITLES = {"back": "from the back", "front": "from the front"}
-PANEL_INCHES = 3.2
+PANEL_INCHES = 3.4
 
 
 @default_style()
@@ -36,11 +37,10 @@ def collapse_figure(results: Sequence[Any], heading: str) -> Figure:
         results: What :func:`unfair_bp.measuring.collapse.measure` returned, the fair graph first.
         heading: What was measured, in a line.
     """
-    figure = new_figure(12.0, 5.2)
-    figure.suptitle(
-        f"The scripts' unfair graphs move every layer as the fair one does\n{heading}", fontsize=11
-    )
-    grid = figure.add_gridspec(2, 3, width_ratios=[1, 1, 1.1], height_ratios=[0.08, 1])
+    figure = new_figure(WIDTH, 7.2)
+    title = "How far each layer moves: the scripts' unfair graphs do as the fair one does"
+    figure.suptitle(f"{title}\n{heading}", fontsize=11)
+    grid = figure.add_gridspec(3, 2, height_ratios=[0.08, 1, 1])
     _draw_legend(figure.add_subplot(grid[0, :]))
     moved = [value for result in results for value in result.movement if value > 0]
     for column, schedule in enumerate(TITLES):
@@ -53,8 +53,8 @@ def collapse_figure(results: Sequence[Any], heading: str) -> Figure:
         axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
         if column == 0:
-            axes.set_ylabel("mean |change of weights| / learning rate")
-    _draw_cost(figure.add_subplot(grid[1, 2]), results)
+            axes.set_ylabel("mean |change| / learning rate")
+    _draw_cost(figure.add_subplot(grid[2, :]), results)
     return figure
 
 
@@ -100,9 +100,9 @@ def _draw_cost(axes: Axes, results: Sequence[Any]) -> None:
         )
     axes.set_yticks(range(len(results)))
     subjects = [result.subject for result in results]
-    names = [f"{subject.schedule}: {subject.name}".replace(", ", ",\n") for subject in subjects]
+    names = [f"{subject.schedule}: {subject.name}" for subject in subjects]
     axes.set_yticklabels(names, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.5e3 * max(result.seconds for result in results))
+    axes.set_xlim(0, 1.25e3 * max(result.seconds for result in results))
     axes.set_xlabel("median time, ms")
     axes.set_title("one batch: time, convolutions executed", loc="left", fontsize=10)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GREEN, GRID, ORANGE, default_style, new_figure
+from unfair_bp.figures.style import BLUE, GREEN, GRID, ORANGE, WIDTH, default_style, new_figure
 from unfair_bp.running.metrics import EpochMetrics
 
 # Legend, colour and line of each part of the images.
@@ -28,23 +28,26 @@ def learning_curves(metrics: Sequence[EpochMetrics], heading: str) -> Figure:
         metrics: The finished epochs, at least one.
         heading: What was run, in a line.
     """
-    figure = new_figure(10.0, 4.0, heading)
-    accuracy, cost = figure.subplots(1, 2)
+    figure = new_figure(WIDTH, 3.6, heading)
+    grid = figure.add_gridspec(2, 2, height_ratios=[0.05, 1])
+    accuracy, cost = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
     epochs = [row.epoch for row in metrics]
     last = metrics[-1]
     parts = [part for part in STYLES if part in last.results]
-    for axes, name, place in ((cost, "cost", 0), (accuracy, "accuracy", 1)):
+    for axes, place in ((cost, 0), (accuracy, 1)):
         _draw(axes, epochs, {part: [row.results[part][place] for row in metrics] for part in parts})
         at_last = ", ".join(f"{part} {last.results[part][place]:.4f}" for part in parts)
-        axes.set_title(f"{name}, at last: {at_last}", loc="left", fontsize=10)
+        axes.set_title(at_last, loc="left", fontsize=10)
     accuracy.set_ylabel("accuracy")
-    accuracy.set_ylim(0, 1.2)  # room for the legend
-    accuracy.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    accuracy.set_ylim(0, 1.03)
     cost.set_ylabel("cost (nats)")
     costs = chain.from_iterable(line.get_ydata() for line in cost.get_lines())
     highest = max(filter(math.isfinite, costs), default=0.0)
     cost.set_ylim(0, 1.05 * highest or 1.0)
-    accuracy.legend(loc="upper center", ncol=2, fontsize=9)
+    legend = figure.add_subplot(grid[0, :])  # a row of its own: no curve is covered
+    legend.axis("off")
+    handles, labels = accuracy.get_legend_handles_labels()
+    legend.legend(handles, labels, loc="center", ncol=len(parts), fontsize=9, frameon=False)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import GRID, default_style, layer_styles, new_figure
+from unfair_bp.figures.style import GRID, WIDTH, default_style, layer_styles, new_figure
 from unfair_bp.running.metrics import LayerMetrics
 
 # For each panel its field and its title.
@@ -29,8 +29,8 @@ def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
         rows: What was measured, epochs ascending.
         heading: What was run, in a line.
     """
-    figure = new_figure(13.0, 4.2, heading)
-    panels = figure.subplots(1, len(PANELS))
+    figure = new_figure(WIDTH, 6.4, heading)
+    *panels, legend = figure.subplots(2, 2).ravel()
     known = {row.epoch: row for row in rows}
     epochs = range(rows[-1].epoch + 1)
     layers = len(rows[0].norm)
@@ -52,10 +52,12 @@ def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
         axes.set_xlabel("epoch")
         axes.grid(axis="y", color=GRID)
         axes.set_axisbelow(True)
-    panels[-1].legend(
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
+    legend.axis("off")
+    legend.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="center",
         ncol=math.ceil(layers / LEGEND_LINES),
-        fontsize=8,
+        fontsize=9,
+        frameon=False,
     )
     return figure

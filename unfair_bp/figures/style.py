@@ -27,6 +27,7 @@ UPDATED, SKIPPED = BLUE, "#E6E6E6"  # a layer of a schedule; told apart in grey,
 LAYER_COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, AMBER, "black")
 LAYER_LINES = ("-", "--", ":")
 GRID = "#DDDDDD"
+WIDTH = 8.0  # inches of a picture: as wide as a page, and to be read on a phone that is turned
 LETTERS_PER_INCH = 12  # of a heading, at the least
 LAYERS_PER_INCH = 4  # of an axis whose every layer has a tick
 

@@ -10,6 +10,7 @@ from unfair_bp.figures.style import (
     GRID,
     ORANGE,
     UPDATED,
+    WIDTH,
     default_style,
     layer_axis,
     new_figure,
@@ -28,7 +29,7 @@ def update_counts(counted: Sequence[int], expected: Sequence[int], heading: str)
         expected: What the schedule says for this number of iterations.
         heading: What was run, in a line.
     """
-    width = max(7.0, INCHES_PER_LAYER * len(counted) + 1.0)
+    width = max(WIDTH, INCHES_PER_LAYER * len(counted) + 1.0)
     figure = new_figure(width, 4.0, heading)
     axes = figure.subplots()
     numbers = np.arange(1, len(counted) + 1)

@@ -1,4 +1,4 @@
-"""Histograms of the weights before and after training, a third of the layers in each panel."""
+"""Histograms of the weights before and after training, a third of the layers in each row."""
 
 from typing import Dict, Sequence
 
@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, NullFormatter
 
-from unfair_bp.figures.style import GRID, default_style, layer_styles, new_figure
+from unfair_bp.figures.style import GRID, WIDTH, default_style, layer_styles, new_figure
 from unfair_bp.running.metrics import skewness
 
-PANELS = 3  # as in the post
+ROWS = 3  # thirds of the layers, as in the post
 BINS = (10, 100)  # fewest and most; between, the root of the number of weights
 PLOT_INCHES, LEGEND_INCHES = 2.0, 0.17  # heights of a panel's curves, and of a line of its legend
 
@@ -19,7 +19,7 @@ PLOT_INCHES, LEGEND_INCHES = 2.0, 0.17  # heights of a panel's curves, and of a 
 def weight_histograms(
     before: Sequence[np.ndarray], after: Sequence[np.ndarray], heading: str
 ) -> Figure:
-    """Draw the density of each layer's weights, above before and below after training.
+    """Draw the density of each layer's weights, on the left before and on the right after training.
 
     Both have the same axes and the same bins.
 
@@ -28,29 +28,28 @@ def weight_histograms(
         after: The same after training.
         heading: What was run, in a line.
     """
-    groups = np.array_split(np.arange(len(before)), min(PANELS, len(before)))
+    groups = np.array_split(np.arange(len(before)), min(ROWS, len(before)))
     legend = LEGEND_INCHES * (len(groups[0]) + 0.5)
     height = PLOT_INCHES + legend
-    figure = new_figure(12.0, 2 * (height + 0.6) + 0.4, heading)
-    grid = figure.subplots(2, len(groups), sharex="col", sharey="col", squeeze=False)
-    for column, group in enumerate(groups):
+    figure = new_figure(WIDTH, len(groups) * (height + 0.4) + 0.8, heading)
+    grid = figure.subplots(len(groups), 2, sharex="row", sharey="row", squeeze=False)
+    for row, group in zip(grid, groups):
         reach = max(np.abs(weights[i]).max() for weights in (before, after) for i in group) or 1.0
-        for axes, weights, when in zip(grid[:, column], (before, after), ("before", "after")):
+        for axes, weights, when in zip(row, (before, after), ("before", "after")):
             _draw(axes, {i + 1: weights[i].ravel() for i in group}, reach)
             first, last = group[0] + 1, group[-1] + 1
             layers = f"layer {first}" if first == last else f"layers {first}-{last}"
-            axes.set_title(f"{layers}, {when} training", loc="left")
-            axes.tick_params(labelbottom=True)
-        shared = grid[0, column]
+            axes.set_title(f"{layers}, {when} training", loc="left", fontsize=10)
+        shared = row[0]
         shared.set_yscale("log")  # the range is in the tails, which a linear scale hides
         shared.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         shared.yaxis.set_minor_formatter(NullFormatter())
         low, high = shared.get_ylim()
         room = height / (height - legend)  # above the curves, for the legend
         shared.set_ylim(low, low * (high / low) ** room)
-        grid[1, column].set_xlabel("weight")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("density of the weights")
+        shared.set_ylabel("density")
+    for axes in grid[-1]:
+        axes.set_xlabel("weight")
     return figure
 
 
