@@ -16,8 +16,7 @@ import numpy as np
 
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment import ledger, schedules
-from unfair_bp.experiment.cases import CASES, QUICK, Case, schedule_of
-from unfair_bp.experiment.matrix import Schedule
+from unfair_bp.experiment.cases import CASES, QUICK, Case, intended_schedule, schedule_of
 from unfair_bp.experiment.methods import METHODS
 
 # Not in a directory's name: the first two change nothing, the seed has a level of its own, the
@@ -40,16 +39,6 @@ def named(case: Case) -> Case:
     return replace(case, name=shortened(case.schedule), question="")
 
 
-def asked_schedule(case: Case, iterations: Optional[int] = None) -> Schedule:
-    """The schedule that was asked for; a quirk may have another one run.
-
-    Args:
-        case: The case.
-        iterations: Length of the whole run; by default that of the case.
-    """
-    return schedule_of(replace(case, quirks=()), iterations)
-
-
 def trains_like(case: Case, letter: str) -> bool:
     """Whether a case has the schedule, the protocol and the augmentation of one of the post's.
 
@@ -60,7 +49,7 @@ def trains_like(case: Case, letter: str) -> bool:
     return (
         case.augment == posted.augment
         and (case.protocol == posted.protocol or schedule_of(case).cycle == 1)
-        and asked_schedule(case) == schedules.parse(posted.schedule, layers)
+        and intended_schedule(case) == schedules.parse(posted.schedule, layers)
     )
 
 
@@ -80,7 +69,7 @@ def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
         The name without arguments that stands for an equal schedule; if there is none, what was
         typed, and what becomes of the moments if that is not the schedule's own.
     """
-    schedule = asked_schedule(case, iterations)
+    schedule = intended_schedule(case, iterations)
     for name in METHODS:
         with contextlib.suppress(FieldError):  # it needs arguments, or does not fit the network
             if schedule_of(replace(case, schedule=name, moments="own", quirks=())) == schedule:

@@ -11,9 +11,9 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 import numpy as np
 
 from unfair_bp.backprop.fast.library import LibraryConvolution
+from unfair_bp.backprop.gates import gates_of
 from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.backprop.gates import gates_of
 from unfair_bp.backprop.network import Network, Rules
 from unfair_bp.backprop.scripts import rules_with
 from unfair_bp.experiment import schedules

@@ -14,7 +14,7 @@ import numpy as np
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger, naming
 from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL
-from unfair_bp.experiment.cases import CASES, Case, schedule_of
+from unfair_bp.experiment.cases import CASES, Case, intended_schedule, schedule_of
 from unfair_bp.experiment.matrix import Schedule
 from unfair_bp.running.directory import (
     EXAMPLES,
@@ -121,7 +121,7 @@ class Run:
     @property
     def schedule(self) -> Schedule:
         """The schedule that was asked for; a quirk may have another one run."""
-        return naming.asked_schedule(self.case, self.length)
+        return intended_schedule(self.case, self.length)
 
     def under(self, schedule: str) -> "Run":
         """The run with another name for its schedule."""
