@@ -10,13 +10,12 @@ from unfair_bp.data import shapes
 from unfair_bp.data.batches import (
     AUGMENTED_TOGETHER,
     examples,
-    iterations_per_epoch,
     prefetch,
     scale,
     training_batches,
 )
 from unfair_bp.data.dataset import Dataset
-from unfair_bp.experiment.cases import CASES
+from unfair_bp.experiment.cases import CASES, iterations_per_epoch
 
 COUNT = 23
 
