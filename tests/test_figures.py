@@ -93,7 +93,7 @@ def test_rows_that_are_held():
     matrix, cost, counts, _ = figure.axes
     assert figure.texts[0].get_text() == "schedule back*100, 9 rows x 100 iterations, moments reset"
     assert matrix.get_ylim() == (900, 0)
-    assert matrix.images[0].get_extent() == [0.5, 9.5, 900, 0]
+    assert list(matrix.images[0].get_extent()) == [0.5, 9.5, 900, 0]
     assert matrix.get_ylabel() == "iteration mod 900"
     assert matrix.get_yticks().tolist() == list(range(0, 1000, 100))
     assert [bar.get_height() for bar in counts.patches] == list(range(100, 1000, 100))
