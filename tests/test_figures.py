@@ -172,7 +172,7 @@ def drawn_pictures():
     numbers = EpochMetrics(1, 2.0, 0.25, 2.1, 0.2, 3.0, 90, (10, 20), 10**9)
     measured = [Measurement(subject, 0.1, 26, (1.0, 2.0), 0.5) for subject in SUBJECTS]
     curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
-    series = Series("a", "a", "a", [curve], Statistic(0.5, None, None, 1), None)
+    series = Series("a", "a", False, "a", "a", [curve], Statistic(0.5, None, None, 1), None)
     timed = (ROOT / "logs" / "benchmark" / "tensorflow_2.21.0_width_1.json").read_text()
     figures = {
         "schedule": schedule_heatmap(schedules.parse("back"), LAYERS),
@@ -323,7 +323,9 @@ def test_cases_of_other_names_are_drawn():
     """Breaks if a comparison knows only the letters of the post's cases, or draws two alike."""
     curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
     names = ["a", "mine", "mine", "$yours$"]
-    series = [Series(n, n, n, [curve], Statistic(0.5, None, None, 1), None) for n in names]
+    final = Statistic(0.5, None, None, 1)
+    letters = ["a", "", "", ""]  # of the post's cases
+    series = [Series(n, c, False, n, n, [curve], final, None) for n, c in zip(names, letters)]
     figure = comparison_figure([Part("title", series)])
     figure.canvas.draw()
     drawn = figure.axes[1].get_lines()
