@@ -93,7 +93,7 @@ def test_rows_that_are_held():
     matrix, cost, counts, _ = figure.axes
     assert figure.texts[0].get_text() == "schedule back*100, 9 rows x 100 iterations, moments reset"
     assert matrix.get_ylim() == (900, 0)
-    assert matrix.images[0].get_extent() == [0.5, 9.5, 900, 0]
+    assert list(matrix.images[0].get_extent()) == [0.5, 9.5, 900, 0]
     assert matrix.get_ylabel() == "iteration mod 900"
     assert matrix.get_yticks().tolist() == list(range(0, 1000, 100))
     assert [bar.get_height() for bar in counts.patches] == list(range(100, 1000, 100))
@@ -172,7 +172,7 @@ def drawn_pictures():
     numbers = EpochMetrics(1, 2.0, 0.25, 2.1, 0.2, 3.0, 90, (10, 20), 10**9)
     measured = [Measurement(subject, 0.1, 26, (1.0, 2.0), 0.5) for subject in SUBJECTS]
     curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
-    series = Series("a", "a", "a", [curve], Statistic(0.5, None, None, 1), None)
+    series = Series("a", "a", False, "a", "a", [curve], Statistic(0.5, None, None, 1), None)
     timed = (ROOT / "logs" / "benchmark" / "tensorflow_2.21.0_width_1.json").read_text()
     figures = {
         "schedule": schedule_heatmap(schedules.parse("back"), LAYERS),
@@ -323,7 +323,9 @@ def test_cases_of_other_names_are_drawn():
     """Breaks if a comparison knows only the letters of the post's cases, or draws two alike."""
     curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
     names = ["a", "mine", "mine", "$yours$"]
-    series = [Series(n, n, n, [curve], Statistic(0.5, None, None, 1), None) for n in names]
+    final = Statistic(0.5, None, None, 1)
+    letters = ["a", "", "", ""]  # of the post's cases
+    series = [Series(n, c, False, n, n, [curve], final, None) for n, c in zip(names, letters)]
     figure = comparison_figure([Part("title", series)])
     figure.canvas.draw()
     drawn = figure.axes[1].get_lines()
