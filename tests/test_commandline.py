@@ -37,7 +37,6 @@ VALUES = {
     "optimizer": ("sgd", "sgd"),
     "momentum": ("0.5", 0.5),
     "nesterov": (None, True),
-    "moments": ("reset", "reset"),
     "width": ("0.5", 0.5),
     "data": ("shapes", "shapes"),
     "train_size": ("123", 123),
