@@ -18,7 +18,7 @@ from unfair_bp import evaluate, files, train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.optimizers import Adam
 from unfair_bp.errors import UsageError
-from unfair_bp.running import evaluation, training
+from unfair_bp.running import epochs, evaluation, training
 from unfair_bp.running.checkpoints import OWNER
 from unfair_bp.running.directory import RunDirectory
 
@@ -322,7 +322,7 @@ def test_a_lack_of_memory_is_one_line(run, capfd, monkeypatch, error):
     def exhausted(*arguments, **named):
         raise error
 
-    monkeypatch.setattr(training, "evaluate", exhausted)
+    monkeypatch.setattr(epochs, "evaluate", exhausted)
     words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
     assert commands.here(train.main, *words) == 2
     line = one_line(capfd)
