@@ -8,10 +8,12 @@ it has, once it trains. The next attempt goes on with ``--resume``. Attempts are
 process that has imported TensorFlow and has not used it, which saves each the seconds of the
 import. The run that is left alone, and the attempt that ends the killed one, are new processes. At
 the end metrics (all but the seconds), weights, moments and the list of files must be the same. The
-last line of the output says how many kills were survived; the status is 1 if anything differs.
+output counts what each signal met; its last line says how many kills were survived. The status is 1
+if anything differs.
 """
 
 import argparse
+import collections
 import csv
 import errno
 import os
@@ -43,15 +45,29 @@ WORDS = shlex.split(
     "--threads 1 --no-plots --checkpoint-minutes 0.0005"
 )
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP]
+ANEW = ("checkpoint/progress", "checkpoint/owner")  # has seconds; another in each run
 PATIENCE = 600  # seconds for an attempt to end by itself
 
 
+# A process for which every file system is one without locks.
+WITHOUT_LOCKS = """
+import sys
+import fault_injection
+from unfair_bp import commandline, files, train
+files.fcntl.flock = fault_injection.without_locks
+sys.exit(commandline.run(train.main, sys.argv[1:]))
+"""
+
+
 def finish(words, log):
-    """Train to the end in a process started anew."""
+    """Train to the end in a process started anew, which has locks if this one has."""
+    locks = files.fcntl.flock is not without_locks
+    start = ["-m", "unfair_bp.train"] if locks else ["-c", WITHOUT_LOCKS]
     with log.open("ab") as output:
         status = subprocess.call(
-            [sys.executable, "-m", "unfair_bp.train", *words],
+            [sys.executable, *start, *words],
             env=commands.environment(),
+            cwd=str(pathlib.Path(__file__).resolve().parent),
             stdout=output,
             stderr=output,
             timeout=PATIENCE,
@@ -66,7 +82,10 @@ def check(status, log):
 
 
 def attempt(words, log, seconds, number=signal.SIGKILL):
-    """Train in a forked process and send it a signal after some seconds; whether that ended it."""
+    """Train in a forked process and send it a signal after some seconds.
+
+    Returns how that ended it: "at once", or "saved"; None if it had ended by itself.
+    """
     end = time.monotonic() + seconds
     child = os.fork()
     if child == 0:
@@ -75,14 +94,16 @@ def attempt(words, log, seconds, number=signal.SIGKILL):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             check(status, log)
-            return False
+            return None
         time.sleep(min(0.002, max(0.0, end - time.monotonic())))
     os.kill(child, number)
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 128 + number:
-        return True
+    if os.WIFSIGNALED(status):
+        return "at once"
+    if os.WEXITSTATUS(status) == 128 + number:
+        return "saved"
     check(status, log)  # it ended by itself in the last moment
-    return False
+    return None
 
 
 def train_and_exit(words, log):
@@ -105,12 +126,15 @@ def with_resume(words, run):
 
 
 def kill_again_and_again(words, run, log, kills):
-    """Kill a run after seconds and by a signal, until it has ended; returns the number of kills."""
-    for count, (seconds, number) in enumerate(kills):
-        if not attempt(with_resume(words, run), log, seconds, number):
-            return count
+    """Kill a run after seconds and by a signal, until it has ended; returns how each kill went."""
+    ends = []
+    for seconds, number in kills:
+        end = attempt(with_resume(words, run), log, seconds, number)
+        if end is None:
+            return ends
+        ends.append(f"{number.name} {end}")
     finish(with_resume(words, run), log)
-    return len(kills)
+    return ends
 
 
 def without_locks(file, operation):
@@ -133,7 +157,7 @@ def state(run):
     newest = RunDirectory(str(run)).saved_steps()[0]
     reader = tf.train.load_checkpoint(str(run / "checkpoints" / (f"model-{newest}")))
     names = sorted(reader.get_variable_to_shape_map())
-    values = {name: reader.get_tensor(name) for name in names if name != "checkpoint/progress"}
+    values = {name: reader.get_tensor(name) for name in names if name not in ANEW}
     with np.load(str(run / "weights_after.npz")) as archive:
         values.update({"after " + name: archive[name] for name in archive.files})
     bits = {name: (value.dtype.str, value.shape, value.tobytes()) for name, value in values.items()}
@@ -160,6 +184,8 @@ def main(arguments):
     epochs = options.epochs or 2 + options.kills // 2
     words = [*WORDS, "--train-size", str(options.images), "--epochs", str(epochs)]
     moments = random.Random(options.seed)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # nohup and others have them ignored
+        signal.signal(number, signal.SIG_DFL)
     if options.without_locks:
         files.fcntl.flock = without_locks
     with tempfile.TemporaryDirectory() as name:
@@ -167,11 +193,11 @@ def main(arguments):
         whole, log = place / "whole", place / "log.txt"
         begin = time_of_an_epoch(words, place / "short", log)
         kills = [(moments.uniform(0, begin), moments.choice(SIGNALS)) for _ in range(options.kills)]
-        survived, runs = 0, []
-        while survived < options.kills:
+        ends, runs = [], []
+        while len(ends) < options.kills:
             # A run that ends by itself before its kills are used up is followed by another.
             runs.append(place / (f"killed {len(runs)}"))
-            survived += kill_again_and_again(words, runs[-1], log, kills[survived:])
+            ends += kill_again_and_again(words, runs[-1], log, kills[len(ends) :])
         finish([*words, "--run-dir", str(whole)], log)
         # Only now, because TensorFlow reads the states, and none may be forked after that.
         expected = state(whole)
@@ -179,8 +205,10 @@ def main(arguments):
         wrong = {part for found in states for part in expected if found[part] != expected[part]}
         wrong |= {"tracebacks"} if "Traceback" in log.read_text() else set()
         print(f"runs: {len(runs)}, of {epochs} epochs and {options.images} images")
+        counts = sorted(collections.Counter(ends).items())
+        print(f"ended by: {', '.join(f'{end} {count}' for end, count in counts)}")
         print(f"not as in the run that was left alone: {', '.join(sorted(wrong)) or 'nothing'}")
-        print(f"kills survived: {0 if wrong else survived} / {options.kills}")
+        print(f"kills survived: {0 if wrong else len(ends)} / {options.kills}")
         return 1 if wrong else 0
 
 

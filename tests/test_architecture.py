@@ -1,13 +1,20 @@
 """The table of layers, its scaling, and the weights that training starts from."""
 
 import hashlib
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from conftest import LAYERS
 
-from unfair_bp.errors import UsageError
-from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, initial_weights
+from unfair_bp.errors import FieldError, UsageError
+from unfair_bp.experiment.architecture import (
+    ALL_CONVOLUTIONAL,
+    Architecture,
+    Layer,
+    initial_weights,
+)
 
 
 def test_layers_are_those_of_the_post():
@@ -46,6 +53,35 @@ def test_no_channel_left():
     assert min(layer.outputs for layer in ALL_CONVOLUTIONAL.scaled(1 / 64)) == 1
     with pytest.raises(UsageError, match="leaves layer 3 without a channel"):
         ALL_CONVOLUTIONAL.scaled(1 / 256)
+
+
+def test_values_of_numpy_are_taken():
+    """Breaks if sizes that come from an array's shape, or from a sweep, are refused."""
+    size, channels = np.array([28, 1])
+    layers = [
+        Layer(kernel=np.int64(3), outputs=np.int32(4), stddev=np.float32(0.5), pool=np.bool_(True)),
+        Layer(kernel=np.array(1), outputs=np.array(3), stddev=np.array(0.25)),
+    ]
+    given = Architecture(image_size=size, image_channels=channels, layers=layers)
+    assert given == Architecture(28, 1, (Layer(3, 4, 0.5, pool=True), Layer(1, 3, 0.25)))
+    json.dumps(asdict(given))
+
+
+LAYER = Layer(3, 4, 0.1)
+
+
+@pytest.mark.parametrize("layers", [None, 5, LAYER, "abc", [(3, 4, 0.1)], [{"kernel": 3}], []])
+def test_layers_that_are_none(layers):
+    """Breaks if a mistake in a network of one's own is a traceback of Python's."""
+    with pytest.raises(FieldError, match=r"^layers "):
+        Architecture(image_size=8, image_channels=1, layers=layers)
+
+
+@pytest.mark.parametrize("width", [float("nan"), float("inf")])
+def test_a_width_that_is_not_finite(width):
+    """Breaks if it is a traceback of Python's."""
+    with pytest.raises(FieldError, match=r"^width "):
+        ALL_CONVOLUTIONAL.scaled(width)
 
 
 def test_initial_weights_are_truncated_normals():

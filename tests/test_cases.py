@@ -1,10 +1,14 @@
 """The six cases, and the values that cannot be run."""
 
+import json
+import re
 from dataclasses import FrozenInstanceError, fields, replace
 
+import numpy as np
 import pytest
 
-from unfair_bp.errors import UsageError
+from unfair_bp.errors import FieldError, UsageError
+from unfair_bp.experiment import schedules
 from unfair_bp.experiment.cases import CASES, Case, as_text, case_named
 
 
@@ -70,6 +74,61 @@ def test_values_that_cannot_be_run(changes, named):
         replace(CASES["a"], **changes)
     assert named in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+FAIR_OR_BACK = np.array([[True] * 9, [False] * 8 + [True]])
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "stored"),
+    [
+        ("learning_rate", np.logspace(-4, -2, 3)[1], 1e-3),
+        ("learning_rate", np.array(1e-3), 1e-3),
+        ("width", np.float32(0.5), 0.5),
+        ("epochs", np.int32(3), 3),
+        ("train_size", np.array(5), 5),
+        ("augment", np.bool_(True), True),
+        ("schedule", np.str_("back"), "back"),
+        ("schedule", np.array("back"), "back"),
+        ("quirks", np.array(["adam-constant"]), ("adam-constant",)),
+        ("quirks", [np.str_("adam-constant")], ("adam-constant",)),
+        ("schedule", FAIR_OR_BACK, "1-9;9"),
+        ("schedule", schedules.parse("back"), "back"),
+        ("schedule", schedules.Schedule("mine", FAIR_OR_BACK), "1-9;9"),
+        ("schedule", schedules.Schedule("back", FAIR_OR_BACK), "1-9;9"),
+    ],
+)
+def test_values_of_numpy_are_stored_as_pythons(name, given, stored):
+    """Breaks if NumPy's scalars and arrays are refused, or a schedule counts by its name alone."""
+    value = getattr(replace(CASES["a"], **{name: given}), name)
+    assert value == stored
+    assert type(value) is type(stored)
+    assert json.loads(json.dumps(value)) == (list(stored) if name == "quirks" else stored)
+
+
+@pytest.mark.parametrize("columns", [8, 10])
+def test_a_schedule_of_another_network_is_refused(columns):
+    """Breaks if a table without a column for the last layers leaves these as they are."""
+    table = np.ones([2, columns], bool)
+    for given in (table, schedules.Schedule("mine", table)):
+        with pytest.raises(FieldError, match=f"table of {columns} layers, but the network has 9"):
+            replace(CASES["a"], schedule=given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"epochs": 3.0}, "epochs 3.0 is of the wrong type; give int"),
+        ({"epochs": np.float64(3)}, "epochs 3.0 is of the wrong type; give int"),
+        ({"learning_rate": np.array([0.1, 0.2])}, "wrong type; give int or float"),
+        ({"quirks": "adam-constant"}, "wrong type; give tuple"),
+        ({"schedule": [[True] * 9]}, "wrong type; give str"),
+    ],
+)
+def test_a_wrong_type_is_named_with_the_right_one(changes, named):
+    """Breaks if the line does not say what to give."""
+    with pytest.raises(FieldError, match=re.escape(named)):
+        replace(CASES["a"], **changes)
 
 
 def test_an_odd_batch_without_augmentation_is_fine():

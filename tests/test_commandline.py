@@ -13,7 +13,7 @@ from dataclasses import asdict, fields, replace
 import commands
 import pytest
 
-from unfair_bp import __main__, commandline, schedule, train
+from unfair_bp import __main__, commandline, quirks, schedule, train
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
@@ -213,6 +213,46 @@ def test_a_file_that_fails_is_not_taken_for_the_output():
         commandline.run(main, [])
 
 
+@pytest.mark.parametrize("text", ["", "Unable to allocate 5 GiB\nfor an array"])
+def test_a_lack_of_memory_is_one_line(capsys, text):
+    """Breaks if arrays that are too large end in a traceback."""
+
+    def main(arguments):
+        raise MemoryError(text)
+
+    assert commandline.run(main, []) == 2
+    said = " ".join(text.split()) or "out of memory"
+    assert capsys.readouterr().err == f"error: {said}; free some memory, or ask for less\n"
+
+
+def test_a_working_directory_that_is_gone(tmp_path, monkeypatch, capsys):
+    """Breaks if a terminal in a directory that was deleted shows a traceback."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for main in (train.main, schedule.main, quirks.main):
+        assert commandline.run(main, ["--help"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: the working directory cannot be used: ")
+        assert error.count("\n") == 1
+
+
+def test_the_streams_are_left_as_they_were(tmp_path):
+    """Breaks if a program that calls a command has other streams afterwards."""
+    code = (
+        "import sys; from unfair_bp import commandline, quirks\n"
+        "def streams(): return [(id(s), s.errors, s.encoding) for s in (sys.stdout, sys.stderr)]\n"
+        "before = streams(); commandline.run(quirks.main, []); assert streams() == before"
+    )
+    assert commands.run(["-c", code], tmp_path)[::2] == (0, "")
+
+
+def test_python_without_docstrings(tmp_path):
+    """Breaks if python -OO cannot list the commands."""
+    status, output, errors = commands.run(["-OO", "-m", "unfair_bp"], tmp_path)
+    assert (status, errors) == (0, "") and "unfair_bp.train" in output
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path):
     """Breaks if `command | head -1` ends in a traceback, or before the work is done."""
     words = ["-m", "unfair_bp.schedule", "--schedule", "random:3:9000"]
@@ -404,7 +444,7 @@ def test_schedule_command(tmp_path):
         ["--schedule", "sideways"],
         ["--schedule", "0"],
         ["--width", "0.001"],
-        ["--epochs", "3"],  # a schedule has none
+        ["--momentum", "0.5"],  # a schedule has none
         ["--png"],
     ],
 )

@@ -12,7 +12,7 @@ from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.cases import CASES, OWN_DATA
 
-IMAGES = np.zeros([6, 28, 28, 1], np.uint8)
+IMAGES = (np.arange(6 * 28 * 28) % 256).astype(np.uint8).reshape(6, 28, 28, 1)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 SOUND = {
     "name": "own",
@@ -55,7 +55,14 @@ BAD = {
     "labels in a column": ("train_labels", LABELS[:, None], "expected (6,)"),
     "a label short": ("train_labels", LABELS[:-1], "shape (5,), expected (6,)"),
     "no labels": ("test_labels", LABELS[:0], "is empty"),
+    "0 to 1, converted to uint8": ("train_images", IMAGES // 128, "no value but 0 and 1"),
+    "masked images": ("train_images", np.ma.masked_array(IMAGES, IMAGES > 9), "masked array"),
     "no classes": ("classes", (), "is empty"),
+    "classes that are one text": ("classes", "xyz", "is 'xyz', expected a list"),
+    "classes that are numbers": ("classes", range(3), "has 0, expected the name"),
+    "a number of classes": ("classes", 3, "is 3, expected a list"),
+    "no name": ("name", "", "expected a text"),
+    "a name that is no text": ("name", None, "is None, expected a text"),
 }
 
 
@@ -68,6 +75,20 @@ def test_arrays_that_do_not_fit_are_refused(case):
     assert caught.value.field == field
     assert str(caught.value).startswith(field + " ") and str(caught.value).isprintable()
     assert reason in str(caught.value)
+
+
+def test_data_sets_are_values():
+    """Breaks if data sets cannot be compared, or other images or names are taken for the same."""
+    one = Dataset(**SOUND)
+    # The classes become texts of NumPy's.
+    copies = {name: np.array(value) for name, value in SOUND.items() if name != "name"}
+    assert Dataset(**dict(SOUND, **copies)) == one
+    assert len({one, Dataset(**dict(SOUND, **copies))}) == 1
+    for name in ("train_images", "train_labels", "test_images", "test_labels", "classes"):
+        other = replace(one, **{name: getattr(one, name)[::-1]})
+        assert other != one and len({one, other}) == 2
+    assert replace(one, name="another") != one
+    assert one != "own"
 
 
 def test_more_images_than_there_are_are_refused():

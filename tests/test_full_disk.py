@@ -1,5 +1,6 @@
 """A disk that is full when a picture, events or the output are written: one line, nothing lost."""
 
+import errno
 import os
 import shutil
 
@@ -9,6 +10,7 @@ from run_directories import write_run
 
 from unfair_bp import files, plots, train
 from unfair_bp.reporting import pictures
+from unfair_bp.running import tidying
 
 WITH_PLOTS = [word for word in commands.SMALL if word != "--no-plots"]
 
@@ -40,7 +42,7 @@ def test_plots_on_a_full_disk(drawn, tmp_path, kind):
     pictures = sorted(
         (tmp_path / "run" / "figures").glob("*." + kind), key=lambda p: p.stat().st_size
     )
-    assert len(pictures) == 4
+    assert len(pictures) == len(tidying.PICTURES)
     for path in pictures:
         path.write_bytes(b"an earlier picture")
     before = commands.snapshot(tmp_path)
@@ -76,7 +78,7 @@ def test_training_whose_picture_fails_keeps_its_results(drawn, tmp_path):
     assert commands.same_bits(commands.weights(tmp_path / "run"), commands.weights(drawn))
     # With room again it can be drawn, and trained further.
     assert commands.here(plots.main, tmp_path / "run") == 0
-    assert len(list((tmp_path / "run" / "figures").iterdir())) == 4
+    assert len(list((tmp_path / "run" / "figures").iterdir())) == len(tidying.PICTURES)
     words[words.index("--epochs") + 1] = "2"
     words[-1] = tmp_path / "run"
     assert commands.here(train.main, *words, "--resume") == 0
@@ -121,6 +123,26 @@ def test_output_on_a_full_disk(tmp_path):
         assert status == 2
         assert error.startswith("error: cannot write the output: No space left on device; ")
         assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name, stays", [("EINVAL", True), ("ENOSYS", True), ("ENOTSUP", True), ("EIO", False)]
+)
+def test_a_file_system_that_cannot_be_told_to_write(tmp_path, monkeypatch, name, stays):
+    """Breaks if a run on such a file system is refused, or a broken disk is taken for one."""
+    number = getattr(errno, name)
+
+    def refuse(file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if stays:
+        files.write(str(tmp_path / "x"), b"content")
+        assert commands.snapshot(tmp_path) == {"x": b"content"}
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            files.write(str(tmp_path / "x"), b"content")
+        assert commands.snapshot(tmp_path) == {}
 
 
 def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):

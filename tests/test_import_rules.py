@@ -23,15 +23,16 @@ COMMANDS = {
 # For each part, what it may import besides itself; a name with a dot allows that module alone.
 MAY_IMPORT = {
     "errors": set(),
-    "console": set(),
-    "environment": set(),
+    "console": {"errors", "environment"},
+    "environment": {"errors"},
     "files": {"errors", "console"},
     "experiment": {"errors"},
-    "backprop": {"experiment", "environment"},
-    "data": {"errors", "experiment", "files", "console"},
+    "backprop": {"errors", "experiment", "environment"},
+    "data": {"errors", "experiment", "files", "console", "environment"},
     "running": {"errors", "experiment", "backprop", "data", "files", "console"},
     "results": {
         "errors",
+        "environment",
         "experiment",
         "data.batches",
         "running.directory",
@@ -57,7 +58,16 @@ MAY_IMPORT = {
         "running.metrics",
     },
     "measuring": {"errors", "experiment", "backprop", "data", "running", "files", "console"},
-    "sweeping": {"errors", "experiment", "data", "running", "commandline", "files", "console"},
+    "sweeping": {
+        "errors",
+        "environment",
+        "experiment",
+        "data",
+        "running",
+        "commandline",
+        "files",
+        "console",
+    },
     "commandline": {"errors", "experiment", "console"},
 }
 ANYTHING_BUT_COMMANDS = {"commandline", *MAY_IMPORT}

@@ -230,6 +230,32 @@ def test_writing_leaves_nothing_beside_the_files(run):
     assert set(os.listdir(run.path)) == {*directory.FILES, "checkpoints"}
 
 
+def settings(run):
+    """The configuration without the identity, which is another in each run."""
+    return {name: value for name, value in run.read_config().items() if name != "identity"}
+
+
+def test_each_run_has_an_identity(run):
+    """Breaks if a resumed run is a new one, or a new run passes for the one before."""
+    first = run.identity()
+    assert first.shape == (16,) and first.any()
+    run.reopen(CONFIG, "second record\n")
+    assert np.array_equal(run.identity(), first)
+    run.create(CONFIG, "record\n")
+    assert run.identity().any() and not np.array_equal(run.identity(), first)
+    run.write_config(CONFIG)  # as an earlier version has it
+    run.reopen(CONFIG, "record\n")
+    assert not run.identity().any()
+
+
+@pytest.mark.parametrize("identity", ["", "zz" * 16, "00" * 15, 5, None])
+def test_an_identity_that_was_edited_is_refused(run, identity):
+    """Breaks if it ends in another exception."""
+    commands.edit_config(run.path, lambda config: config.update(identity=identity))
+    with pytest.raises(UsageError, match=r"config\.json is damaged"):
+        run.read_config()
+
+
 def test_create_replaces_the_run_and_nothing_else(run):
     """Breaks if a new run inherits epochs or checkpoints, or removes what is not a run's."""
     own = ["checkpoints/checkpoint", "checkpoints/model-3.index", "figures/curves.png"]
@@ -251,7 +277,7 @@ def test_create_replaces_the_run_and_nothing_else(run):
         *("config.json", "command.txt", "checkpoints", "checkpoints/best", "figures")
     }
     assert left["command.txt"] == b"other record\n"
-    assert run.read_config() == dict(CONFIG, extra=1)
+    assert settings(run) == dict(CONFIG, extra=1)
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "figures", "tensorboard"])
@@ -359,7 +385,7 @@ def test_reopen_adds_to_the_record(run):
     grown = configuration(replace(CASE, epochs=9), DATASET)
     run.reopen(grown, "second record\n")
     assert commands.snapshot(run.path)["command.txt"] == b"record\n\nsecond record\n"
-    assert run.read_config() == grown
+    assert settings(run) == grown
     os.remove(run.file("command.txt"))
     run.reopen(grown, "third record\n")
     assert commands.snapshot(run.path)["command.txt"] == b"third record\n"
@@ -505,7 +531,7 @@ def test_other_data_is_refused(run, array):
 
 def test_configuration_reads_back_as_written(run):
     """Breaks if a field of the case or a fact about the data is not saved."""
-    assert run.read_config() == CONFIG
+    assert settings(run) == CONFIG
     assert type(CASE)(**run.read_config()["case"]) == CASE
     assert set(CONFIG["data"]) == {"name", "training_images", "test_images", "sha256"}
     assert (CONFIG["data"]["training_images"], CONFIG["data"]["test_images"]) == (2, 1)
@@ -540,7 +566,7 @@ def test_a_newer_versions_field_is_named_and_ignored(run, capfd):
     )
     run = RunDirectory(run.path)
     for _ in range(2):
-        assert run.read_config() == CONFIG
+        assert settings(run) == CONFIG
     error = capfd.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith(f"warning: {run.file('config.json')} was written by a newer version")
@@ -549,6 +575,34 @@ def test_a_newer_versions_field_is_named_and_ignored(run, capfd):
         UsageError, match=r"newer version, with 'weight_decay', 'dropout'; resume it"
     ):
         run.check_same(CONFIG)
+
+
+def test_newer_fields_of_a_network_are_named_and_ignored(run, capfd):
+    """Breaks if a run whose layers have one more field is called damaged, or is resumed."""
+
+    def add(config):
+        config["case"]["architecture"]["mixup"] = 0.1
+        for layer in config["case"]["architecture"]["layers"]:
+            layer["dropout"] = 0.5
+
+    before = run.read_config()
+    commands.edit_config(run.path, add)
+    run = RunDirectory(run.path)
+    assert run.read_config() == before
+    names = "'architecture.mixup', 'architecture.layers.dropout'"
+    assert capfd.readouterr().err.endswith(f" ignores {names}\n")
+    with pytest.raises(UsageError, match=f"newer version, with {names}; resume it"):
+        run.check_same(CONFIG)
+
+
+def test_a_newer_versions_columns_are_ignored(run):
+    """Breaks if metrics with one more column are called damaged."""
+    before = run.read_metrics()
+    with open(run.file("metrics.csv")) as file:
+        header, *rows = file.read().splitlines()
+    with open(run.file("metrics.csv"), "w") as file:
+        file.write("\n".join([header + ",brier", *(row + ",0.5" for row in rows), ""]))
+    assert run.read_metrics() == before
 
 
 @pytest.mark.parametrize("content", [b"", b'{"case": {', b"[]", b"null", b"\xff\xfe", b"\0"])

@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,11 +14,12 @@ import commands
 import numpy as np
 import pytest
 
-from unfair_bp import files, train
+from unfair_bp import evaluate, files, train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.optimizers import Adam
 from unfair_bp.errors import UsageError
-from unfair_bp.running import training
+from unfair_bp.running import epochs, evaluation, training
+from unfair_bp.running.checkpoints import OWNER
 from unfair_bp.running.directory import RunDirectory
 
 PLACE = pathlib.Path(__file__).resolve().parent
@@ -132,6 +134,86 @@ def test_a_new_run_is_never_given_another_ones_checkpoints(run, tmp_path, capfd)
     assert (run / "checkpoints").is_symlink() and len(commands.metrics(run)) == 2
 
 
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A run like the others, but with another seed."""
+    path = tmp_path_factory.mktemp("others") / "run"
+    words = [*WORDS, "--epochs", "1", "--seed", "5", "--run-dir", path]
+    assert commands.here(train.main, *words) == 0
+    return path
+
+
+@pytest.mark.parametrize("place", [shutil.copyfile, os.symlink])
+def test_another_runs_checkpoint_is_passed_over(run, others, tmp_path, capfd, place):
+    """Breaks if a run goes on with what another run has learned, or deletes its checkpoint."""
+    words = [*WORDS, "--epochs", "2", "--run-dir"]
+    assert commands.here(train.main, *words, tmp_path / "whole") == 0
+    for path in (others / "checkpoints").glob("model-7.*"):
+        place(str(path), str(run / "checkpoints" / path.name.replace("model-7", "model-99")))
+    capfd.readouterr()
+    assert commands.here(train.main, *words, run, "--resume") == 0
+    line = f"warning: the checkpoint {run}/checkpoints/model-99 is another run's; going back to "
+    assert capfd.readouterr().err.startswith(line)
+    assert commands.metrics(run) == commands.metrics(tmp_path / "whole")
+    whole = commands.weights(tmp_path / "whole")
+    assert commands.same_bits(commands.weights(run), whole)
+    assert (run / "checkpoints" / "model-99.index").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_another_runs_checkpoints_alone_are_one_line(run, others, capfd, command):
+    """Breaks if a run whose checkpoints were replaced by another one's goes on or is evaluated."""
+    shutil.rmtree(str(run / "checkpoints"))
+    shutil.copytree(str(others / "checkpoints"), str(run / "checkpoints"))
+    before = commands.snapshot(run)
+    words = [*WORDS, "--epochs", "2", "--resume", "--run-dir"] if command == "train" else []
+    main = train.main if command == "train" else evaluate.main
+    capfd.readouterr()
+    assert commands.here(main, *words, run) == 2
+    error = one_line(capfd)
+    assert error.count("is another run's") == 2 and "train again with --overwrite" in error
+    assert commands.snapshot(run) == before
+
+
+def test_a_copy_of_a_run_is_the_same_run(run, tmp_path):
+    """Breaks if a run that was copied with its checkpoints cannot go on."""
+    shutil.copytree(str(run), str(tmp_path / "copy"))
+    words = [*WORDS, "--epochs", "2", "--resume", "--run-dir", tmp_path / "copy"]
+    assert commands.here(train.main, *words) == 0
+
+
+def test_a_run_from_before_runs_had_an_identity_goes_on(run, tmp_path, capfd):
+    """Breaks if runs of earlier versions, whose checkpoints do not say whose they are, are lost."""
+    commands.edit_config(run, lambda config: config.pop("identity"))
+    with tf.Graph().as_default(), tf.Session() as session:
+        reader = tf.train.load_checkpoint(str(run / "checkpoints" / "model-7"))
+        names = set(reader.get_variable_to_shape_map()) - {OWNER}
+        values = {name: tf.Variable(reader.get_tensor(name)) for name in names}
+        session.run(tf.global_variables_initializer())
+        saver = tf.train.Saver(values)
+        saver.save(session, str(run / "checkpoints" / "model-7"), write_meta_graph=False)
+    assert commands.here(evaluate.main, run) == 0
+    words = [*WORDS, "--epochs", "2", "--resume", "--run-dir", run]
+    assert commands.here(train.main, *words) == 0
+    assert len(commands.metrics(run)) == 2
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("option", ["--resume", "--overwrite"])
+@pytest.mark.parametrize("name", ["weights_after.npz", "metrics.csv", "command.txt.part"])
+def test_a_directory_in_the_place_of_a_file(run, capfd, option, name):
+    """Breaks if it is met at the end of the run, or when half of the earlier run is deleted."""
+    if (run / name).exists():
+        (run / name).unlink()
+    (run / name).mkdir()
+    (run / name / "mine").write_text("mine")
+    before = commands.snapshot(run)
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, option]
+    assert commands.here(train.main, *words) == 2
+    assert f"{name} is a directory, in the place of a file of the run; move it" in one_line(capfd)
+    assert commands.snapshot(run) == before
+
+
 @pytest.mark.parametrize("option", ["--resume", "--overwrite"])
 def test_files_of_the_users_stay(run, option):
     """Breaks if resuming or overwriting deletes what the user has put beside the checkpoints."""
@@ -164,6 +246,30 @@ def test_a_leftover_that_cannot_be_deleted_is_a_warning(run, capfd, monkeypatch)
     assert error == f"warning: cannot delete {stays}: Operation not permitted\n"
 
 
+# --- signals
+
+
+@pytest.mark.parametrize("moment", ["_save", "run.write_weights"])
+def test_a_signal_in_the_last_moment(run, capfd, monkeypatch, moment):
+    """Breaks if a request to stop is lost because the run has just ended; a sweep would go on."""
+    owner = training.Trainer if moment == "_save" else RunDirectory
+    name = moment.rpartition(".")[2]
+    real = getattr(owner, name)
+
+    def and_signal(self, *arguments):
+        real(self, *arguments)
+        if os.path.exists(str(run / "metrics.csv")) and len(commands.metrics(run)) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume", "--checkpoint-minutes", "9"]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, and_signal)
+        assert commands.here(train.main, *words) == 143
+    assert capfd.readouterr().err.startswith("interrupted and saved; go on with: ")
+    assert len(commands.weights(run)) == 9 and len(commands.metrics(run)) == 2
+    assert commands.here(train.main, *words) == 0
+
+
 # --- numbers that explode
 
 
@@ -193,7 +299,7 @@ def test_divergence_stops_the_run(run, capfd, monkeypatch):
 def test_weights_are_looked_at_before_they_are_saved(run, capfd, monkeypatch):
     """Breaks if weights that an update has ruined replace good ones, for want of a look at them."""
 
-    def ruin(adam, variables, w, dw):
+    def ruin(adam, variables, w, dw, factor):
         ruined = variables.v.read_value() / 0
         return tf.group(variables.v.assign(ruined), variables.count.assign_add(1))
 
@@ -216,12 +322,23 @@ def test_a_lack_of_memory_is_one_line(run, capfd, monkeypatch, error):
     def exhausted(*arguments, **named):
         raise error
 
-    monkeypatch.setattr(training, "evaluate", exhausted)
+    monkeypatch.setattr(epochs, "evaluate", exhausted)
     words = [*WORDS, "--epochs", "2", "--run-dir", run, "--resume"]
     assert commands.here(train.main, *words) == 2
     line = one_line(capfd)
     assert "--batch-size 4 needs more memory than there is, at width 0.05; " in line
     assert RunDirectory(str(run)).saved_steps() == [14, 13]
+
+
+def test_an_evaluation_that_lacks_memory_is_one_line(run, capfd, monkeypatch):
+    """Breaks if it ends in pages of TensorFlow's."""
+
+    def exhausted(*arguments, **named):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when\nallocating")
+
+    monkeypatch.setattr(evaluation, "evaluate", exhausted)
+    assert commands.here(evaluate.main, run) == 2
+    assert f"evaluating {run} needs more memory than there is, at width 0.05; " in one_line(capfd)
 
 
 # --- full disks

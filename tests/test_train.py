@@ -1,6 +1,7 @@
 """The training command, end to end: what it writes, repeats, resumes and refuses."""
 
 import contextlib
+import faulthandler
 import json
 import os
 import re
@@ -447,7 +448,9 @@ def test_a_second_interrupt_does_not_wait():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGXCPU", 152)]
+)
 def test_signals_that_ask_to_stop(name, status):
     """Breaks if a batch system's signal kills a run unsaved, or a handler stays behind.
 
@@ -490,6 +493,21 @@ def test_a_handler_from_c_stays(monkeypatch):
             check()
     assert installed == []
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="only Linux tells")
+def test_a_handler_of_faulthandler_stays(tmp_path):
+    """Breaks if a signal that shows where a process hangs stops it, or does so after training."""
+    with open(str(tmp_path / "shown"), "w") as file:
+        faulthandler.register(signal.SIGTERM, file)
+        try:
+            with stopped_by_signals() as check:
+                os.kill(os.getpid(), signal.SIGTERM)
+                check()
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            faulthandler.unregister(signal.SIGTERM)
+    assert (tmp_path / "shown").read_text().count("most recent call first") >= 2
 
 
 def test_training_may_run_in_another_thread():

@@ -32,7 +32,7 @@ def as_text() -> str:
     lines = []
     for name in COMMANDS:
         module = importlib.import_module(f"unfair_bp.{name}")
-        meaning = (module.__doc__ or "").splitlines()[0]
+        meaning = (module.__doc__ or "").partition("\n")[0]  # python -OO leaves none
         lines.append(f"python -m unfair_bp.{name:{width}}  {meaning}")
     lines += ["", "unfair-bp COMMAND runs the same commands. --help lists the options of each."]
     return "\n".join(lines)

@@ -67,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
     from unfair_bp.figures.benchmark import benchmark_figure  # noqa: PLC0415
     from unfair_bp.measuring import benchmark as measures  # noqa: PLC0415
+    from unfair_bp.running import sessions  # noqa: PLC0415 - imports TensorFlow
 
     if options.png is not None:
         style.check_picture(options.png, options.overwrite)  # before minutes of work
@@ -75,10 +76,11 @@ def main(arguments: Sequence[str]) -> int:
     named = [os.path.realpath(path) for path in (options.png, options.json) if path is not None]
     if len(named) > len(set(named)):
         raise UsageError(f"--png and --json are both {options.json}; give two names")
-    if options.sweep:
-        result = measures.measure_sweep(case, options.workers, options.repeats)
-    else:
-        result = measures.measure(case, options.repeats, options.input_repeats)
+    with sessions.enough_memory(sessions.too_large(case)):
+        if options.sweep:
+            result = measures.measure_sweep(case, options.workers, options.repeats)
+        else:
+            result = measures.measure(case, options.repeats, options.input_repeats)
     print(measures.as_text(result))
     if options.json is not None:
         style.write(options.json, (json.dumps(result, indent=1) + "\n").encode())

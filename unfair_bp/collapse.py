@@ -60,18 +60,22 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.figures import style  # noqa: PLC0415
     from unfair_bp.figures.collapse import collapse_figure  # noqa: PLC0415
     from unfair_bp.measuring import collapse as measures  # noqa: PLC0415 - --help answers at once
+    from unfair_bp.running import sessions  # noqa: PLC0415
 
     if options.png is not None:
         style.check_picture(options.png, options.overwrite)  # before minutes of work
 
-    results = measures.measure(case, options.iterations, options.repeats)
+    with sessions.enough_memory(sessions.too_large(case)):
+        results = measures.measure(case, options.iterations, options.repeats)
     heading = (
         f"TensorFlow {tf.version.VERSION}, width {case.width:g}, "
         f"batches of {case.batch_size}, change after {options.iterations} of them"
     )
     print(f"{heading}\n\n{measures.as_text(results)}\n")
     full = replace(case, width=READ_AT_WIDTH)
-    print(measures.readings_as_text(measures.readings(full, options.iterations)))
+    with sessions.enough_memory(sessions.too_large(full)):
+        readings = measures.readings(full, options.iterations)
+    print(measures.readings_as_text(readings))
     if options.png is not None:
         figure = collapse_figure(results, heading)
         style.save(figure, options.png, options.overwrite)

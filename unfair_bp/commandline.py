@@ -65,9 +65,14 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """
     with console.lasting_output() as lost:
         try:
+            _check_working_directory()
             status = main(arguments)
         except UsageError as error:
             print(f"error: {printable(_as_option(error))}", file=sys.stderr)
+            status = USAGE_STATUS
+        except MemoryError as error:
+            reason = printable(str(error)) or "out of memory"
+            print(f"error: {reason}; free some memory, or ask for less", file=sys.stderr)
             status = USAGE_STATUS
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -83,6 +88,20 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
             )
             status = status or USAGE_STATUS
         return status
+
+
+def _check_working_directory() -> None:
+    """Refuse to work where no relative path has a meaning.
+
+    Raises:
+        UsageError: If the directory that the process works in has been deleted.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be used: {error.strerror}; change to another one"
+        ) from error
 
 
 def _as_option(error: UsageError) -> str:

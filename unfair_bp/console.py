@@ -6,7 +6,9 @@ import os
 import shlex
 import sys
 import time
-from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence
+from typing import IO, TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence, Type
+
+from unfair_bp.environment import library
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -15,14 +17,27 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 60.0  # of a bar whose output is no terminal
 
 
+def load_bars() -> "Type[tqdm]":
+    """Return tqdm, which is imported late because --help answers at once.
+
+    Raises:
+        LibraryError: If it cannot be loaded.
+    """
+    with library("tqdm", "tqdm"):
+        from tqdm import tqdm  # noqa: PLC0415
+    return tqdm
+
+
 def progress_bar(*arguments: Any, leave: bool = False, **options: Any) -> "tqdm":
     """Return a bar of tqdm with these arguments; closing it clears it unless ``leave`` is set.
 
     Where standard error is neither a terminal nor a notebook's, it is a line a minute instead,
     and none if all is done within a minute.
-    """
-    from tqdm import tqdm  # noqa: PLC0415 - --help answers at once
 
+    Raises:
+        LibraryError: If tqdm cannot be loaded.
+    """
+    tqdm = load_bars()
     stream = sys.stderr
     if stream is None:
         return tqdm(*arguments, disable=True, **options)
@@ -116,6 +131,7 @@ def lasting_output() -> Iterator[Callable[[], Optional[OSError]]]:
     """
     _open_missing_descriptors()
     before = sys.stdout, sys.stderr
+    errors = [getattr(stream, "errors", None) for stream in before]
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         sys.stdout, sys.stderr = (_lasting(stream or nowhere) for stream in before)
 
@@ -129,6 +145,9 @@ def lasting_output() -> Iterator[Callable[[], Optional[OSError]]]:
             sys.stdout.flush()
             sys.stderr.flush()
             sys.stdout, sys.stderr = before
+            for stream, name in zip(before, errors):
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors=name)
 
 
 def _lasting(stream: IO[str]) -> IO[str]:

@@ -24,3 +24,7 @@ class FieldError(UsageError):
         super().__init__(f"{field} {problem}")
         self.field = field
         self.problem = problem
+
+
+class LibraryError(UsageError, ImportError):
+    """A library that this package needs cannot be imported."""

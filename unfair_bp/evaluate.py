@@ -53,7 +53,12 @@ def main(arguments: Sequence[str]) -> int:
     with graph.graph.as_default():
         checkpoints = Checkpoints(run, [*graph.weights, graph.step])
     graph.graph.finalize()
-    with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
+    too_large = UsageError(
+        f"evaluating {run.path} needs more memory than there is, at width {case.width:g}; free some"
+    )
+    with sessions.enough_memory(too_large), tf.Session(
+        graph=graph.graph, config=sessions.config(case)
+    ) as session:
         checkpoints.restore(session)
         with progress_bar(total=len(images), unit="image") as bar:
             evaluation = evaluate(

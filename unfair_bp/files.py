@@ -16,6 +16,8 @@ except ImportError:  # Windows
 UNFINISHED = ".part"  # ends the name of a file until all of it is written
 # What ``flock`` raises on file systems without locks: some network and user-space ones.
 NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
+# What ``fsync`` raises on file systems that write when they like.
+NO_SYNC = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag
 
 
@@ -54,12 +56,21 @@ def write(path: str, content: bytes) -> None:
         with open(beside, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.remove(beside)
         raise
+
+
+def _sync(file: int) -> None:
+    """Have an open file written to disk, where the file system can be asked to."""
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
 @contextlib.contextmanager
@@ -79,7 +90,10 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     try:
         file = _locked(path)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; make room or give permission there, or remove "
+            "what is in its place"
+        ) from error
     if file is None:
         raise UsageError(f"process {_owner(path)} {doing}; wait until it ends, or stop it")
     try:

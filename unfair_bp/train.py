@@ -89,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.data import sources  # noqa: PLC0415 - --help answers at once
 
     dataset = sources.load(case, options.data_dir)
+    if not options.no_plots:
+        pictures.check_available()  # before hours of training
 
     from unfair_bp.running import training  # noqa: PLC0415 - imports TensorFlow
 

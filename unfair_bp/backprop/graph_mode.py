@@ -18,7 +18,7 @@ import threading
 import warnings
 from typing import Any, Callable, Iterator, Optional
 
-from unfair_bp.environment import any_backend
+from unfair_bp.environment import any_backend, library
 
 FIRST_IMPORT = "tensorflow" not in sys.modules
 if FIRST_IMPORT:
@@ -50,7 +50,7 @@ def _held_back_stderr() -> Iterator[None]:
             os.close(shown)
 
 
-with any_backend(), contextlib.ExitStack() as hidden:
+with any_backend(), library("TensorFlow", "tensorflow"), contextlib.ExitStack() as hidden:
     if QUIET:
         # All threads share standard error: where there are others, as in a notebook, theirs would
         # be held back too, and TensorFlow 2 shows its six lines.

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Optional, Tuple
+from typing import Iterable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -17,9 +17,11 @@ class Split(NamedTuple):
     labels: np.ndarray  # [N]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels of a classification task, split into a training and a test set.
+
+    Data sets with the same names, images and labels are equal.
 
     Attributes:
         name: How results measured on it must call it, such as ``"CIFAR-10"``.
@@ -42,9 +44,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Refuse arrays that training would accept but make nonsense of."""
-        object.__setattr__(self, "classes", tuple(self.classes))
-        if not self.classes:
-            raise FieldError("classes", "is empty; give the name of each class")
+        if not (isinstance(self.name, str) and self.name):
+            raise FieldError("name", f"is {self.name!r}, expected a text")
+        object.__setattr__(self, "classes", _class_names(self.classes))
         for split in ("train", "test"):
             images, labels = f"{split}_images", f"{split}_labels"
             _check_images(images, getattr(self, images))
@@ -54,6 +56,21 @@ class Dataset:
             raise FieldError(
                 "test_images", f"has images {_shown(test)}, but train_images has {_shown(train)}"
             )
+
+    def __eq__(self, other: object) -> bool:
+        """Whether names, images and labels are equal."""
+        if not isinstance(other, Dataset):
+            return NotImplemented
+        names = (self.name, self.classes) == (other.name, other.classes)
+        return names and all(map(np.array_equal, self._arrays, other._arrays))
+
+    def __hash__(self) -> int:
+        """A hash of what the fingerprint covers."""
+        return hash((self.name, self.fingerprint()))
+
+    @property
+    def _arrays(self) -> Tuple[np.ndarray, ...]:
+        return (self.train_images, self.train_labels, self.test_images, self.test_labels)
 
     @property
     def image_shape(self) -> Tuple[int, int, int]:
@@ -122,7 +139,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of every image and label, so that a resumed run can tell its data apart."""
         digest = hashlib.sha256()
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+        for array in self._arrays:
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
@@ -169,10 +186,25 @@ def _shown(shape: Tuple[int, ...]) -> str:
     return "x".join(str(size) for size in shape)
 
 
+def _class_names(classes: object) -> Tuple[str, ...]:
+    """The names of the classes; refuses what are not texts, or none."""
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise FieldError("classes", f"is {classes!r}, expected a list with the name of each class")
+    names = tuple(classes)
+    if not names:
+        raise FieldError("classes", "is empty; give the name of each class")
+    for name in names:
+        if not isinstance(name, str):
+            raise FieldError("classes", f"has {name!r}, expected the name of a class as a text")
+    return tuple(map(str, names))  # NumPy has texts of its own
+
+
 def _check_array(field: str, value: object, kind: type, expected: str) -> None:
     """Refuse what is not an array of this kind of numbers, or is empty."""
     if not isinstance(value, np.ndarray):
         raise FieldError(field, f"is a {type(value).__name__}, expected a NumPy array: {expected}")
+    if isinstance(value, np.ma.MaskedArray):
+        raise FieldError(field, "is a masked array, whose masked values would be trained on; fill")
     if not np.issubdtype(value.dtype, kind):
         raise FieldError(field, f"has the type {value.dtype}, expected {expected}")
     if value.size == 0:
@@ -186,6 +218,12 @@ def _check_images(field: str, images: np.ndarray) -> None:
             field,
             f"has the shape {images.shape}, expected [images, height, width, channels] "
             "with height equal to width",
+        )
+    if images.max() == 1:
+        raise FieldError(
+            field,
+            "has no value but 0 and 1, expected values in 0..255; multiply by 255 before the "
+            "conversion to uint8",
         )
 
 

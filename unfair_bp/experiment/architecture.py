@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, List, Mapping, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Layer:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be used."""
+        for field in ("kernel", "outputs", "stddev", "pool"):
+            object.__setattr__(self, field, as_python(getattr(self, field)))
         if not (_is_count(self.kernel) and self.kernel % 2):
             raise FieldError("kernel", f"{self.kernel!r} is not an odd number of pixels; give 1, 3")
         if not _is_count(self.outputs):
@@ -94,8 +96,11 @@ class Architecture:
     def __post_init__(self) -> None:
         """Refuse values that do not fit together."""
         for field in ("image_size", "image_channels"):
+            object.__setattr__(self, field, as_python(getattr(self, field)))
             if not _is_count(getattr(self, field)):
                 raise FieldError(field, f"{getattr(self, field)!r} is not a whole number above 0")
+        if not isinstance(self.layers, Iterable):
+            raise FieldError("layers", f"is {self.layers!r}, expected a list of Layer")
         object.__setattr__(self, "layers", tuple(_as_layer(layer) for layer in self.layers))
         if not self.layers:
             raise FieldError("layers", "is empty; give at least one layer")
@@ -139,8 +144,10 @@ class Architecture:
             width: 1.0 is the network itself; 0.25 gives the post's 64, 64, 32, ... channels.
 
         Raises:
-            FieldError: If a layer would be left without a channel.
+            FieldError: If a layer would be left without a channel, or ``width`` is not finite.
         """
+        if not math.isfinite(width):
+            raise FieldError("width", f"{width:g} is not finite; give a number above 0")
         specs: List[LayerSpec] = []
         size, inputs, full_inputs = self.image_size, self.image_channels, self.image_channels
         for number, layer in enumerate(self.layers, start=1):
@@ -158,6 +165,13 @@ class Architecture:
             inputs, full_inputs = outputs, layer.outputs
             size //= 2 if layer.pool else 1
         return tuple(specs)
+
+
+def as_python(value: Any) -> Any:
+    """Return NumPy's scalars and arrays of no dimension as Python's own; all else as it is."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
+        return value.item()
+    return value
 
 
 def _is_count(value: Any) -> bool:

@@ -8,7 +8,12 @@ import numpy as np
 
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger, matrix, schedules
-from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, Architecture, LayerSpec
+from unfair_bp.experiment.architecture import (
+    ALL_CONVOLUTIONAL,
+    Architecture,
+    LayerSpec,
+    as_python,
+)
 
 DATASETS = {"cifar10": 10, "cifar100": 100, "shapes": 10}  # and how many classes each has
 TRAINING_IMAGES = {"cifar10": 50000, "cifar100": 50000, "shapes": 3000}  # of all
@@ -30,7 +35,8 @@ class Case:
     """One training run, resolved: everything that its result depends on.
 
     The command line is generated from these fields (``learning_rate`` is ``--learning-rate``).
-    NumPy scalars are taken for numbers, and a boolean array ``[rows, layers]`` or a
+    NumPy scalars and arrays of no dimension are taken for numbers, and a boolean array
+    ``[rows, layers]`` or a
     :class:`~unfair_bp.experiment.schedules.Schedule` for a schedule.
 
     Raises:
@@ -90,6 +96,13 @@ class Case:
         _check_numbers(self)
         _check_choices(self)
         layers = self.layers  # raises if the width leaves a layer without a channel
+        table = getattr(given, "table", given)
+        if isinstance(table, np.ndarray) and table.ndim == 2 and table.shape[1] != len(layers):
+            raise FieldError(
+                "schedule",
+                f"is a table of {table.shape[1]} layers, but the network has {len(layers)}; give a "
+                "column for each layer",
+            )
         if self.augment and self.batch_size % 2:
             raise FieldError(
                 "batch_size",
@@ -118,10 +131,9 @@ class Case:
 
 def _stored(name: str, value: Any) -> Any:
     """A field's value as it is stored: JSON has lists and mappings, NumPy its own scalars."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if name == "quirks" and isinstance(value, list):
-        return tuple(value)
+    value = as_python(value)
+    if name == "quirks" and isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(as_python(quirk) for quirk in value)
     if name == "architecture" and isinstance(value, dict):
         try:
             return Architecture(**value)
@@ -217,7 +229,9 @@ def _check_types(case: Case) -> None:
     for item in fields(case):
         value = getattr(case, item.name)
         if type(value) not in wider.get(item.type, (item.type,)):
-            raise FieldError(item.name, f"{value!r} is of the wrong type")
+            kinds = wider.get(item.type, (item.type,))
+            names = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+            raise FieldError(item.name, f"{value!r} is of the wrong type; give {names}")
 
 
 def _check_numbers(case: Case) -> None:

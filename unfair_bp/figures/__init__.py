@@ -1,6 +1,6 @@
 """Pictures, drawn with Matplotlib from plain values: no TensorFlow, no reading of files."""
 
-from unfair_bp.environment import any_backend
+from unfair_bp.environment import any_backend, library
 
-with any_backend():
-    import matplotlib  # noqa: F401
+with any_backend(), library("Matplotlib", "matplotlib pillow"):
+    import matplotlib.backends.backend_agg  # noqa: F401

@@ -12,6 +12,7 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence
 import numpy as np
 
 from unfair_bp.data.batches import training_batches
+from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 
 TRAIN_IMAGES, TEST_IMAGES = 50000, 10000  # CIFAR-10's
@@ -40,8 +41,18 @@ def start_of(case: Case) -> Start:
 
 
 def _python(*words: str) -> str:
-    """The standard output of another Python; its standard error is ours."""
-    return subprocess.check_output([sys.executable, *words], universal_newlines=True)
+    """The standard output of another Python.
+
+    Raises:
+        UsageError: If it fails, with the last line of its standard error.
+    """
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        *_, reason = ["it says nothing", *ended.stderr.splitlines()]
+        raise UsageError(
+            f"a process that was to be measured ended with status {ended.returncode}: {reason}"
+        )
+    return ended.stdout
 
 
 def _start(case: Case) -> Start:
@@ -65,7 +76,9 @@ def _start(case: Case) -> Start:
     layers = case.layers
     with graph.graph.as_default():
         saver = tf.train.Saver()
-    with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
+    with sessions.enough_memory(sessions.too_large(case)), tf.Session(
+        graph=graph.graph, config=sessions.config(case)
+    ) as session:
         session.run(graph.initializer, graph.start(starting_weights(case)))
         batches = training_batches(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES], case, epoch=0)
         for _, batch in zip(range(ITERATIONS), batches):
@@ -105,8 +118,8 @@ def memory() -> Dict[str, Optional[int]]:
 
 
 def _main(arguments: Sequence[Any]) -> None:
-    (case,) = arguments
-    print(json.dumps(_start(Case(**json.loads(case)))._asdict()))
+    case = Case(**json.loads(arguments[0]))
+    print(json.dumps(_start(case)._asdict()))
 
 
 if __name__ == "__main__":

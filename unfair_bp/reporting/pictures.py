@@ -11,6 +11,15 @@ from unfair_bp.results.run import NEEDED_FILES, Run, read_run
 FORMATS = ("png", "svg", "pdf")
 
 
+def check_available() -> None:
+    """Make sure that pictures can be drawn; this takes about a second.
+
+    Raises:
+        LibraryError: If Matplotlib cannot be loaded.
+    """
+    from unfair_bp.figures import style  # noqa: F401, PLC0415
+
+
 def draw(path: str, kind: str = "png") -> Dict[str, str]:
     """Draw every picture that the files of a run suffice for.
 

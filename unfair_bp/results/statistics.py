@@ -10,11 +10,12 @@ no interval. An interval covers the choice of seeds, not the size of the test se
 
 import math
 from dataclasses import replace
+from types import ModuleType
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
+from unfair_bp.environment import library
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES, iterations_per_epoch, schedule_of
@@ -84,7 +85,7 @@ def statistic(values: Sequence[float]) -> Statistic:
     mean, count = float(sample.mean()), len(sample)
     if count == 1:
         return Statistic(mean, None, None, 1)
-    reach = float(stdtrit(count - 1, (1.0 + CONFIDENCE) / 2.0)) * _standard_error(sample)
+    reach = float(_special().stdtrit(count - 1, (1.0 + CONFIDENCE) / 2.0)) * _standard_error(sample)
     return Statistic(mean, mean - reach, mean + reach, count)
 
 
@@ -94,7 +95,14 @@ def p_value(values: Sequence[float]) -> float:
     mean, error = float(sample.mean()), _standard_error(sample)
     if error == 0.0:
         return 1.0 if mean == 0.0 else 0.0
-    return float(2.0 * stdtr(len(sample) - 1, -abs(mean) / error))
+    return float(2.0 * _special().stdtr(len(sample) - 1, -abs(mean) / error))
+
+
+def _special() -> ModuleType:
+    """Return scipy.special for Student's t; scipy.stats takes a second to import."""
+    with library("SciPy", "scipy"):
+        from scipy import special  # noqa: PLC0415 - only several seeds need it
+    return special
 
 
 def holm(values: Sequence[float]) -> List[float]:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Tuple
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
+from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.cases import Case
 from unfair_bp.experiment.naming import named, shortened, spans_run
 
@@ -16,6 +17,7 @@ CONFIG = "config.json"
 DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256": str}
 # What reading a file raises that was edited or cut off.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+IDENTITY_BYTES = 16  # of the number that tells a run from all others
 GROWS = ("epochs",)  # what a resumed run may have more of
 
 
@@ -49,6 +51,9 @@ def parse(text: str) -> Dict[str, Any]:
     if isinstance(quirks, list):
         config["case"]["quirks"] = list(ledger.as_read(quirks))
     Case(**known(config["case"]))
+    identity = config.get("identity", "00" * IDENTITY_BYTES)
+    if len(bytes.fromhex(identity)) != IDENTITY_BYTES:
+        raise ValueError(f"identity {identity!r}")
     for name, kind in DATA_FACTS.items():
         if not isinstance(config["data"][name], kind):
             raise ValueError(f"{name} {config['data'][name]!r}")
@@ -70,19 +75,45 @@ def load(run_dir: str) -> Dict[str, Any]:
             f"{run_dir} is not a run directory: it has no readable {CONFIG}; give the directory "
             "that unfair_bp.train wrote"
         ) from error
-    except (*MALFORMED, UsageError) as error:
+    except MALFORMED as error:
         raise UsageError(f"{path} is damaged ({error}); give another run directory") from error
+    except UsageError as error:
+        raise UsageError(
+            f"{path} is damaged ({error}); give another run directory, or read it with the version "
+            "that wrote it"
+        ) from error
 
 
 def known(case: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the fields of a stored case that this version has."""
-    names = {item.name for item in fields(Case)}
-    return {name: value for name, value in case.items() if name in names}
+    """Return the fields of a stored case, its layers' included, that this version has."""
+    return _divided(case)[0]
 
 
 def unknown(case: Dict[str, Any]) -> List[str]:
     """Return the names of a stored case's other fields, which a newer version has written."""
-    return [name for name in case if name not in known(case)]
+    return _divided(case)[1]
+
+
+def _divided(case: Dict[str, Any]) -> Tuple[Dict[str, Any], List[str]]:
+    """The fields that this version has, and the names of all others."""
+    others: Dict[str, None] = {}  # in the order in which they are met, each once
+
+    def of(kind: type, values: Any, place: str = "") -> Any:
+        if not isinstance(values, dict):
+            return values
+        names = {item.name for item in fields(kind)}
+        others.update((place + name, None) for name in values if name not in names)
+        return {name: value for name, value in values.items() if name in names}
+
+    kept = of(Case, case)
+    network = of(Architecture, kept.get("architecture"), "architecture.")
+    if isinstance(network, dict):
+        layers = network.get("layers")
+        if isinstance(layers, list):
+            place = "architecture.layers."
+            network = {**network, "layers": [of(Layer, layer, place) for layer in layers]}
+        kept = {**kept, "architecture": network}
+    return kept, list(others)
 
 
 def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Run directories: what a training run leaves behind, and how it is read again.
 
-    config.json         the resolved case and the data set
+    config.json         the resolved case, the data set, and an identity of this run alone
     command.txt         command, versions, commit, device, data set
     metrics.csv         one row for each finished epoch, with validation if images are held out
     layers.csv          rotation, norm and skewness of each layer's weights after each epoch
@@ -20,6 +20,7 @@ ends in .part.
 import contextlib
 import json
 import os
+import uuid
 from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import numpy as np
@@ -30,7 +31,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.experiment.naming import named
 from unfair_bp.running import arrays, configuration, places, tables, tidying
-from unfair_bp.running.configuration import CONFIG
+from unfair_bp.running.configuration import CONFIG, IDENTITY_BYTES
 from unfair_bp.running.metrics import EpochMetrics, LayerMetrics, author_summary
 from unfair_bp.running.tables import as_csv, layers_from_csv, metrics_from_csv
 from unfair_bp.running.tidying import CHECKPOINTS, FIGURES, TENSORBOARD
@@ -86,19 +87,20 @@ class RunDirectory:
         Raises:
             UsageError: If there is a run already and neither ``resume`` nor ``overwrite``, no run
                 to resume, something that is not a run, a link in the place of a subdirectory that
-                is to be overwritten, no permission to write, or a name that TensorFlow does not
-                take as it is.
+                is to be overwritten, a directory in the place of a file, no permission to write, or
+                a name that TensorFlow does not take as it is.
         """
         places.check_name(self.path)
         if self.exists:
-            if overwrite:
-                self.read_config()  # another program's config.json must not be replaced
-                places.check_links(map(self.file, DIRECTORIES))
-            elif not resume:
+            if not (resume or overwrite):
                 raise UsageError(
                     f"{self.path} holds a run already; give --resume to go on with it, "
                     "--overwrite to replace it, or another --run-dir"
                 )
+            places.check_files(map(self.file, FILES))
+            if overwrite:
+                self.read_config()  # another program's config.json must not be replaced
+                places.check_links(map(self.file, DIRECTORIES))
         elif resume:
             raise UsageError(f"{self.path} holds no run to resume; leave out --resume")
         elif os.path.lexists(self.path) and not places.is_empty(self.path, UNBEGUN):
@@ -157,6 +159,7 @@ class RunDirectory:
         """
         places.check_links(map(self.file, DIRECTORIES))
         self._make(self.path)
+        config = {**config, "identity": uuid.uuid4().hex}
         if not self.exists:
             self.write_config(config)  # first of all: it marks the directory as a run's
         for name in DIRECTORIES:
@@ -180,6 +183,8 @@ class RunDirectory:
     def reopen(self, config: Dict[str, Any], record: str) -> None:
         """Record that the run was resumed; delete files that a killed process has not finished.
 
+        The run keeps its identity.
+
         Raises:
             UsageError: If a file cannot be written.
         """
@@ -193,7 +198,9 @@ class RunDirectory:
             pass
         except OSError as error:
             raise self._cannot_write(self.file(COMMAND), error) from error
-        self.write_config(config)
+        saved = configuration.load(self.path)
+        kept = {name: saved[name] for name in ("identity",) if name in saved}
+        self.write_config({**config, **kept})
         self._write_record(record, earlier)
 
     def read_config(self) -> Dict[str, Any]:
@@ -215,6 +222,15 @@ class RunDirectory:
     def case(self) -> Case:
         """What the run was started with, under a name that fits; a UsageError as read_config's."""
         return named(Case(**configuration.known(configuration.load(self.path)["case"])))
+
+    def identity(self) -> np.ndarray:
+        """Return what tells the run from all others: uint8 ``[IDENTITY_BYTES]``.
+
+        All are 0 for a run that was started before runs had one.
+        """
+        config = configuration.load(self.path) if self.exists else {}
+        stored = config.get("identity", "00" * IDENTITY_BYTES)
+        return np.frombuffer(bytes.fromhex(stored), np.uint8)
 
     def write_config(self, config: Dict[str, Any]) -> None:
         """Write the configuration."""

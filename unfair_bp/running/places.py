@@ -7,6 +7,7 @@ import tempfile
 from typing import Container, Iterable
 
 from unfair_bp.errors import UsageError
+from unfair_bp.files import UNFINISHED
 
 
 def check_name(path: str) -> None:
@@ -68,4 +69,19 @@ def check_links(paths: Iterable[str]) -> None:
             raise UsageError(
                 f"{path} is a link to {os.readlink(path)}, which may hold another run's files; "
                 "remove the link, or give another --run-dir"
+            )
+
+
+def check_files(paths: Iterable[str]) -> None:
+    """Refuse to begin what could not be written in the end.
+
+    Raises:
+        UsageError: If there is a directory in the place of one of these files, or of what is
+            written before it has its name.
+    """
+    for path in (path + end for path in paths for end in ("", UNFINISHED)):
+        if os.path.isdir(path):
+            raise UsageError(
+                f"{path} is a directory, in the place of a file of the run; move it, or give "
+                "another --run-dir"
             )

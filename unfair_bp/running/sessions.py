@@ -4,7 +4,7 @@ import contextlib
 from typing import Iterator, List
 
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.errors import FieldError
+from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.cases import Case
 
 
@@ -20,20 +20,30 @@ def config(case: Case) -> tf.ConfigProto:
 
 
 @contextlib.contextmanager
-def enough_memory(case: Case) -> Iterator[None]:
+def enough_memory(refusal: UsageError) -> Iterator[None]:
     """Say in one line that memory is used up; TensorFlow's message has a hundred.
 
-    Raises:
-        FieldError: In place of what TensorFlow or NumPy raises.
+    Args:
+        refusal: What to raise in place of what TensorFlow or NumPy raises.
     """
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise FieldError(
-            "batch_size",
-            f"{case.batch_size} needs more memory than there is, at width {case.width:g}; give a "
-            "smaller batch size or width; checkpoints are intact",
-        ) from error
+        raise refusal from error
+
+
+def too_large(case: Case, advice: str = "") -> UsageError:
+    """Return what to raise if a case's batches need more memory than there is.
+
+    Args:
+        case: The case.
+        advice: What else to say.
+    """
+    return FieldError(
+        "batch_size",
+        f"{case.batch_size} needs more memory than there is, at width {case.width:g}; give a "
+        f"smaller batch size or width{advice}",
+    )
 
 
 def accelerators(session: tf.Session) -> List[str]:

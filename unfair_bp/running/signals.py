@@ -1,14 +1,17 @@
-"""Stopping a run: Ctrl-C, SIGTERM and SIGHUP take effect after an iteration, and it is saved."""
+"""Stopping a run: Ctrl-C and some signals take effect after an iteration, and it is saved.
+
+The signals are SIGTERM, SIGHUP, and SIGXCPU, which says that the processor's time is used up. A
+batch system should send one of these before its time limit, as Slurm does with
+``--signal=TERM@60``. SIGUSR1 is left to ``faulthandler``, which shows where a process hangs.
+"""
 
 import contextlib
 import signal
 import threading
-from typing import Callable, Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional, Set
 
-# Windows has no SIGHUP.
-STOPPING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")  # Windows lacks the last two
+STOPPING = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class Interrupted(Exception):
@@ -31,8 +34,8 @@ def stopped_by_signals() -> Iterator[Callable[[], None]]:
     """Yield a function that raises Interrupted if one of the signals has arrived.
 
     An exception in the middle of an iteration would lose the iteration's cost. A second Ctrl-C is
-    immediate. A second SIGTERM or SIGHUP changes nothing: ``timeout`` and a terminal that closes
-    signal the process and its group, so that one request often arrives twice.
+    immediate. A second one of the others changes nothing: ``timeout`` and a terminal that closes
+    signal the process and its group, and SIGXCPU comes every second.
 
     Signals that the process ignores (``nohup``) stay ignored. A handler that was not installed from
     Python is left in place, because it could not be restored.
@@ -53,10 +56,12 @@ def stopped_by_signals() -> Iterator[Callable[[], None]]:
             signal.signal(number, before[number])
 
     before = {number: signal.getsignal(number) for number in STOPPING}
+    caught = _caught()
     before = {
         number: handler
         for number, handler in before.items()
         if handler not in (signal.SIG_IGN, None)
+        and not (handler == signal.SIG_DFL and number in caught)
     }
     for number in before:
         signal.signal(number, handle)
@@ -65,3 +70,14 @@ def stopped_by_signals() -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _caught() -> Set[int]:
+    """The signals that this process has a handler for, as Linux knows them.
+
+    Python takes a signal that C code handles, as ``faulthandler`` does, for one that nobody does.
+    """
+    mask = 0
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
+        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    return {number for number in STOPPING if mask >> (number - 1) & 1}

@@ -117,10 +117,12 @@ def _rows(text: str, kind: Type[Any]) -> List[Any]:
 
 
 def _row(cells: Dict[str, str], kind: Type[Any]) -> Any:
-    """Read a row back, given the text of each column."""
+    """Read a row back, given the text of each column; a newer version may have more columns."""
     values: Dict[str, Any] = {}
     for column, text in cells.items():
         name, per_layer, _ = column.partition(PER_LAYER)
+        if name not in kind._fields:
+            continue
         value = READ[kind.__annotations__[name]](text)
         values[name] = (*values.get(name, ()), value) if per_layer else value
     return kind(**values)

@@ -9,7 +9,7 @@ import numpy as np
 
 from unfair_bp.backprop.graph import build_graph, starting_weights
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.console import progress_bar
+from unfair_bp.console import load_bars, progress_bar
 from unfair_bp.data import augment, sources
 from unfair_bp.data.batches import examples, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
@@ -85,8 +85,8 @@ class Trainer:
         tensorboard: Write event files for TensorBoard, too.
 
     Raises:
-        UsageError: If the data set does not fit the case, or the package for augmentation is
-            missing.
+        UsageError: If the data set does not fit the case, or a library that training needs
+            cannot be loaded.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Trainer:
     ) -> None:
         ledger.check_runnable(case.quirks)
         dataset.check_fits(case)
+        load_bars()
         if case.augment:
             augment.check_available()
         self.case = case
@@ -108,10 +109,12 @@ class Trainer:
         self.training, held_out = dataset.hold_out(case.validation_size)
         self.iterations_per_epoch = iterations_per_epoch(case, len(self.training.train_images))
         self.graph = build_graph(case, iterations=case.epochs * self.iterations_per_epoch)
-        with self.graph.graph.as_default(), tf.variable_scope("checkpoint"):
+        with self.graph.graph.as_default():
             # One float64 for each field of Progress: exact for counts up to 2^53.
             zeros = np.zeros(len(Progress._fields))
-            self._saved = tf.get_variable("progress", initializer=zeros, use_resource=True)
+            self._saved = tf.get_variable(
+                "checkpoint/progress", initializer=zeros, use_resource=True
+            )
             self._progress_feed = tf.placeholder(tf.float64, self._saved.shape)
             self._save_progress = self._saved.assign(self._progress_feed, read_value=False)
             self._checkpoints = Checkpoints(run)
@@ -148,7 +151,8 @@ class Trainer:
                 set, the run to resume is another one or damaged, a file cannot be written, or
                 training diverges; what was saved before stays.
         """
-        with sessions.enough_memory(self.case), self.run.lock(), tf.Session(
+        too_large = sessions.too_large(self.case, "; checkpoints are intact")
+        with sessions.enough_memory(too_large), self.run.lock(), tf.Session(
             graph=self.graph.graph, config=sessions.config(self.case)
         ) as session:
             # Under the lock, because another process may have begun a run while data was loaded.
@@ -164,7 +168,9 @@ class Trainer:
                 except Interrupted:
                     self._save(session)
                     raise
-            self.run.write_weights(directory.WEIGHTS_AFTER, session.run(list(self.graph.weights)))
+                weights = session.run(list(self.graph.weights))
+                self.run.write_weights(directory.WEIGHTS_AFTER, weights)
+                check_signals()  # one that came while the last epoch was saved
 
     def _begin(self, session: tf.Session, command: str, resume: bool) -> None:
         """Restore the run's newest checkpoint, or start a new run."""

@@ -10,8 +10,10 @@ import logging
 import signal
 import tempfile
 from concurrent.futures import CancelledError
+from types import ModuleType
 from typing import Iterator, Optional
 
+from unfair_bp.environment import library
 from unfair_bp.errors import UsageError
 from unfair_bp.sweeping.attempt import Job, Outcome, attempt
 
@@ -94,6 +96,17 @@ def outcome_of(future: "distributed.Future") -> Optional[Outcome]:  # noqa: F821
         return Outcome(1, f"a worker failed: {type(error).__name__}: {error}")
 
 
+def load_dask() -> ModuleType:
+    """Return ``distributed``, which takes a second and only sweeps need.
+
+    Raises:
+        LibraryError: If it cannot be loaded.
+    """
+    with library("Dask", "dask distributed"):
+        import distributed  # noqa: PLC0415
+    return distributed
+
+
 @contextlib.contextmanager
 def connected(scheduler: Optional[str], workers: int) -> Iterator[Cluster]:
     """Connect to a scheduler, or have threads of this process for workers, until the context ends.
@@ -105,8 +118,7 @@ def connected(scheduler: Optional[str], workers: int) -> Iterator[Cluster]:
     Raises:
         UsageError: If there is no scheduler at this address.
     """
-    import distributed  # noqa: PLC0415 - takes a second, and only sweeps need it
-
+    distributed = load_dask()
     # What it logs of lost connections is reported, in fewer words, by the sweep.
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] == "distributed":

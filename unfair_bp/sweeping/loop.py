@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Se
 
 from unfair_bp import files
 from unfair_bp.console import progress_bar
+from unfair_bp.environment import library
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running.signals import Interrupted, stopped_by_signals
 from unfair_bp.sweeping.attempt import Job, Outcome
-from unfair_bp.sweeping.cluster import Cluster, connected, outcome_of
+from unfair_bp.sweeping.cluster import Cluster, connected, load_dask, outcome_of
 from unfair_bp.sweeping.plan import PlannedRun, Progress
 from unfair_bp.sweeping.signs import EVERY, SignOfLife, cannot_write
 
@@ -57,6 +58,7 @@ def sweep(
     open_runs = [run for run in runs if run not in results]
     if not open_runs:
         return list(results.values())
+    load_dask()  # before anything is written
     with stopped_by_signals() as check_signals, _sign_in(root) as sign, connected(
         scheduler, workers
     ) as cluster:
@@ -76,7 +78,8 @@ def sweep(
 
 def runs_at_a_time(cases: Sequence[Case]) -> int:
     """How many runs occupy the processor's cores that this process may use, at least one."""
-    from dask.system import CPU_COUNT  # noqa: PLC0415 - minds affinity and control groups
+    with library("Dask", "dask distributed"):
+        from dask.system import CPU_COUNT  # noqa: PLC0415 - minds affinity and control groups
 
     threads = max(case.threads or CPU_COUNT for case in cases)
     return max(1, CPU_COUNT // threads)

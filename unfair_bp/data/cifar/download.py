@@ -3,11 +3,13 @@
 import os
 from typing import Any
 
-import pooch
-import requests
-
 from unfair_bp.console import progress_bar
+from unfair_bp.environment import library
 from unfair_bp.errors import UsageError
+
+with library("pooch", "pooch requests"):
+    import pooch
+    import requests
 
 TIMEOUT = 30.0  # seconds without a single byte, not for the whole file
 RETRIES = 3  # after a failure; pooch waits 1, 2 and 3 seconds before them

@@ -18,7 +18,6 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tup
 
 import numpy as np
 
-from unfair_bp.data.cifar import download
 from unfair_bp.data.cifar.sets import CHANNELS, PIXEL_BYTES, SITE, SIZE, CifarSet, Form
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
@@ -58,6 +57,8 @@ def load(cifar: CifarSet, data_dir: Optional[str] = None) -> Dataset:
     keras = os.path.join(_environ("KERAS_HOME") or _home(".keras"), "datasets")
     dataset, problems = _first_whole([*_readers(cifar, cache()), *_readers(cifar, keras)])
     if dataset is None:
+        from unfair_bp.data.cifar import download  # noqa: PLC0415 - most need no download
+
         path = os.path.join(cache(), cifar.binary.archive)
         download.fetch(cifar.url, path, cifar.binary.archive_checksum)
         dataset, unusable = _first_whole([partial(_read_archive, cifar, path)])
