@@ -404,7 +404,7 @@ def test_schedule_command(tmp_path):
         ["--schedule", "sideways"],
         ["--schedule", "0"],
         ["--width", "0.001"],
-        ["--epochs", "3"],  # a schedule has none
+        ["--seed", "3"],  # a schedule has none
         ["--png"],
     ],
 )
