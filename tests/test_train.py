@@ -718,7 +718,7 @@ def test_few_lines_are_printed_before_the_first_epoch(tmp_path, capfd, protocol)
     words.append("--verbose")
     assert commands.here(train.main, *small("c", tmp_path / "again", *words)) == 0
     text = capfd.readouterr().out
-    assert re.search(r"^  schedule +back$", text, re.MULTILINE)
+    assert re.search(r"^  schedule +back \(9 rows\)$", text, re.MULTILINE)
     assert re.search(r"^      9   1x1 .* 9$", text, re.MULTILINE)
 
 
