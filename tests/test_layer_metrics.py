@@ -133,7 +133,7 @@ def test_rows_read_back_as_written(tmp_path):
         (",11.0,", ",-11.0,"),
         (",11.0,", ",inf,"),
         (",11.0,", ",nan,"),
-        (",0.1,", ",inf,"),
+        (",-0.2,", ",inf,"),
         ("epoch,", "epochs,"),
         ("norm_layer_9", "skewness_layer_0"),
         ("rotation_layer_1,", "seconds,"),
