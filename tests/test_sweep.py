@@ -310,6 +310,12 @@ def test_kills_that_did_not_keep_a_run_from_getting_further_do_not_count(scripte
     assert results["seed1"].state == "done" and len(made_up.jobs) == 11
 
 
+def test_a_run_that_is_stuck_fails_however_far_it_had_come(scripted):
+    """Breaks if a run that has been saved once is started for ever."""
+    results, made_up = scripted({"seed1": [further(5), *[KILLED] * 4]})
+    assert results["seed1"].state == "failed" and len(made_up.jobs) == 5
+
+
 def test_progress_that_was_seen_during_an_attempt_counts(scripted, monkeypatch):
     """Breaks if an attempt that got further counts as in vain because that was noticed before."""
     monkeypatch.setattr(loop, "EVERY", -1.0)
