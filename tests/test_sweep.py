@@ -379,13 +379,21 @@ def test_a_signal_stops_the_sweep(tmp_path, monkeypatch, capfd, number, status):
     """Breaks if a sweep goes on after Ctrl-C, or does not say how to go on."""
     made_up = MadeUp({"seed1": [lambda job: os.kill(os.getpid(), number)]})
     monkeypatch.setattr(loop, "connected", lambda *where: contextlib.nullcontext(made_up))
+    signs = []
+
+    def working():
+        signs.append((tmp_path / loop.SIGN).exists())
+        return len(signs) < 3
+
+    made_up.working = working
     words = ["--seed", 1, "--epochs", 1, "--root", tmp_path]
     assert commands.here(sweep.main, *words) == status
     error = capfd.readouterr().err
     assert error.startswith(
         "interrupted, every run is saved; go on with: python -m unfair_bp.sweep"
     )
-    assert not (tmp_path / loop.SIGN).exists()
+    # It has waited for its attempts, and they could see that it wanted them to stop.
+    assert signs == [False] * 3
 
 
 def test_a_second_sweep_in_a_directory_is_refused(tmp_path, monkeypatch, capfd):
