@@ -513,10 +513,15 @@ def test_a_training_process_ends_with_its_worker(tmp_path):
     parent = commands.start(["-c", PARENT], tmp_path)
     child = psutil.Process(int(parent.stdout.readline()))
     assert parent.stdout.readline() == "begun\n"
-    parent.kill()
-    parent.communicate()
-    psutil.wait_procs([child], timeout=10)
-    assert not child.is_running()
+    try:
+        parent.kill()
+        parent.wait()  # not for the end of its output, which the child has, too
+        _, alive = psutil.wait_procs([child], timeout=30)
+        assert not alive
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+        parent.communicate()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a request to Linux")
