@@ -57,9 +57,9 @@ def sweep(
     open_runs = [run for run in runs if run not in results]
     if not open_runs:
         return list(results.values())
-    with stopped_by_signals() as check_signals, _sign_in(root) as sign, connected(
-        scheduler, workers
-    ) as cluster:
+    with stopped_by_signals() as check_signals, connected(scheduler, workers) as cluster, _sign_in(
+        root
+    ) as sign:
         loop = _Loop(open_runs, sign, cluster)
         with loop.bar:
             try:
