@@ -310,6 +310,12 @@ def test_kills_that_did_not_keep_a_run_from_getting_further_do_not_count(scripte
     assert results["seed1"].state == "done" and len(made_up.jobs) == 11
 
 
+def test_a_run_that_is_stuck_fails_however_far_it_had_come(scripted):
+    """Breaks if a run that has been saved once is started for ever."""
+    results, made_up = scripted({"seed1": [further(5), *[KILLED] * 4]})
+    assert results["seed1"].state == "failed" and len(made_up.jobs) == 5
+
+
 def test_progress_that_was_seen_during_an_attempt_counts(scripted, monkeypatch):
     """Breaks if an attempt that got further counts as in vain because that was noticed before."""
     monkeypatch.setattr(loop, "EVERY", -1.0)
@@ -373,13 +379,21 @@ def test_a_signal_stops_the_sweep(tmp_path, monkeypatch, capfd, number, status):
     """Breaks if a sweep goes on after Ctrl-C, or does not say how to go on."""
     made_up = MadeUp({"seed1": [lambda job: os.kill(os.getpid(), number)]})
     monkeypatch.setattr(loop, "connected", lambda *where: contextlib.nullcontext(made_up))
+    signs = []
+
+    def working():
+        signs.append((tmp_path / loop.SIGN).exists())
+        return len(signs) < 3
+
+    made_up.working = working
     words = ["--seed", 1, "--epochs", 1, "--root", tmp_path]
     assert commands.here(sweep.main, *words) == status
     error = capfd.readouterr().err
     assert error.startswith(
         "interrupted, every run is saved; go on with: python -m unfair_bp.sweep"
     )
-    assert not (tmp_path / loop.SIGN).exists()
+    # It has waited for its attempts, and they could see that it wanted them to stop.
+    assert signs == [False] * 3
 
 
 def test_a_second_sweep_in_a_directory_is_refused(tmp_path, monkeypatch, capfd):
@@ -499,10 +513,15 @@ def test_a_training_process_ends_with_its_worker(tmp_path):
     parent = commands.start(["-c", PARENT], tmp_path)
     child = psutil.Process(int(parent.stdout.readline()))
     assert parent.stdout.readline() == "begun\n"
-    parent.kill()
-    parent.communicate()
-    psutil.wait_procs([child], timeout=10)
-    assert not child.is_running()
+    try:
+        parent.kill()
+        parent.wait()  # not for the end of its output, which the child has, too
+        _, alive = psutil.wait_procs([child], timeout=30)
+        assert not alive
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+        parent.communicate()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a request to Linux")

@@ -82,6 +82,12 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
+def finished_epochs(root):
+    """The epochs that the runs of a sweep have finished, of 32 with eight runs."""
+    paths = [str(path.parent) for path in root.rglob("metrics.csv")]
+    return sum(len(RunDirectory(path).read_metrics()) for path in paths)
+
+
 def saved(root, count):
     """Whether so many runs of a sweep have been saved while they trained."""
     steps = [RunDirectory(str(path.parent)).saved_steps() for path in root.rglob("config.json")]
@@ -162,8 +168,11 @@ def test_workers_are_killed(tmp_path, machines, undisturbed):
     root = tmp_path / "sweep"
     process = sweep(root, *ALL, "--scheduler", cluster.address)
     wait_until(lambda: training(root))
-    for _ in range(KILLS):
-        time.sleep(draw.uniform(0.0, 2 * seconds / KILLS))
+    for kill in range(1, KILLS + 1):
+        # After a while, but sooner if the sweep is so fast that it would end before all kills.
+        end = time.monotonic() + draw.uniform(0.0, 2 * seconds / KILLS)
+        while time.monotonic() < end and finished_epochs(root) < 32 * kill / (KILLS + 2):
+            time.sleep(0.05)
         assert process.poll() is None, "the sweep ended before all kills"
         cluster.kill_worker(draw.randrange(2))
         cluster.start_worker()

@@ -59,9 +59,9 @@ def sweep(
     if not open_runs:
         return list(results.values())
     load_dask()  # before anything is written
-    with stopped_by_signals() as check_signals, _sign_in(root) as sign, connected(
-        scheduler, workers
-    ) as cluster:
+    with stopped_by_signals() as check_signals, connected(scheduler, workers) as cluster, _sign_in(
+        root
+    ) as sign:
         loop = _Loop(open_runs, sign, cluster)
         with loop.bar:
             try:
