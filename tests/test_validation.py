@@ -223,7 +223,7 @@ def test_curves_show_validation():
         row._replace(validation_accuracy=row.test_accuracy / 2, validation_cost=3.0 / row.epoch)
         for row in epochs_of([0.2, 0.4])
     ]
-    accuracy, cost = learning_curves(rows, "heading").axes
+    accuracy, cost, _ = learning_curves(rows, "heading").axes
 
     def lines(axes):
         return {
