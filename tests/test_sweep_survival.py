@@ -18,12 +18,12 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs processes that end with another"),
 ]
-KILLS = 20
+KILLS, EPOCHS = 20, 10
 PATIENCE = 1500  # seconds for anything to happen
 # Each run trains for some seconds and is saved about every second.
 WORDS = [
     *("-m", "unfair_bp.sweep", *commands.SMALL, "--case", "c", "d", "--train-size", "400"),
-    *("--batch-size", "4", "--epochs", "4", "--checkpoint-minutes", "0.02"),
+    *("--batch-size", "4", "--epochs", str(EPOCHS), "--checkpoint-minutes", "0.02"),
 ]
 FEW, ALL = ["--seed", "0"], ["--seed", "0-3"]
 
@@ -83,7 +83,7 @@ def wait_until(condition):
 
 
 def finished_epochs(root):
-    """The epochs that the runs of a sweep have finished, of 32 with eight runs."""
+    """The epochs that the runs of a sweep have finished."""
     paths = [str(path.parent) for path in root.rglob("metrics.csv")]
     return sum(len(RunDirectory(path).read_metrics()) for path in paths)
 
@@ -171,7 +171,7 @@ def test_workers_are_killed(tmp_path, machines, undisturbed):
     for kill in range(1, KILLS + 1):
         # After a while, but sooner if the sweep is so fast that it would end before all kills.
         end = time.monotonic() + draw.uniform(0.0, 2 * seconds / KILLS)
-        while time.monotonic() < end and finished_epochs(root) < 32 * kill / (KILLS + 2):
+        while time.monotonic() < end and finished_epochs(root) < 8 * EPOCHS * kill / (KILLS + 2):
             time.sleep(0.05)
         assert process.poll() is None, "the sweep ended before all kills"
         cluster.kill_worker(draw.randrange(2))
