@@ -55,14 +55,16 @@ def start_weights(case, seed=7):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard():
-    """Let Ctrl-C be heard, here and in what is started here.
+def signals_are_heard():
+    """Let Ctrl-C and SIGHUP be heard, here and in what is started here.
 
-    A shell that starts the tests in the background has them ignore it.
+    A shell that starts the tests in the background, and nohup, have them ignore these.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, default) for number, default in defaults.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

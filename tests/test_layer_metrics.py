@@ -29,7 +29,7 @@ ROWS = [
 
 
 def words(path, *more):
-    """The words of a run from the back, four iterations an epoch: the first layers rest at first."""
+    """The words of a run from the back, with four iterations an epoch."""
     small = [*commands.SMALL, "--batch-size", "4"]
     return ["--case", "c", *small, "--run-dir", str(path), *map(str, more)]
 

@@ -109,7 +109,7 @@ class Trainer:
         self.training, held_out = dataset.hold_out(case.validation_size)
         self.iterations_per_epoch = iterations_per_epoch(case, len(self.training.train_images))
         self.graph = build_graph(case, iterations=case.epochs * self.iterations_per_epoch)
-        with self.graph.graph.as_default():
+        with self.graph.graph.as_default(), tf.name_scope("checkpoint/"):
             # One float64 for each field of Progress: exact for counts up to 2^53.
             zeros = np.zeros(len(Progress._fields))
             self._saved = tf.get_variable(
