@@ -259,8 +259,8 @@ def test_these_are_refused(name, words, place, written):
     [
         ("schedule", ["--schedule", "9", "--png", "\udcff.png"], "wrote \\udcff.png"),
         ("report", ["run"], "c"),
-        ("train", ["--verbose", "--schedule", "\u20039\u2003"], "\u20039\u2003"),
-        ("train", ["--verbose", "--epochs", "\u0663"], "epochs         3"),
+        ("schedule", ["--schedule", "\u20039\u2003"], "schedule \u20039\u2003: a cycle"),
+        ("schedule", ["--schedule", "freeze", "--epochs", "\u0663"], "15003 iterations"),
     ],
 )
 def test_these_work(name, words, shown, place, written):
