@@ -1,13 +1,12 @@
 """The six cases of the post: what to run, as plain values."""
 
-import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Optional, Tuple
 
 import numpy as np
 
 from unfair_bp.errors import FieldError, UsageError
-from unfair_bp.experiment import ledger, matrix, schedules
+from unfair_bp.experiment import checks, matrix, schedules
 from unfair_bp.experiment.architecture import (
     ALL_CONVOLUTIONAL,
     Architecture,
@@ -22,7 +21,13 @@ PROTOCOLS = ("per-step", "per-batch")
 OPTIMIZERS = ("adam", "sgd")  # backprop.graph has what each name stands for,
 INITIAL_WEIGHTS = ("numpy", "2018")  # and for these, too
 MOMENTS = ("own", *matrix.MOMENTS)
-ADAM_QUIRKS = {"adam-constant", "update-first"}
+CHOICES = {
+    "data": (*DATASETS, OWN_DATA),
+    "protocol": PROTOCOLS,
+    "moments": MOMENTS,
+    "optimizer": OPTIMIZERS,
+    "initial_weights": INITIAL_WEIGHTS,
+}
 
 
 def _option(default: object, meaning: str) -> object:
@@ -37,7 +42,7 @@ class Case:
     The command line is generated from these fields (``learning_rate`` is ``--learning-rate``).
     NumPy scalars and arrays of no dimension are taken for numbers, and a boolean array
     ``[rows, layers]`` or a
-    :class:`~unfair_bp.experiment.schedules.Schedule` for a schedule.
+    :class:`~unfair_bp.experiment.matrix.Schedule` for a schedule.
 
     Raises:
         FieldError: If a field has a value that cannot be run.
@@ -92,9 +97,9 @@ class Case:
         given = self.schedule
         for item in fields(self):
             object.__setattr__(self, item.name, _stored(item.name, getattr(self, item.name)))
-        _check_types(self)
-        _check_numbers(self)
-        _check_choices(self)
+        checks.check_types(self)
+        checks.check_numbers(self)
+        checks.check_choices(self, CHOICES)
         layers = self.layers  # raises if the width leaves a layer without a channel
         table = getattr(given, "table", given)
         if isinstance(table, np.ndarray) and table.ndim == 2 and table.shape[1] != len(layers):
@@ -113,9 +118,9 @@ class Case:
         if isinstance(given, matrix.Schedule) and self.moments == "own" != given.moments:
             object.__setattr__(self, "moments", given.moments)
         if self.protocol == "per-batch":
-            _check_rounds(self, schedule)
+            checks.check_rounds(self, schedule)
         if "update-first" in self.quirks:
-            _check_moves_first(self)
+            checks.check_moves_first(self, schedule_of(self))
 
     @property
     def layers(self) -> Tuple[LayerSpec, ...]:
@@ -221,94 +226,6 @@ def idle_quirks(case: Case) -> Tuple[str, ...]:
         "collapsed-rounds": intended_schedule(case) == fair,
     }
     return tuple(name for name in case.quirks if idle.get(name))
-
-
-def _check_types(case: Case) -> None:
-    """Refuse what the command line never gives, but Python or an edited configuration may."""
-    wider = {float: (int, float), Optional[int]: (int, type(None)), Tuple[str, ...]: (tuple,)}
-    for item in fields(case):
-        value = getattr(case, item.name)
-        if type(value) not in wider.get(item.type, (item.type,)):
-            kinds = wider.get(item.type, (item.type,))
-            names = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
-            raise FieldError(item.name, f"{value!r} is of the wrong type; give {names}")
-
-
-def _check_numbers(case: Case) -> None:
-    for name, least, most in (
-        ("epochs", 1, None),
-        ("batch_size", 1, None),
-        ("seed", 0, 2**32 - 1),
-        ("threads", 0, 1024),
-        ("train_size", 1, None),
-        ("test_size", 1, None),
-        ("validation_size", 1, None),
-    ):
-        value = getattr(case, name)
-        if value is not None and (value < least or (most is not None and value > most)):
-            limit = f"at least {least}" if most is None else f"{least} to {most}"
-            raise FieldError(name, f"{value} is out of range; give {limit}")
-    for name, most in (("learning_rate", 1.0), ("epsilon", 1.0), ("width", 16.0)):
-        value = getattr(case, name)
-        if not (math.isfinite(value) and 0.0 < value <= most):
-            raise FieldError(
-                name, f"{value:g} is out of range; give a number above 0 and at most {most:g}"
-            )
-    for name in ("momentum", "beta1", "beta2"):
-        value = getattr(case, name)
-        if not 0.0 <= value < 1.0:
-            raise FieldError(name, f"{value:g} is out of range; give 0 or more and less than 1")
-
-
-def _check_choices(case: Case) -> None:
-    for name, known in (
-        ("data", (*DATASETS, OWN_DATA)),
-        ("protocol", PROTOCOLS),
-        ("moments", MOMENTS),
-        ("optimizer", OPTIMIZERS),
-        ("initial_weights", INITIAL_WEIGHTS),
-    ):
-        value = getattr(case, name)
-        if value not in known:
-            raise FieldError(name, f"{value!r} is not known; give {' or '.join(known)}")
-    ledger.check(case.quirks)
-    of_adam = ADAM_QUIRKS.intersection(case.quirks)
-    if of_adam and case.optimizer != "adam":
-        raise FieldError(
-            "quirks", f"{sorted(of_adam)[0]} is a deviation of Adam; give optimizer adam"
-        )
-
-
-def _check_rounds(case: Case, schedule: matrix.Schedule) -> None:
-    """Refuse a cycle that cannot be run on one batch."""
-    text = schedules.shortened(case.schedule)
-    if schedule.spans_run:
-        raise FieldError(
-            "schedule", f"{text!r} spans the whole run, not a batch; give protocol per-step"
-        )
-    if schedule.cycle > matrix.LONGEST_CYCLE:
-        raise FieldError(
-            "schedule",
-            f"{text!r} has a cycle of {schedule.cycle} iterations, too many for the protocol "
-            f"per-batch, which takes at most {matrix.LONGEST_CYCLE}",
-        )
-
-
-def _check_moves_first(case: Case) -> None:
-    """Refuse with ``update-first`` what the scripts never had."""
-    schedule = schedule_of(case)
-    if case.protocol == "per-batch" and schedule.cycle > 1:
-        raise FieldError(
-            "quirks",
-            f"update-first cannot be run on the {schedule.cycle} rounds of a batch, which the "
-            "scripts never had; add collapsed-rounds, or give protocol per-step",
-        )
-    if schedule.factors is not None or schedule.moments != "keep":
-        raise FieldError(
-            "quirks",
-            "update-first cannot be run with a schedule that scales the learning rate or resets "
-            f"moments, as {schedules.shortened(case.schedule)!r}; leave one of the two out",
-        )
 
 
 A = Case(
