@@ -293,8 +293,10 @@ def test_a_case_says_how_long_its_run_is():
     """Breaks if a schedule that spans the run is made for another length."""
     case = tiny_case("a", schedule="freeze", data="shapes", train_size=90, epochs=2)
     assert run_length(case) == 2 * 23  # batches of 4
-    assert schedule_of(case).hold == math.ceil(46 / 9)
-    assert schedule_of(case, 900).hold == 100
+    assert schedule_of(case).cycle == 46
+    assert schedule_of(case, 9000).cycle == 9000
+    assert schedule_of(case, 90_000).hold == 10_000
+    assert run_length(replace(case, validation_size=10)) == 2 * 20
     assert run_length(tiny_case("b", epochs=3)) == 3 * 25_000  # half of each batch is augmented
 
 

@@ -41,7 +41,8 @@ def layer_table(case: cases.Case) -> str:
 
 def summary(case: cases.Case) -> str:
     """Return what is run, and what it costs, in two lines."""
-    rows = cases.schedule_of(case).table.mean(axis=0)
+    iterations = _shown_iterations(case)
+    rows = cases.schedule_of(case).updates(iterations) / iterations
     low, high = (f"{100 * part:.3g} %" for part in (rows.min(), rows.max()))
     of = "rounds" if case.protocol == "per-batch" else "iterations"
     optimizer = f"{case.optimizer} with learning rate {case.learning_rate:g}"
@@ -58,10 +59,17 @@ def summary(case: cases.Case) -> str:
 
 def _cost(case: cases.Case) -> str:
     schedule, layers = cases.schedule_of(case), case.layers
-    cost = schedule.relative_cost(layers)
+    fair, iterations = matrix.fair_step_flops(layers), _shown_iterations(case)
+    cost = schedule.flops(layers, iterations) / (iterations * fair)
     if case.protocol == "per-batch":
-        cost = schedule.cycle_flops(layers) / matrix.fair_step_flops(layers)
+        cost = schedule.cycle_flops(layers) / fair
     return f"a mean iteration costs {cost:.3f} of a fair one"
+
+
+def _shown_iterations(case: cases.Case) -> int:
+    """A cycle, or the run if that is shorter: of some schedules a run sees only the beginning."""
+    cycle, run = cases.schedule_of(case).cycle, cases.run_length(case)
+    return cycle if case.protocol == "per-batch" or run is None else min(cycle, run)
 
 
 def warn_of_idle(case: cases.Case, as_run: bool) -> None:

@@ -89,7 +89,7 @@ def _turn(schedule: Schedule, row: Union[tf.Tensor, int], begins: Gate) -> Turn:
 
 
 def _both(gate: Gate, begins: Gate) -> Gate:
-    """A gate that is open only when a row begins."""
+    """The ``and`` of two gates, decided here as far as one of them is known."""
     for one, other in ((gate, begins), (begins, gate)):
         if isinstance(one, np.bool_):
             return other if one else one

@@ -26,7 +26,7 @@ class Optimizer(abc.ABC):
 
     @abc.abstractmethod
     def create(self, start: tf.Tensor) -> Any:
-        """Create a layer's state: weights from ``start``, never updated."""
+        """Create a layer's state: weights from ``start``, before the first update."""
 
     @abc.abstractmethod
     def update(self, state: Any, w: tf.Tensor, dw: tf.Tensor, factor: Factor = 1.0) -> tf.Operation:
@@ -34,7 +34,8 @@ class Optimizer(abc.ABC):
 
         Args:
             state: The layer's.
-            w: The weights to update, from :meth:`begin`.
+            w: The weights as :meth:`begin` returned them, for a rule that starts from others than
+                those that are stored.
             dw: Derivative of the cost by the weights.
             factor: What to multiply the learning rate by.
         """
@@ -86,8 +87,8 @@ class Adam(Optimizer):
     v <- beta2 v + (1 - beta2) g^2
     w <- w - learning_rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 
-    t counts the updates of this layer, not the iterations: the powers measure how far m and v
-    still are from their zero start, and they move only when the layer is updated. TensorFlow's
+    t counts the updates of this layer, not the iterations: beta^t is the share that the zero
+    start still has in m and v, and it moves only when the layer is updated. TensorFlow's
     own Adam adds epsilon before the correction of v instead ("epsilon hat").
 
     Args:
@@ -121,7 +122,7 @@ class Adam(Optimizer):
         )
 
     def powers(self, t: tf.Tensor) -> Tuple[Any, Any]:
-        """Return beta1^t and beta2^t, by which the corrections fall short of 1."""
+        """Return beta1^t and beta2^t; the corrections are 1 minus these."""
         return self.beta1**t, self.beta2**t
 
     def update(

@@ -112,7 +112,7 @@ class Schedule:
         """The row of an iteration, counted from 0."""
         return iteration // self.hold % self.period
 
-    def _split(self, iterations: int) -> Tuple[np.ndarray, int]:
+    def _row_counts(self, iterations: int) -> Tuple[np.ndarray, int]:
         """How many iterations each row has had among the first ones: int ``[period]``."""
         cycles, rest = divmod(iterations, self.cycle)
         started = np.arange(self.period) * self.hold
@@ -120,7 +120,7 @@ class Schedule:
 
     def updates(self, iterations: int) -> np.ndarray:
         """How often each layer is updated in the first ``iterations``: int ``[layers]``."""
-        return self._split(iterations) @ self.table
+        return self._row_counts(iterations) @ self.table
 
     def row_flops(self, layers: Sequence[LayerSpec]) -> np.ndarray:
         """Floating-point operations of one iteration on each row, per image: int ``[period]``."""
@@ -130,14 +130,14 @@ class Schedule:
 
     def flops(self, layers: Sequence[LayerSpec], iterations: int) -> int:
         """Floating-point operations of the first ``iterations``, per image in a batch."""
-        counts, rows = self._split(iterations), self.row_flops(layers)
+        counts, rows = self._row_counts(iterations), self.row_flops(layers)
         return sum(int(count) * int(row) for count, row in zip(counts, rows))
 
     def cycle_flops(self, layers: Sequence[LayerSpec]) -> int:
         """Floating-point operations of a whole cycle on one batch (per-batch protocol), per image.
 
-        Between two iterations, the activations below the lowest layer that the first of them
-        updated are kept, so that only the layers from there on run forward again.
+        After a row, the next forward pass starts at the lowest layer that the row updated: the
+        activations below it have not changed.
         """
         flops, lowest = 0, 0
         for row in np.repeat(self.table, self.hold, axis=0):

@@ -7,7 +7,7 @@ Layers are counted from 1, at the images, to L. Iterations t run from 0 to T - 1
 """
 
 import math
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, NamedTuple, Optional
 
 import numpy as np
 
@@ -98,7 +98,8 @@ def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "s
     start = fraction(t0, "T0")
     place = np.arange(size.layers) / max(1, size.layers - 1)
     until = (start + (1 - start) * place) ** power[shape]
-    hold, rows = _sampled(size.iterations, size.iterations)
+    hold = -(-size.iterations // LONGEST_PERIOD)
+    rows = -(-size.iterations // hold)
     done = (np.arange(rows) * hold / size.iterations)[:, np.newaxis]
     factors = (1 + np.cos(np.pi * np.minimum(done / until, 1))) / 2
     if scale == "scaled":
@@ -109,7 +110,8 @@ def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "s
 def freeze(size: Size, part: str = "1") -> Schedule:
     """Layers are frozen one after the other, the first first, evenly over the run or a part of it.
 
-    Layer i < L is updated while t < i T / L; the last layer always. A part shortens T.
+    Layer i < L is updated while t < i T / L; the last layer always. A part shortens T. In runs of
+    10,000 iterations and more, a stage is rounded up to whole iterations.
     """
     stages = back(size).table[::-1]
     return _staged(size, stages, part)
@@ -118,7 +120,8 @@ def freeze(size: Size, part: str = "1") -> Schedule:
 def unfreeze(size: Size, part: str = "1") -> Schedule:
     """Layers join one after the other, the last first, evenly over the run or a part of it.
 
-    Stage e = 0 ... L - 1 updates the last e + 1 layers: ``back``, each row held for T / L.
+    Stage e = 0 ... L - 1 updates the last e + 1 layers: ``back``, each row held for T / L. A part
+    shortens T, and the rest of the run trains all layers, as gradual unfreezing does.
     """
     return _staged(size, back(size).table, part)
 
@@ -126,19 +129,19 @@ def unfreeze(size: Size, part: str = "1") -> Schedule:
 def _staged(size: Size, stages: np.ndarray, part: str) -> Schedule:
     """Stages of equal length within the first part of a run; the last one lasts until its end."""
     within = max(1, round(fraction(part, "FRACTION") * size.iterations))
-    hold, _ = _sampled(within, len(stages))
-    rows = -(-size.iterations // hold)
-    return Schedule("", stages[np.minimum(np.arange(rows), len(stages) - 1)], hold, spans_run=True)
-
-
-def _sampled(iterations: int, most: int) -> Tuple[int, int]:
-    """A hold, and how many rows of it make so many iterations, at most ``most`` of them."""
-    hold = -(-iterations // min(most, LONGEST_PERIOD))
-    return hold, -(-iterations // hold)
+    hold, rows = 1, size.iterations
+    stage = np.arange(rows) * len(stages) // within
+    if size.iterations >= LONGEST_PERIOD:
+        hold = -(-within // len(stages))
+        stage = np.arange(-(-size.iterations // hold))
+    return Schedule("", stages[np.minimum(stage, len(stages) - 1)], hold, spans_run=True)
 
 
 def lisa(size: Size, chosen: str = "2", hold: str = "20", seed: str = "0") -> Schedule:
-    """The first and the last layer always; GAMMA of the others, drawn anew every K iterations."""
+    """The first and the last layer always; GAMMA of the others, drawn anew every K iterations.
+
+    After 10,000 draws the cycle begins again.
+    """
     return _lisa(size, chosen, hold, seed, [0, -1])
 
 
@@ -178,7 +181,8 @@ def multirate(size: Size, fast: str, every: str) -> Schedule:
     table = np.tile(layers_of(fast, size.layers), [period, 1])
     slow = ~table[0]
     table[0] = True
-    return Schedule("", table, factors=np.where(slow, float(period), 1.0) * np.ones(table.shape))
+    factors = np.broadcast_to(np.where(slow, float(period), 1.0), table.shape)
+    return Schedule("", table, factors=factors)
 
 
 def clock(size: Size, periods: str) -> Schedule:

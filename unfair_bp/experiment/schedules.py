@@ -153,7 +153,7 @@ def specification(schedule: Union[Schedule, np.ndarray]) -> str:
     """
     if not isinstance(schedule, Schedule):
         schedule = Schedule("", schedule)
-    if schedule.spans_run or _is_named(schedule):
+    if _is_named(schedule):
         return schedule.name
     factors = np.ones(schedule.table.shape) if schedule.factors is None else schedule.factors
     rows = ";".join(_row_text(row, rates) for row, rates in zip(schedule.table, factors))
@@ -166,7 +166,8 @@ def _is_named(schedule: Schedule) -> bool:
         named = parse(schedule.name, schedule.table.shape[1])
     except FieldError:
         return False
-    return replace(named, moments=schedule.moments) == schedule
+    # One that spans a run is another matrix for each length of the run.
+    return schedule.spans_run or replace(named, moments=schedule.moments) == schedule
 
 
 def _row_text(row: np.ndarray, rates: np.ndarray) -> str:
@@ -192,7 +193,9 @@ def catalogue() -> str:
         "SCHEDULE+LAYERS",
         "    these layers on every row, too, as badam+9",
         "SCHEDULE*H",
-        "    each row lasts H iterations, as back*100",
+        "    each row lasts H iterations, as back*100; after +LAYERS, as single+9*100",
+        "A draw follows its SEED, 0 by default, not that of the run. shuffled:badam:7 takes 7 for",
+        "badam's K; give all of a schedule's own arguments before SEED.",
     ]
     return "\n".join(lines)
 

@@ -25,7 +25,8 @@ def update_counts(counted: Sequence[int], expected: Sequence[int], heading: str)
     """Draw the updates of each layer as bars, and what the schedule says as marks.
 
     Args:
-        counted: Updates of each layer, as its own counter has them.
+        counted: Updates of each layer, as metrics.csv has them: by the optimizer's own counter,
+            unless the schedule resets it.
         expected: What the schedule says for this number of iterations.
         heading: What was run, in a line.
     """
@@ -33,7 +34,7 @@ def update_counts(counted: Sequence[int], expected: Sequence[int], heading: str)
     figure = new_figure(width, 4.0, heading)
     axes = figure.subplots()
     numbers = np.arange(1, len(counted) + 1)
-    axes.bar(numbers, counted, color=UPDATED, width=0.7, label="counted while training")
+    axes.bar(numbers, counted, color=UPDATED, width=0.7, label="metrics.csv")
     axes.plot(
         numbers,
         expected,

@@ -1,6 +1,6 @@
 """The finished epochs of a run: evaluated, written as rows, and read again to go on from."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -145,7 +145,7 @@ class FinishedEpochs:
             test_accuracy=test.accuracy,
             seconds=round(progress.seconds, 3),
             iterations=int(session.run(self.graph.step)),
-            updates=training_updates(self.case, self.images, epoch),
+            updates=self._updates(states, epoch),
             flops=training_flops(self.case, self.images, epoch),
             validation_cost=validation.cost if validation else None,
             validation_accuracy=validation.accuracy if validation else None,
@@ -155,6 +155,12 @@ class FinishedEpochs:
         self.run.write_metrics(self.metrics)
         self.run.write_layers(self.layers)
         return row
+
+    def _updates(self, states: Sequence[Any], epoch: int) -> Tuple[int, ...]:
+        """The optimizer's own counts; where the schedule resets them, what it says instead."""
+        if schedule_of(self.case).moments == "keep":
+            return tuple(int(layer.count) for layer in states)
+        return training_updates(self.case, self.images, epoch)
 
 
 def training_updates(case: Case, images: int, epochs: int) -> Tuple[int, ...]:
