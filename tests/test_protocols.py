@@ -16,6 +16,7 @@ from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import schedule_of
+from unfair_bp.running.epochs import training_updates
 
 SCHEDULES = ["fair", "back", "front", "single", "9;1,4-5;2"]
 
@@ -90,3 +91,11 @@ def test_a_cycle_that_is_too_long_is_refused():
         tiny_case("a", schedule="random:3:37", protocol="per-batch")
     with pytest.raises(UsageError, match="protocol 'both' is not known"):
         tiny_case("a", protocol="both")
+
+
+def test_updates_of_a_run_whose_counts_begin_anew():
+    """Breaks if metrics.csv has the counts since the last reset, or a hold is left out."""
+    case = tiny_case("a", schedule="9;1-9*2", moments="reset", epochs=3)
+    assert training_updates(case, 10, 2) == (2,) * 8 + (6,)  # three iterations an epoch
+    per_batch = tiny_case("a", schedule="9;1-9*2", moments="reset", protocol="per-batch")
+    assert training_updates(per_batch, 10, 2) == (12,) * 8 + (24,)
