@@ -164,6 +164,25 @@ def iter_of(batches):
     yield from batches
 
 
+@pytest.mark.parametrize("part", [1, 2])
+def test_an_evaluation_that_overflows_stops_the_run(tmp_path, capfd, part):
+    """Breaks if a cost that is not finite, of either part, becomes a row of metrics.csv."""
+    calls, evaluate_images = [], epochs.evaluate
+
+    def overflowing(*arguments, **named):
+        calls.append(part)
+        found = evaluate_images(*arguments, **named)
+        return found._replace(cost=np.inf) if len(calls) == part else found
+
+    run = tmp_path / "run"
+    with mock.patch.object(epochs, "evaluate", overflowing):
+        assert commands.here(train.main, *words(run, "--validation-size", HELD_OUT)) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: training diverged in iteration 3: cost inf, ")
+    assert error.count("\n") == 1
+    assert not (run / "metrics.csv").exists()
+
+
 def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     """Breaks if its configuration, which lacks the field, is another run's, or its rows change."""
     whole, run = tmp_path / "whole", tmp_path / "run"
