@@ -17,6 +17,7 @@ from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import weight_histograms
 from unfair_bp.reporting import pictures
 from unfair_bp.results.run import read_run
+from unfair_bp.running import tidying
 from unfair_bp.running.directory import RunDirectory
 from unfair_bp.running.metrics import EpochMetrics, layer_metrics, skewness
 
@@ -135,7 +136,8 @@ def test_long_headings_are_broken():
 
 
 def test_training_draws_its_pictures(trained):
-    """Breaks if a run ends without pictures."""
+    """Breaks if a run ends without pictures, or with one that overwriting it would not delete."""
+    assert set(tidying.PICTURES) == NAMES
     assert {path.name for path in (trained / "figures").iterdir()} == {n + ".png" for n in NAMES}
 
 

@@ -19,7 +19,7 @@ from unfair_bp.figures.curves import learning_curves
 from unfair_bp.reporting.comparison import markdown
 from unfair_bp.running import epochs, training
 
-TRAIN, HELD_OUT = 14, 4
+TRAIN, HELD_OUT = 14, 5  # so that fewer are left than there are examples to look at
 NUMBERS = np.arange(6)
 IMAGES = np.zeros([6, 2, 2, 1], np.uint8) + NUMBERS[:, None, None, None].astype(np.uint8)
 DATASET = Dataset("numbers", tuple("abcdef"), IMAGES, NUMBERS, IMAGES[:1], NUMBERS[:1])
@@ -33,7 +33,7 @@ def words(path, *more, case="c"):
 
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory):
-    """A run that holds the last four of fourteen images out."""
+    """A run that holds the last five of fourteen images out."""
     path = tmp_path_factory.mktemp("runs") / "validated"
     assert commands.here(train.main, *words(path, "--validation-size", HELD_OUT)) == 0
     return path
@@ -85,7 +85,8 @@ def test_something_must_be_left_to_train_on(size):
 def test_it_is_said_before_anything_is_read_or_written(tmp_path, capfd, more, images):
     """Breaks if 170 MB are downloaded, or a directory is made, for a run that cannot be."""
     assert commands.here(train.main, *words(tmp_path / "run", *more)) == 2
-    error = capfd.readouterr().err
+    out, error = capfd.readouterr()
+    assert "training on" not in out
     assert error.startswith(f"error: --validation-size {images} cannot be held out of {images} ")
     assert error.count("\n") == 1 and "train_size" in error
     assert commands.snapshot(tmp_path) == {}
@@ -163,6 +164,25 @@ def iter_of(batches):
     yield from batches
 
 
+@pytest.mark.parametrize("part", [1, 2])
+def test_an_evaluation_that_overflows_stops_the_run(tmp_path, capfd, part):
+    """Breaks if a cost that is not finite, of either part, becomes a row of metrics.csv."""
+    calls, evaluate_images = [], epochs.evaluate
+
+    def overflowing(*arguments, **named):
+        calls.append(part)
+        found = evaluate_images(*arguments, **named)
+        return found._replace(cost=np.inf) if len(calls) == part else found
+
+    run = tmp_path / "run"
+    with mock.patch.object(epochs, "evaluate", overflowing):
+        assert commands.here(train.main, *words(run, "--validation-size", HELD_OUT)) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: training diverged in iteration 3: cost inf, ")
+    assert error.count("\n") == 1
+    assert not (run / "metrics.csv").exists()
+
+
 def test_a_run_of_an_earlier_version_goes_on(tmp_path):
     """Breaks if its configuration, which lacks the field, is another run's, or its rows change."""
     whole, run = tmp_path / "whole", tmp_path / "run"
@@ -190,7 +210,7 @@ def test_the_line_of_an_epoch_and_the_sizes_are_printed(tmp_path, capfd):
     more = ["--validation-size", HELD_OUT, "--epochs", 1, "--tensorboard"]
     assert commands.here(train.main, *words(run, *more)) == 0
     printed = capfd.readouterr().out
-    assert "training on 10 images of shapes, validating on 4, testing on 10; writing" in printed
+    assert "training on 9 images of shapes, validating on 5, testing on 10; writing" in printed
     (row,) = table(run)
     cost, accuracy = float(row["validation_cost"]), float(row["validation_accuracy"])
     assert f"   validation cost {cost:.5f}  accuracy {accuracy:.4f}   test cost " in printed
