@@ -698,7 +698,7 @@ def test_where_a_run_goes(tmp_path, monkeypatch, capfd, words, directory):
 @pytest.mark.parametrize("protocol", ["per-step", "per-batch"])
 def test_few_lines_are_printed_before_the_first_epoch(tmp_path, capfd, protocol):
     """Breaks if a run hides its progress below tables, or --verbose has none."""
-    words = ["--protocol", protocol, "--train-size", "9"]
+    words = ["--protocol", protocol, "--train-size", "36"]  # a cycle of nine batches
     assert commands.here(train.main, *small("c", tmp_path / "run", *words)) == 0
     lines = capfd.readouterr().out.splitlines()
     assert [line[:5] for line in lines[3:]] == ["epoch", "done:"]
@@ -713,7 +713,7 @@ def test_few_lines_are_printed_before_the_first_epoch(tmp_path, capfd, protocol)
     found = float(re.fullmatch(r"a mean iteration costs (\S+) of a fair one", cost).group(1))
     assert (0.4 < found < 0.6) == (protocol == "per-step") and found < 3
     assert lines[2] == (
-        f"training on 9 images of shapes, testing on 10; writing {tmp_path / 'run'}"
+        f"training on 36 images of shapes, testing on 10; writing {tmp_path / 'run'}"
     )
     words.append("--verbose")
     assert commands.here(train.main, *small("c", tmp_path / "again", *words)) == 0
