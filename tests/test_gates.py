@@ -54,6 +54,15 @@ def small(random):
     return random.uniform(size=[2, 8, 8, 3]), random.randint(0, 10, size=2)
 
 
+def beside_the_table(schedule):
+    """What the model takes of a schedule besides its table."""
+    return {
+        "hold": schedule.hold,
+        "factors": schedule.factors,
+        "moments": schedule.moments,
+    }
+
+
 def reopened(session, path):
     """Another session with all that this one has, by way of a file."""
     with session.graph.as_default():
@@ -83,12 +92,7 @@ def test_sixty_iterations_match_the_numpy_model(schedule, moments, tmp_path):
     runs = schedule_of(case, T)
     graph = build_graph(case, dtype=tf.float64, iterations=T)
     weights = start_weights(case)
-    model = NumpyTrainer(
-        *(weights, runs.table, 3e-3, 0.9, 0.8, 1e-3),
-        hold=runs.hold,
-        factors=runs.factors,
-        moments=runs.moments,
-    )
+    model = NumpyTrainer(weights, runs.table, 3e-3, 0.9, 0.8, 1e-3, **beside_the_table(runs))
     random = np.random.RandomState(8)
     session = started_session(graph, weights)
     for iteration in range(T):
@@ -113,8 +117,7 @@ def test_sgd_has_factors_and_restarts(schedule, moments):
     case = case_of(schedule, moments, optimizer="sgd", **settings)
     runs = schedule_of(case)
     graph = build_graph(case, dtype=tf.float64)
-    options = {"hold": runs.hold, "factors": runs.factors, "moments": runs.moments}
-    model = NumpySgdTrainer(start_weights(case), runs.table, **settings, **options)
+    model = NumpySgdTrainer(start_weights(case), runs.table, **settings, **beside_the_table(runs))
     random = np.random.RandomState(8)
     with started_session(graph, start_weights(case)) as session:
         for _ in range(15):
@@ -133,8 +136,8 @@ def test_a_cycle_on_one_batch_matches_the_numpy_model(schedule, moments):
     case = case_of(schedule, moments, protocol="per-batch")
     runs = schedule_of(case)
     graph = build_graph(case, dtype=tf.float64)
-    options = {"hold": runs.hold, "factors": runs.factors, "moments": runs.moments}
-    model = NumpyTrainer(start_weights(case), runs.table, 3e-3, 0.9, 0.8, 1e-3, **options)
+    start = start_weights(case)
+    model = NumpyTrainer(start, runs.table, 3e-3, 0.9, 0.8, 1e-3, **beside_the_table(runs))
     random = np.random.RandomState(8)
     with started_session(graph, start_weights(case)) as session:
         for _ in range(4):

@@ -156,7 +156,7 @@ def test_fields_are_named_in_the_order_given():
         ("c", {"moments": "reset"}, "back"),
         ("c", {"moments": "keep"}, "c"),
         ("d", {"augment": False}, "back"),
-        ("c", {"schedule": LONG}, naming.shortened(LONG)),
+        ("c", {"schedule": LONG}, naming.short_name(LONG)),
     ],
 )
 def test_a_letter_stands_for_schedule_protocol_and_augmentation(name, changes, expected):
@@ -177,7 +177,7 @@ def test_long_texts_that_begin_alike_are_told_apart():
     """Breaks if two schedules of thousands of rows look the same in a table."""
     texts = [LONG, LONG + ";9", LONG + ";8"]
     for length in (9, 24, 60):
-        short = [naming.shortened(text, length) for text in texts]
+        short = [naming.short_name(text, length) for text in texts]
         assert len(set(short)) == 3
         assert {len(text) for text in short} == {length}
-    assert naming.shortened("x" * 60) == "x" * 60
+    assert naming.short_name("x" * 60) == "x" * 60

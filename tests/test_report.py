@@ -230,7 +230,7 @@ def test_a_run_of_ones_own_is_reported(tmp_path):
         write_run(tmp_path / name, name, [0.2], schedule=schedule, **other)
     text = comparison.markdown(str(tmp_path))
     rows = table(text, "Accuracy")
-    short = naming.shortened(";".join(99 * ["1-5", "5"]), 28)
+    short = naming.short_name(";".join(99 * ["1-5", "5"]), 28)
     assert short.startswith("1-5;5;1-5;5;1-5;5;1-5;5~")
     assert [row["case"] for row in rows] == [short, "back"]
     assert rows[0]["schedule"].startswith(9 * "1-5;5;")

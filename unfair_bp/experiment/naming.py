@@ -36,7 +36,7 @@ def named(case: Case) -> Case:
     """
     if case.name not in CASES or trains_like(case, case.name):
         return case
-    return replace(case, name=shortened(case.schedule), question="")
+    return replace(case, name=short_name(case.schedule), question="")
 
 
 def trains_like(case: Case, letter: str) -> bool:
@@ -83,12 +83,12 @@ def _moments(case: Case) -> str:
 
 def title(case: Case) -> str:
     """A case in a few words: ``case d: back, augmented``, or ``schedule lisa:1:20``."""
-    training = shortened(case.schedule) + _moments(case) + (", augmented" if case.augment else "")
+    training = short_name(case.schedule) + _moments(case) + (", augmented" if case.augment else "")
     if case.name in CASES:
         return f"case {case.name}: {training}"
-    if case.name in ("own", shortened(case.schedule)):
+    if case.name in ("own", short_name(case.schedule)):
         return f"schedule {training}"
-    return f"{shortened(case.name)}: {training}"
+    return f"{short_name(case.name)}: {training}"
 
 
 def idle_layers(case: Case) -> str:
@@ -102,7 +102,7 @@ def spans_run(case: Case) -> bool:
     return schedule_of(case).spans_run
 
 
-def shortened(text: str, length: int = 60) -> str:
+def short_name(text: str, length: int = 60) -> str:
     """A specification for titles and tables; a short hash tells apart those that begin alike."""
     return text if len(text) <= length else f"{text[: length - 5]}~{_hash(text, 4)}"
 

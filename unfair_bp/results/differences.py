@@ -11,7 +11,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from unfair_bp.errors import FieldError
-from unfair_bp.experiment.naming import shortened
+from unfair_bp.experiment.naming import short_name
 from unfair_bp.experiment.schedules import parse
 from unfair_bp.results.collection import Group
 from unfair_bp.results.run import EITHER, Variant
@@ -30,7 +30,7 @@ class Side(NamedTuple):
     @property
     def words(self) -> str:
         """The schedule in words."""
-        return WORDS.get(self.schedule, shortened(self.schedule, 40))
+        return WORDS.get(self.schedule, short_name(self.schedule, 40))
 
 
 class Pair(NamedTuple):

@@ -71,7 +71,7 @@ class Variant(NamedTuple):
 
     def shortened(self, length: int = 60) -> "Variant":
         """The same in words for tables and pictures: typed schedules may be thousands of rows."""
-        name, schedule = (naming.shortened(text, length) for text in (self.name, self.schedule))
+        name, schedule = (naming.short_name(text, length) for text in (self.name, self.schedule))
         return self._replace(name=name, schedule=schedule)
 
     @property
@@ -83,7 +83,7 @@ class Variant(NamedTuple):
     def label(self) -> str:
         """The name, short enough for a table."""
         augmented = self.augment and not self.as_posted
-        return naming.shortened(self.name, LONGEST_LABEL) + (", augmented" if augmented else "")
+        return naming.short_name(self.name, LONGEST_LABEL) + (", augmented" if augmented else "")
 
     @property
     def rules(self) -> str:

@@ -10,7 +10,7 @@ from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.cases import Case
-from unfair_bp.experiment.naming import named, shortened, spans_run
+from unfair_bp.experiment.naming import named, short_name, spans_run
 
 CONFIG = "config.json"
 # What is recorded of the data set.
@@ -137,7 +137,7 @@ def check_same(path: str, saved: Dict[str, Any], config: Dict[str, Any]) -> None
     before = Case(**saved["case"])  # with the defaults of fields that were added since then
     saved = {**saved, **case_configuration(before)}
     for part, name in _differences(saved, config):
-        now, then = (shortened(str(values[part].get(name))) for values in (config, saved))
+        now, then = (short_name(str(values[part].get(name))) for values in (config, saved))
         if name in GROWS and config[part][name] > saved[part][name]:
             if not spans_run(before):
                 continue
