@@ -979,3 +979,20 @@ def test_mistakes_in_a_process_of_their_own(tmp_path):
         assert status == 2
         assert re.fullmatch(r"error: [^\n]+\n", stderr)
     assert list(commands.snapshot(tmp_path)) == ["file"]
+
+
+def test_a_signal_before_the_first_iteration_is_kept(tmp_path, capfd, monkeypatch):
+    """Breaks if SIGTERM between the first checkpoint and the first iteration is not heard."""
+    begin = training.Trainer._begin
+
+    def begin_and_be_stopped(trainer, *arguments):
+        begin(trainer, *arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(training.Trainer, "_begin", begin_and_be_stopped)
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("nobody listens"))
+    try:
+        assert commands.here(train.main, *small("c", tmp_path / "run")) == 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "interrupted and saved" in capfd.readouterr().err

@@ -154,13 +154,13 @@ class Trainer:
         too_large = sessions.too_large(self.case, "; checkpoints are intact")
         with sessions.enough_memory(too_large), self.run.lock(), tf.Session(
             graph=self.graph.graph, config=sessions.config(self.case)
-        ) as session:
+        ) as session, stopped_by_signals() as check_signals:
             # Under the lock, because another process may have begun a run while data was loaded.
             self.run.check_free(resume, overwrite)
             self._begin(session, command, resume)
             if resume:
                 report(self._where(session))
-            with self._open_events(session), stopped_by_signals() as check_signals:
+            with self._open_events(session):
                 try:
                     while self.progress.epochs < self.case.epochs:
                         self._train_epoch(session, check_signals)
