@@ -645,6 +645,7 @@ def test_the_curve_of_a_run():
     np.testing.assert_allclose(found.updates, [5, 10])  # layers 1 to 9: 1, 2, ..., 9 an epoch
     np.testing.assert_allclose(found.tflop, [3, 6])
     np.testing.assert_allclose(found.accuracy, [0.2, 0.5])
+    np.testing.assert_allclose(found.train, [0.3, 0.6])
 
 
 def test_the_mean_curve_is_that_over_seeds():
@@ -667,6 +668,7 @@ def test_published_runs_updated_every_layer_on_every_iteration(name, iterations)
         found.tflop, found.epochs * iterations * 10 * mflop_per_image / 1e6, rtol=1e-4
     )
     assert found.accuracy[-1] == log[-1].test_accuracy
+    assert found.train[0] == log[0].train_accuracy
 
 
 def test_every_field_of_a_case_is_thought_of():

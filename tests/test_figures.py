@@ -28,7 +28,8 @@ from unfair_bp.figures.schedule import schedule_heatmap
 from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import weight_histograms
 from unfair_bp.measuring.collapse import SUBJECTS, Measurement
-from unfair_bp.results.statistics import Curve, Part, Series, Statistic
+from unfair_bp.results.series import Part, Series
+from unfair_bp.results.statistics import Curve, Statistic
 from unfair_bp.running.metrics import EpochMetrics, layer_metrics
 
 FAIR = schedules.parse("fair")
@@ -171,7 +172,7 @@ def drawn_pictures():
     images = random.randint(0, 256, [2, 8, 8, 3]).astype(np.uint8)
     numbers = EpochMetrics(1, 2.0, 0.25, 2.1, 0.2, 3.0, 90, (10, 20), 10**9)
     measured = [Measurement(subject, 0.1, 26, (1.0, 2.0), 0.5) for subject in SUBJECTS]
-    curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
+    curve = Curve(*np.arange(1, 16).reshape(5, 3) / 15)
     series = Series("a", "a", False, "a", "a", [curve], Statistic(0.5, None, None, 1), None)
     timed = (ROOT / "logs" / "benchmark" / "tensorflow_2.21.0_width_1.json").read_text()
     figures = {
@@ -184,7 +185,7 @@ def drawn_pictures():
         "images": example_images(images, images[None], ["cat", "dog"], "heading"),
         "benchmark": benchmark_figure(json.loads(timed)),
         "collapse": collapse_figure(measured, "heading"),
-        "comparison": comparison_figure([Part("title", [series])]),
+        "comparison": comparison_figure([Part("title", [series], {"tflop": []})]),
     }
     pixels = NetworkDrawing(schedules.parse("back"), LAYERS).draw(frames(FAIR)[-1])
     contents = {name: style.render(figure, "png") for name, figure in figures.items()}
@@ -321,12 +322,12 @@ def test_what_cannot_be_written(figure, tmp_path, name):
 
 def test_cases_of_other_names_are_drawn():
     """Breaks if a comparison knows only the letters of the post's cases, or draws two alike."""
-    curve = Curve(np.arange(1, 4), 10.0 * np.arange(1, 4), np.arange(1, 4) / 10, np.ones(3) / 2)
+    curve = Curve(*np.arange(1, 16).reshape(5, 3) / 15)
     names = ["a", "mine", "mine", "$yours$"]
     final = Statistic(0.5, None, None, 1)
     letters = ["a", "", "", ""]  # of the post's cases
     series = [Series(n, c, False, n, n, [curve], final, None) for n, c in zip(names, letters)]
-    figure = comparison_figure([Part("title", series)])
+    figure = comparison_figure([Part("title", series, {"tflop": []})])
     figure.canvas.draw()
     drawn = figure.axes[1].get_lines()
     looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in drawn]

@@ -16,14 +16,15 @@ from unfair_bp.experiment import naming
 from unfair_bp.figures import style
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.reporting import comparison, document
-from unfair_bp.reporting.budgets import Wanted
-from unfair_bp.results.statistics import Curve, Part, Series, Statistic
+from unfair_bp.reporting.budgets import BUDGETS, Wanted
+from unfair_bp.results.collection import collect
+from unfair_bp.results.series import Part
 
 PNG = b"\x89PNG\r\n"
 VOID = {"meta", "img"}
 DIFFERENCES = tuple(
     f"Paired differences of test accuracy at equal {cost}"
-    for cost in ("operations", "layer updates", "epochs")
+    for cost in ("operations", "layer updates", "epochs", "training accuracy")
 )
 
 
@@ -144,6 +145,7 @@ def test_equal_operations_come_first(tmp_path):
         [("at TFLOP", "3"), ("pairs", "1"), ("difference", "+0.2000"), *rest],
         [("at updates", "15"), ("pairs", "1"), ("difference", "+0.0000"), *rest],
         [("at epoch", "3"), ("pairs", "1"), ("difference", "+0.0000"), *rest],
+        [("at train", "0.6000"), ("pairs", "1"), ("difference", "+0.0000"), *rest],
     ]
     first = text[text.index(DIFFERENCES[0]) : text.index(DIFFERENCES[1])]
     assert "at the operations of the whole cheaper run" in first
@@ -153,13 +155,15 @@ def test_equal_operations_come_first(tmp_path):
 def test_what_cannot_be_compared_is_said(tmp_path):
     """Breaks if the reader is not told why two cases that were run are not compared."""
     write_run(tmp_path / "a", "a", [0.2], flops=8)
-    write_run(tmp_path / "c", "c", [0.3], flops=4)
+    write_run(tmp_path / "c", "c", [0.3], [0.2], flops=4)
     write_run(tmp_path / "e", "e", [0.3], seed=2)
     text = comparison.markdown(str(tmp_path))
     assert "quirks for: e - a, c - e.\n" in text
     early = "because one run of the pair ended within the first epoch of the other: c - a.\n"
     assert text.count(early) == text[: text.index(DIFFERENCES[1])].count(early) == 1
-    assert [len(table(text, heading)) for heading in DIFFERENCES] == [0, 1, 1]
+    low = "because one run of the pair stayed below the other's training accuracy of its first "
+    assert text[text.index(DIFFERENCES[3]) :].count(low + "epoch: c - a.\n") == 1
+    assert [len(table(text, heading)) for heading in DIFFERENCES] == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize("augment", [False, True])
@@ -175,7 +179,7 @@ def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
         f"with: 9;8-9{ending}, single{ending}. `--baseline SCHEDULE` takes another.\n"
     ) in text
     text = comparison.markdown(str(tmp_path), Wanted("single"))
-    assert [len(table(text, heading)) for heading in DIFFERENCES] == [1, 1, 1]
+    assert [len(table(text, heading)) for heading in DIFFERENCES] == [1, 1, 1, 1]
     assert "No run with" not in text
     assert "--baseline single` (unfair_bp" in text
 
@@ -205,7 +209,7 @@ def test_one_budget_alone(tmp_path, capsys):
     """Breaks if --at shows another table than the one of its name, or the others too."""
     for name in "ac":
         write_run(tmp_path / name, name, [0.1])
-    for at, heading in zip(("flops", "updates", "epochs"), DIFFERENCES):
+    for at, heading in zip(BUDGETS, DIFFERENCES):
         assert commands.here(report.main, tmp_path, "--at", at) == 0
         text = capsys.readouterr().out
         assert re.findall("^### (Paired.*)", text, re.MULTILINE) == [heading]
@@ -365,64 +369,115 @@ def test_blocks_in_html():
 # --- the picture
 
 
-def lines(axes, marked):
-    """The lines with, or without, markers; published ones are neither."""
-    ours = [line for line in axes.lines if line.get_linestyle() != ":"]
-    return [line for line in ours if (line.get_marker() != "None") == marked]
+def panels_of(figure):
+    """The panels by name: of each kind, those of one part after the other."""
+    found = {}
+    for axes in figure.axes:
+        found.setdefault(axes.get_label(), []).append(axes)
+    return found
 
 
-def test_the_picture_shows_means_seeds_and_published_curves(logs):
+def only_panels_of(figure):
+    """The panels by name, of a picture with one part."""
+    return {name: axes for name, (axes,) in panels_of(figure).items()}
+
+
+def test_the_picture_shows_means_and_ranges(logs):
     """Breaks if a curve is drawn over another quantity, or mean and seeds are mixed up."""
-    _, epochs, updates, tflop, final = comparison.figure(logs).axes
-    for axes, per_epoch in ((epochs, 1), (updates, 5), (tflop, 3)):
-        means = lines(axes, marked=True)
-        np.testing.assert_allclose(means[0].get_xdata(), per_epoch * np.array([1, 2, 3]))
-        np.testing.assert_allclose(means[0].get_ydata(), [0.2, 0.57, 0.55])
-        np.testing.assert_allclose(means[2].get_ydata(), [0.2, 0.1, 0.55])
-        assert axes.get_xlim() == pytest.approx((0, 1.04 * 3 * per_epoch))
-        seeds = [line for line in lines(axes, marked=False) if line.get_linewidth() < 1]
-        assert sorted(line.get_ydata()[-1] for line in seeds) == [0.25, 0.45, 0.5, 0.6, 0.95]
+    panels = only_panels_of(comparison.figure(logs))
+    for name, per_epoch in (("epochs", 1), ("updates", 5), ("tflop", 3)):
+        axes = panels[name]
+        np.testing.assert_allclose(axes.lines[0].get_xdata(), per_epoch * np.array([1, 2, 3]))
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.2, 0.57, 0.55])
+        np.testing.assert_allclose(axes.lines[2].get_ydata(), [0.2, 0.1, 0.55])
+        assert len(axes.lines) == 3  # published curves are elsewhere
         (fair, back) = (band.get_paths()[0].vertices for band in axes.collections)
         assert (fair[:, 1].min(), fair[:, 1].max()) == pytest.approx((0.2, 0.62))
         assert {0.25, 0.95} <= set(back[:, 1])
-        dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
-        assert sorted(line.get_ydata()[-1] for line in dotted) == [0.8298, 0.8333]
-        assert {line.get_marker() for line in dotted} == {"o"}  # a single one is seen, too
-    ends = [line for line in final.lines if line.get_marker() == "_"]
+        assert "band: lowest to highest seed" in axes.get_title(loc="left")
+    train = panels["train"].lines[0]
+    np.testing.assert_allclose(train.get_ydata(), [0.2, 0.57, 0.55])
+    np.testing.assert_allclose(train.get_xdata(), [0.3, 0.67, 0.65])
+
+
+def test_the_picture_shows_the_last_epoch(logs):
+    """Breaks if an interval is not the table's, or a seed is missing."""
+    last = only_panels_of(comparison.figure(logs))["last"]
+    ends = [line for line in last.lines if line.get_marker() == "_"]
     assert list(ends[0].get_ydata()) == pytest.approx([0.55 - 0.6353, 0.55 + 0.6353], abs=1e-4)
-    open_marks = [line for line in final.lines if line.get_markerfacecolor() == "white"]
-    assert 0.8333 in [line.get_ydata()[0] for line in open_marks]
-    assert [tick.get_text() for tick in final.get_xticklabels()] == [
+    seeds = [line.get_ydata() for line in last.lines if line.get_marker() == "."]
+    assert [sorted(values) for values in seeds] == [[0.5, 0.6], [0.1], [0.25, 0.45, 0.95]]
+    assert [tick.get_text() for tick in last.get_xticklabels()] == [
         "a",
         "c\n2 ep.",
         "c\n3 ep.",
     ]
 
 
+def test_published_curves_have_a_panel_of_their_own(logs):
+    """Breaks if a published curve is missing, cut, or drawn where accuracies are compared."""
+    published = only_panels_of(comparison.figure(logs))["published"]
+    dotted = [line for line in published.lines if line.get_linestyle() == ":"]
+    assert sorted({line.get_ydata()[-1] for line in dotted}) == [0.7765, 0.8298]
+    assert {line.get_xdata()[-1] for line in dotted} == {10}  # a's log goes on to 50
+    ours = [line for line in published.lines if line.get_linestyle() != ":"]
+    np.testing.assert_allclose(ours[0].get_ydata(), [0.2, 0.57, 0.55])
+
+
+def test_differences_are_drawn_as_differences(tmp_path):
+    """Breaks if a mark or interval is not the table's, or a pair or budget is left out."""
+    for seed, change in ((0, 0.1), (1, 0.2)):
+        write_run(tmp_path / f"a{seed}", "a", [0.3, 0.4], seed=seed)
+        write_run(tmp_path / f"c{seed}", "c", [0.3, 0.4 + change], seed=seed)
+        write_run(tmp_path / f"e{seed}", "e", [0.3, 0.4 - change], seed=seed)
+    axes = only_panels_of(comparison.figure(str(tmp_path)))["differences"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c - a", "e - a", "c - e"]
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["operations", "updates", "epochs", "training accuracy"]
+    marks = [line for line in axes.lines if line.get_marker() in "o^s" and len(line.get_xdata())]
+    means = [round(float(line.get_xdata()[0]), 6) for line in marks]
+    assert means == 3 * [0.15, -0.15, 0.3]
+    reach = 12.7062 * 0.05  # t of one degree of freedom; 0.05 is the standard error
+    (low, high) = next(line.get_xdata() for line in axes.lines if line.get_marker() == "|")
+    assert (low, high) == pytest.approx((0.15 - reach, 0.15 + reach), abs=1e-4)
+
+
+def test_at_one_budget_the_picture_has_its_panel_and_the_differences(tmp_path):
+    """Breaks if --at is ignored in the picture, or other panels push the one that counts aside."""
+    for name in "ac":
+        write_run(tmp_path / name, name, [0.1, 0.2])
+    collection = collect(str(tmp_path))
+    figure = comparison.figure_of(collection, Wanted(at=("flops",)))
+    assert list(panels_of(figure)) == ["legend", "tflop", "differences"]
+
+
+@pytest.mark.parametrize(("count", "bands"), [(4, 4), (5, 0)])
+def test_at_most_four_bands_in_a_panel(tmp_path, count, bands):
+    """Breaks if bands hide each other, or the title speaks of bands that are not there."""
+    for n in range(count):
+        for seed in range(2):
+            write_run(tmp_path / f"{n}-{seed}", "own", [0.1], schedule=str(n + 1), seed=seed)
+    axes = only_panels_of(comparison.figure(str(tmp_path)))["epochs"]
+    assert len(axes.collections) == bands
+    assert ("band" in axes.get_title(loc="left")) == bool(bands)
+
+
 def test_one_run_of_one_epoch_can_be_drawn(tmp_path):
     """Breaks if a single point, or a single seed, cannot be drawn or is invisible."""
     write_run(tmp_path / "run", "f", [0.1])
     figure = comparison.figure(str(tmp_path))
-    (mean,) = lines(figure.axes[1], marked=True)
+    epochs = only_panels_of(figure)["epochs"]
+    (mean,) = epochs.lines
     assert mean.get_xydata().tolist() == [[1, 0.1]]
-    assert "band" not in figure.axes[1].get_title(loc="left")
+    assert "band" not in epochs.get_title(loc="left")
     style.save(figure, str(tmp_path / "picture.png"))
-
-
-def test_a_published_curve_is_counted_as_far_as_runs_went():
-    """Breaks if the published end, beyond the measured range, sets the limits of a panel."""
-    measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
-    theirs = Curve(*(np.array(values) for values in ([2, 3], [2, 3], [2, 3], [0.1, 0.5])))
-    series = Series("a", "a", False, "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
-    axes = comparison_figure([Part("title", [series])]).axes[1]
-    assert axes.get_ylim() == pytest.approx((0.1 - 0.012, 0.4 + 0.012))
 
 
 def test_a_long_curve_stays_a_line(tmp_path):
     """Breaks if fifty epochs become a row of overlapping marks, or a short curve loses some."""
     write_run(tmp_path / "a", "a", [0.1] * 50)
     write_run(tmp_path / "c", "c", [0.1] * 20)
-    means = lines(comparison.figure(str(tmp_path)).axes[1], marked=True)
+    means = only_panels_of(comparison.figure(str(tmp_path)))["epochs"].lines
     assert [line.get_markevery() for line in means] == [3, 1]
 
 
@@ -431,15 +486,14 @@ def test_each_setting_and_protocol_has_its_panels(tmp_path):
     write_run(tmp_path / "1", "c", [0.1])
     write_run(tmp_path / "2", "c", [0.2], protocol="per-batch")
     write_run(tmp_path / "3", "a", [0.3], width=0.5)
-    axes = comparison.figure(str(tmp_path)).axes
-    assert len(axes) == 15
-    titles = [axes[place].get_title() for place in (0, 5, 10)]
+    panels = panels_of(comparison.figure(str(tmp_path)))
+    titles = [axes.get_title() for axes in panels["legend"]]
     assert [title[:9] + title.split(": ")[1] for title in titles] == [
         "Width 1, per-batch",
         "Width 1, per-step",
         "Width 0.5either",
     ]
-    assert [axes[place].lines[0].get_ydata()[0] for place in (1, 6, 11)] == [0.2, 0.1, 0.3]
+    assert [axes.lines[0].get_ydata()[0] for axes in panels["epochs"]] == [0.2, 0.1, 0.3]
 
 
 def test_fair_runs_are_drawn_beside_each_protocol(tmp_path):
@@ -448,14 +502,11 @@ def test_fair_runs_are_drawn_beside_each_protocol(tmp_path):
     write_run(tmp_path / "c", "c", [0.2])
     write_run(tmp_path / "d", "d", [0.3], protocol="per-batch", quirks=("elu-slope",))
     write_run(tmp_path / "e", "e", [0.4], protocol="per-batch")
-    axes = comparison.figure(str(tmp_path)).axes
     panels = {
-        axes[place].get_title().split(": ")[1]: [
-            text.get_text().split(",")[0]
-            for text in axes[place].get_legend().texts
-            if not text.get_text().startswith("published")
+        axes.get_title().split(": ")[1]: [
+            text.get_text().split(",")[0] for text in axes.get_legend().texts
         ]
-        for place in range(0, len(axes), 5)
+        for axes in panels_of(comparison.figure(str(tmp_path)))["legend"]
     }
     assert panels == {
         "per-batch": ["a: fair", "front"],
@@ -473,19 +524,18 @@ def test_every_case_looks_different(tmp_path):
     legend = comparison.figure(str(tmp_path)).axes[0].get_legend()
     looks = {
         (line.get_marker(), line.get_fillstyle(), line.get_markerfacecolor() == "white")
-        for line in legend.get_lines()[:-1]
+        for line in legend.get_lines()
     }
     assert len(looks) == 8
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels[0] == "a: fair, 1 epoch, 1 seed"
-    assert labels[-1] == "published in 2018, where in range"
 
 
 def looks_of(root):
-    """The lines of the legend by their labels, but for the published ones."""
+    """The lines of the legend by their labels."""
     legend = comparison.figure(str(root)).axes[0].get_legend()
     labels = [text.get_text() for text in legend.get_texts()]
-    return {name: line for name, line in zip(labels, legend.get_lines()) if "2018" not in name}
+    return dict(zip(labels, legend.get_lines()))
 
 
 def test_schedules_of_ones_own_look_different(tmp_path):
@@ -517,32 +567,20 @@ def test_names_of_many_schedules_do_not_run_into_each_other(tmp_path):
     """Breaks if the names below the last panel overlap, or are turned though there is room."""
     for n in range(1, 3):
         write_run(tmp_path / str(n), "own", [0.1], schedule=f"random:{n}:90:12345")
-    axes = comparison.figure(str(tmp_path)).axes[-1]
+    axes = only_panels_of(comparison.figure(str(tmp_path)))["last"]
     assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {0}
     for n in range(3, 9):
         write_run(tmp_path / str(n), "own", [0.1], schedule=f"random:{n}:90:12345")
     write_run(tmp_path / "8", "own", [0.1, 0.2], schedule="random:1:90:12345")
-    axes = comparison.figure(str(tmp_path)).axes[-1]
+    axes = only_panels_of(comparison.figure(str(tmp_path)))["last"]
     assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {30}
     assert "\n" not in "".join(tick.get_text() for tick in axes.get_xticklabels())
 
 
-@pytest.mark.parametrize(("published", "top"), [(0.5, 0.5), (0.3, 0.4), (0.9, 0.4)])
-def test_a_far_published_curve_does_not_flatten_the_others(published, top):
-    """Breaks if curves over updates shrink to a line below a published one, or it is left out."""
-    measured = Curve(*(np.array(values) for values in ([1, 2], [1, 2], [1, 2], [0.2, 0.4])))
-    theirs = measured._replace(accuracy=np.array([published, published]))
-    series = Series("a", "a", False, "a", "a", [measured], Statistic(0.4, None, None, 1), theirs)
-    _, epochs, updates, tflop, _ = comparison_figure([Part("title", [series])]).axes
-    for axes in (updates, tflop):
-        assert axes.get_ylim() == pytest.approx((0.2 - 0.012, top + 0.012))
-    assert epochs.get_ylim() == pytest.approx((0.2 - 0.012, max(0.4, published) + 0.012))
-
-
 def test_too_many_settings_for_a_picture():
     """Breaks if a picture beyond Matplotlib's limit ends in a traceback."""
-    with pytest.raises(UsageError, match="41 settings are too many"):
-        comparison_figure([Part("title", [])] * 41)
+    with pytest.raises(UsageError, match="100 settings are too many"):
+        comparison_figure([Part("title", [], {"tflop": []})] * 100, whole=False)
 
 
 # --- the command

@@ -8,6 +8,7 @@ import run_directories
 from unfair_bp import report
 from unfair_bp.commandline import run
 from unfair_bp.errors import UsageError
+from unfair_bp.figures.tuning import tuning_curves
 from unfair_bp.results.collection import collect
 from unfair_bp.results.selection import SELECTABLE, select
 
@@ -112,17 +113,38 @@ def test_the_report_says_what_was_picked(logs, capsys):
     assert re.search(r"\| c +\| back +\| per-step +\| +2 \| +2 \| 0\.6250 \[", picked)
 
 
-@pytest.mark.parametrize(
-    ("remove", "said"),
-    [("tuning", "no run holds images out"), ("answer", "no run without --validation-size has it")],
-)
-def test_nothing_to_pick_from_is_one_line(logs, capsys, remove, said):
-    """Breaks if a report without tuning runs, or with them alone, is empty or a traceback."""
-    (logs / remove).rename(logs.parent / f"elsewhere-{remove}")
+def test_nothing_to_pick_from_is_one_line(logs, capsys):
+    """Breaks if a report without tuning runs is empty or a traceback."""
+    (logs / "tuning").rename(logs.parent / "elsewhere-tuning")
     assert run(report.main, [str(logs), "--select", "learning-rate"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: --select learning-rate ") and said in error
+    assert error.startswith("error: --select learning-rate ") and "holds images out" in error
     assert error.count("\n") == 1
+
+
+def test_tuning_can_be_seen_before_anything_else_has_run(logs, capsys):
+    """Breaks if nobody can tell the value to run next, because no run has it yet."""
+    (logs / "answer").rename(logs.parent / "elsewhere-answer")
+    words = [str(logs), "--select", "learning-rate", "--html", str(logs / "report.html")]
+    assert run(report.main, [*words, "--png", str(logs / "report.png")]) == 0
+    text = capsys.readouterr().out
+    assert "from 0 runs in 0 settings" in text
+    assert re.search(r"\| fair +\| either +\| 0\.0003 +\|.* \| +0 \|", text)
+    assert (logs / "report.png").stat().st_size > 10000
+    assert "Validation accuracy over the values" in (logs / "report.html").read_text()
+
+
+def test_the_curve_of_the_tuning(logs):
+    """Breaks if a value or an accuracy is another, or the ring is around one not picked."""
+    choices = select(collect(str(logs)), "learning_rate").choices
+    (axes,) = tuning_curves(choices, ["one setting"] * 2).axes
+    curves = {line.get_label().split(",")[0]: line.get_xydata().tolist() for line in axes.lines}
+    assert curves["fair"] == [[1e-4, 0.5], [3e-4, 0.6], [1e-3, 0.55]]
+    assert curves["back"] == [[1e-4, 0.3], [3e-4, 0.4], [1e-3, 0.45]]
+    rings = [line for line in axes.lines if line.get_fillstyle() == "none"]
+    assert [ring.get_xydata().tolist() for ring in rings] == [[[3e-4, 0.6]], [[1e-3, 0.45]]]
+    assert axes.get_xscale() == "log"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.0001", "0.0003", "0.001"]
 
 
 @pytest.mark.parametrize("field", SELECTABLE)

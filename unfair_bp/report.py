@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
     text = comparison.markdown_of(collection, options.root, wanted)
     if options.png:  # first, because its name may still be refused
-        comparison.write_png(options.png, collection, options.overwrite)
+        comparison.write_png(options.png, collection, wanted, options.overwrite)
     if options.html:
         page = comparison.html_of(collection, [*comparison.COMMAND, *arguments], wanted)
         comparison.write(options.html, page)

@@ -195,3 +195,8 @@ def _joined(words: Iterable[str]) -> str:
 
 def _hash(text: str, digits: int = 8) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:digits]
+
+
+def count_text(number: int, noun: str) -> str:
+    """A number of things in words."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

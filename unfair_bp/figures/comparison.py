@@ -1,8 +1,7 @@
-"""The picture of :mod:`unfair_bp.report`: cases side by side, per epoch, per update, per FLOP."""
+"""The picture of :mod:`unfair_bp.report`: test accuracy over each budget, and differences."""
 
 import textwrap
-from itertools import cycle
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,199 +11,138 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from unfair_bp.errors import UsageError
-from unfair_bp.figures.style import (
-    AMBER,
-    BLUE,
-    GRID,
-    ORANGE,
-    SKY,
-    default_style,
-    new_figure,
-    plain,
-)
-from unfair_bp.results.statistics import Curve, Part, Series, mean_curve
+from unfair_bp.figures.differences import draw_differences
+from unfair_bp.figures.looks import looks
+from unfair_bp.figures.style import GRID, default_style, new_figure, plain
+from unfair_bp.results.series import Part, Series
+from unfair_bp.results.statistics import mean_curve
 
-# A colour family for each schedule; augmented runs are lighter and dashed.
-STYLES: Dict[str, Dict[str, Any]] = {
-    "a": {"color": "#000000", "linestyle": "-", "marker": "o"},
-    "b": {"color": "#888888", "linestyle": "--", "marker": "s"},
-    "c": {"color": BLUE, "linestyle": "-", "marker": "^"},
-    "d": {"color": SKY, "linestyle": "--", "marker": "D"},
-    "e": {"color": ORANGE, "linestyle": "-", "marker": "v"},
-    "f": {"color": AMBER, "linestyle": "--", "marker": "P"},
+# What test accuracy is drawn over: fields of a curve, with the words below the axis.
+AXES = {
+    "tflop": "TFLOP of training",
+    "epochs": "epochs",
+    "updates": "updates, mean over the layers",
+    "train": "training accuracy",
 }
-# Other schedules in the order of appearance: Tol's muted colours, which the colour-blind tell
-# apart. There is one marker more, so that a colour comes back with another marker.
-OWN_COLORS = (
-    *("#117733", "#AA4499", "#999933", "#332288"),
-    *("#44AA99", "#882255", "#CC6677", "#88CCEE"),
-)
-OWN_MARKERS = ("X", "p", "*", "h", "<", ">", "d", "8", "H")
-# More groups of the same letter, as with other numbers of epochs.
-REPEATED: Sequence[Dict[str, Any]] = (
-    {},
-    {"linestyle": "-.", "markerfacecolor": "white"},
-    {"linestyle": (0, (6, 2, 1, 2, 1, 2)), "fillstyle": "left"},
-)
+MOST_BANDS = 4  # of a panel; more would hide each other
 MARKED = 20  # points of a curve that get a marker, so that a long one stays a line
-WIDTH, HEIGHT = 11.0, 8.6  # inches, of one part
-MOST_PARTS = 40  # of one picture; Matplotlib draws no more than 2^16 pixels in a direction
+WIDTH, ROW = 11.0, 4.1  # inches: of the picture, and of a row of panels
+MOST_INCHES = 400  # Matplotlib draws no more than 2^16 pixels in a direction
 LONGEST_LINE = 124  # letters of a title
 LETTERS_OF_TICKS = 64  # beside each other along the axis of cases
 LEAST_PLACES = 4  # along the axis of cases, so that what belongs to one case stays together
+OPEN = {"linestyle": ":", "marker": "o", "markersize": 4, "markerfacecolor": "white"}
 
 
 @default_style()
-def comparison_figure(parts: Sequence[Part]) -> Figure:
-    """Draw, for each part, test accuracy over epochs, updates and FLOPs, and the final ones.
+def comparison_figure(parts: Sequence[Part], whole: bool = True) -> Figure:
+    """Draw, for each part, test accuracy over each budget, and the differences.
 
     Args:
-        parts: At least one. Over epochs, published curves are shown whole, to say how far the
-            runs are from them; over updates and FLOPs as far as they are close to the runs.
+        parts: At least one.
+        whole: Whether the accuracies after the last epoch and the published curves are drawn,
+            too, in panels of their own.
 
     Raises:
         UsageError: If there are more parts than a picture can hold.
     """
-    if len(parts) > MOST_PARTS:
+    panels = [_panels(part, whole) for part in parts]
+    heights = [ROW * ((len(names) + 1) // 2) + 0.4 for names in panels]
+    if sum(heights) > MOST_INCHES:
         raise UsageError(
-            f"{len(parts)} settings are too many for one picture, which holds {MOST_PARTS}; "
-            "give a directory with fewer"
+            f"{len(parts)} settings are too many for one picture of {MOST_INCHES} inches; give a "
+            "directory with fewer, or --at"
         )
-    figure = new_figure(WIDTH, HEIGHT * len(parts))
-    for place, part in zip(figure.add_gridspec(len(parts), 1, hspace=0.06), parts):
-        _draw_part(figure, place, part)
+    figure = new_figure(WIDTH, sum(heights))
+    grid = figure.add_gridspec(len(parts), 1, hspace=0.06, height_ratios=heights)
+    for place, part, names in zip(grid, parts, panels):
+        _draw_part(figure, place, part, names)
     return figure
 
 
-def _draw_part(figure: Figure, place: SubplotSpec, part: Part) -> None:
-    """A title, the legend in a row of its own, and four panels."""
+def _panels(part: Part, whole: bool) -> List[str]:
+    """The panels of a part: fields of a curve, and ``differences``, ``last``, ``published``."""
+    names = [name for name in AXES if name in part.differences]
+    if any(part.differences.values()):
+        names.insert(1, "differences")
+    if whole:
+        names.append("last")
+        if any(item.published is not None for item in part.series):
+            names.append("published")
+    return names
+
+
+def _draw_part(figure: Figure, place: SubplotSpec, part: Part, names: Sequence[str]) -> None:
+    """A title, the legend in a row of its own, and the panels in two columns."""
+    rows = (len(names) + 1) // 2
     lines = 1 + (len(part.series) + 2) // 3
-    grid = place.subgridspec(3, 2, height_ratios=[0.06 * lines, 1, 1])
-    legend = figure.add_subplot(grid[0, :])
+    grid = place.subgridspec(1 + rows, 2, height_ratios=[0.06 * lines] + [1] * rows)
+    legend = figure.add_subplot(grid[0, :], label="legend")
     legend.axis("off")
     title = "\n".join(textwrap.wrap(part.title, LONGEST_LINE))
     legend.set_title(plain(title), fontsize=11)
-    styles = _styles(part.series)
-    entries = _legend_entries(part.series, styles)
-    legend.legend(handles=entries, loc="center", ncol=3, fontsize=9, frameon=False)
-    several = any(len(item.curves) > 1 for item in part.series)
-    band = "; band: lowest to highest seed" if several else ""
-    for (row, column), quantity, label in (
-        ((1, 0), "epochs", "epochs"),
-        ((1, 1), "updates", "updates, mean over the layers"),
-        ((2, 0), "tflop", "TFLOP of training"),
-    ):
-        axes = figure.add_subplot(grid[row, column])
-        _draw_curves(axes, part.series, styles, quantity)
-        _draw_published(axes, part.series, styles, quantity)
-        _tidy(axes)
-        axes.set_xlabel(label)
-        axes.set_title("over " + label.split(",")[0] + band, loc="left", fontsize=10)
-    _draw_final(figure.add_subplot(grid[2, 1]), part.series, styles)
-
-
-def _styles(series: Sequence[Series]) -> List[Dict[str, Any]]:
-    """How to draw each series: as the post's case of its schedule, or in a look of its own."""
-    keys = [item.letter or (item.name, item.augmented) for item in series]
-    own = [key for key in dict.fromkeys(keys) if key not in STYLES]
-    colors = dict(zip(dict.fromkeys(name for name, _ in own), cycle(OWN_COLORS)))
-    looks: Dict[Any, Dict[str, Any]] = dict(STYLES)
-    for (name, augmented), marker in zip(own, cycle(OWN_MARKERS)):
-        line = "--" if augmented else "-"
-        looks[name, augmented] = {"color": colors[name], "linestyle": line, "marker": marker}
-    repeats = [keys[:place].count(key) % len(REPEATED) for place, key in enumerate(keys)]
-    return [dict(looks[key], **REPEATED[repeat]) for key, repeat in zip(keys, repeats)]
-
-
-def _legend_entries(series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> List[Line2D]:
+    styles = looks([(item.letter, item.name, item.augmented) for item in part.series])
     entries = [
         Line2D([], [], label=plain(item.label), markersize=6, **style)
-        for item, style in zip(series, styles)
+        for item, style in zip(part.series, styles)
     ]
-    dots = {"color": "#555555", "linestyle": ":", "marker": "o", "markerfacecolor": "white"}
-    if any(item.published is not None for item in series):
-        entries.append(Line2D([], [], label="published in 2018, where in range", **dots))
-    return entries
+    legend.legend(handles=entries, loc="center", ncol=3, fontsize=9, frameon=False)
+    for number, name in enumerate(names):
+        row, column = divmod(number, 2)
+        alone = number == len(names) - 1 and column == 0  # the last one of an odd number
+        axes = figure.add_subplot(grid[1 + row, slice(0, 2) if alone else column], label=name)
+        if name == "differences":
+            draw_differences(axes, part.differences)
+        elif name == "last":
+            _draw_last(axes, part.series, styles)
+        elif name == "published":
+            _draw_published(axes, part.series, styles)
+        else:
+            _draw_curves(axes, part.series, styles, name)
 
 
 def _draw_curves(
     axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]], quantity: str
 ) -> None:
-    """Test accuracy over one of the curves' quantities: mean, range, and each seed."""
+    """Test accuracy over one of the curves' quantities: the mean, and the range of the seeds."""
+    several = [item for item in series if len(item.curves) > 1]
+    banded = several if len(several) <= MOST_BANDS else []
     for item, style in zip(series, styles):
         mean = mean_curve(item.curves)
         x = getattr(mean, quantity)
         axes.plot(x, mean.accuracy, markersize=5, markevery=-(-len(x) // MARKED), zorder=3, **style)
-        if len(item.curves) > 1:
+        if item in banded:
             accuracies = np.array([curve.accuracy for curve in item.curves])
+            lowest, highest = accuracies.min(axis=0), accuracies.max(axis=0)
             axes.fill_between(
-                x,
-                accuracies.min(axis=0),
-                accuracies.max(axis=0),
-                color=style["color"],
-                alpha=0.15,
-                linewidth=0,
+                x, lowest, highest, color=style["color"], alpha=0.2, linewidth=0, zorder=1
             )
-            for curve in item.curves:
-                axes.plot(
-                    getattr(curve, quantity),
-                    curve.accuracy,
-                    color=style["color"],
-                    linewidth=0.6,
-                    alpha=0.5,
-                )
+    if quantity != "train":
+        axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=quantity in ("epochs", "updates"), nbins=8))
+    axes.set_xlabel(AXES[quantity])
+    over = "over " + AXES[quantity].split(",")[0]
+    _tidy(axes, over + ("; band: lowest to highest seed" if banded else ""))
 
 
-def _draw_published(
-    axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]], quantity: str
-) -> None:
-    """Published curves, dotted."""
-    published = {}
+def _draw_published(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> None:
+    """The published curves over epochs, dotted, with the means of these runs beside them."""
+    last = max(int(item.curves[0].epochs[-1]) for item in series)
     for item, style in zip(series, styles):
-        if item.published is not None:
-            published[item.name] = (item.published, style["color"])
-    for curve, color in published.values():
-        axes.plot(
-            getattr(curve, quantity),
-            curve.accuracy,
-            linestyle=":",
-            linewidth=1.5,
-            color=color,
-            marker="o",  # of a run of one epoch there is a single published point in sight
-            markersize=4,
-            markerfacecolor="white",
-        )
-    right, bottom, top = _limits(series, [curve for curve, _ in published.values()], quantity)
-    axes.set_xlim(0, right)
-    axes.set_ylim(bottom, top)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=quantity != "tflop", nbins=8))
+        if item.published is None:
+            continue
+        mean, published = mean_curve(item.curves), item.published
+        axes.plot(mean.epochs, mean.accuracy, markersize=4, **style)
+        seen = published.epochs <= max(last, 10)
+        axes.plot(published.epochs[seen], published.accuracy[seen], color=style["color"], **OPEN)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epochs")
+    _tidy(axes, "published in 2018 (dotted, open: at full width, one run each), and these runs")
 
 
-def _limits(
-    series: Sequence[Series], published: Sequence[Curve], quantity: str
-) -> Tuple[float, float, float]:
-    """Right, bottom and top of a panel: the measured range, and published curves.
-
-    Over updates and FLOPs, published curves count only where they are close to the measured ones:
-    points further away would press those into a line.
-    """
-    curves = [curve for item in series for curve in item.curves]
-    right = max(getattr(curve, quantity)[-1] for curve in curves)
-    measured = np.concatenate([curve.accuracy for curve in curves])
-    low, high = float(measured.min()), float(measured.max())
-    span = max(high - low, 0.02)
-    middle, reach = (low + high) / 2.0, 1.5 * span
-    theirs = [curve.accuracy[getattr(curve, quantity) <= right] for curve in published]
-    near = [
-        value
-        for value in np.concatenate([measured, *theirs])
-        if abs(value - middle) <= reach or quantity == "epochs"
-    ]
-    return 1.04 * right, min(near) - 0.06 * span, max(near) + 0.06 * span
-
-
-def _draw_final(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> None:
-    """Final test accuracies: mean and interval, each seed, and the published one."""
+def _draw_last(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> None:
+    """Test accuracies after the last epoch: mean and interval, and each seed."""
     for place, (item, style) in enumerate(zip(series, styles)):
         finals = [curve.accuracy[-1] for curve in item.curves]
         axes.plot([place + 0.18] * len(finals), finals, ".", color=style["color"], markersize=4)
@@ -212,14 +150,6 @@ def _draw_final(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str,
             ends = [item.final.low, item.final.high]
             axes.plot([place, place], ends, color=style["color"], marker="_", markersize=10)
         axes.plot(place, item.final.mean, markersize=6, **style)
-        if item.published is not None:
-            axes.plot(
-                place - 0.18,
-                item.published.accuracy[-1],
-                "o",
-                color=style["color"],
-                markerfacecolor="white",
-            )
     axes.set_xticks(range(len(series)))
     ticks = [plain(item.tick) for item in series]
     longest = max(len(line) for tick in ticks for line in tick.split("\n"))
@@ -232,16 +162,14 @@ def _draw_final(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str,
     axes.set_xlim(center - half, center + half)
     axes.margins(y=0.1)
     axes.set_xlabel("case")
-    shown = ["mean", "95 % interval", "seeds (dots)"]
+    shown = "mean, 95 % interval, seeds (dots)"
     if all(item.final.low is None for item in series):
-        shown = ["accuracy"]
-    published = any(item.published is not None for item in series)
-    title = "last epoch: " + ", ".join(shown) + ("; published (open)" if published else "")
+        shown = "accuracy"
+    _tidy(axes, f"last epoch: {shown}")
+
+
+def _tidy(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=10)
-    _tidy(axes)
-
-
-def _tidy(axes: Axes) -> None:
     axes.set_ylabel("test accuracy")
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)

@@ -19,6 +19,7 @@ class Comparison(NamedTuple):
     column: str  # heading of the column that holds the cost
     form: str  # how the cost is written
     note: str
+    early: str = "one run of the pair ended within the first epoch of the other"  # if unknown
 
 
 COMPARISONS = (
@@ -45,8 +46,18 @@ COMPARISONS = (
         form=".0f",
         note="Both runs after the last epoch of the shorter run.",
     ),
+    Comparison(
+        cost="train",
+        heading="Paired differences of test accuracy at equal training accuracy",
+        column="at train",
+        form=".4f",
+        note="Both runs where they first reached the training accuracy of the run that reached "
+        "less, interpolated linearly. Who overfits less has the higher test accuracy there.",
+        early="one run of the pair stayed below the other's training accuracy of its first epoch",
+    ),
 )
-BUDGETS = {"flops": "tflop", "updates": "updates", "epochs": "epochs"}  # words of --at
+# Words of --at.
+BUDGETS = {"flops": "tflop", "updates": "updates", "epochs": "epochs", "train-accuracy": "train"}
 
 
 class Wanted(NamedTuple):
@@ -56,10 +67,14 @@ class Wanted(NamedTuple):
     at: Tuple[str, ...] = tuple(BUDGETS)  # what is equal
 
     @property
+    def costs(self) -> List[str]:
+        """What is equal, as fields of statistics.Curve."""
+        return [BUDGETS[name] for name in self.at]
+
+    @property
     def comparisons(self) -> List[Comparison]:
         """The tables, in their order."""
-        costs = [BUDGETS[name] for name in self.at]
-        return [item for item in COMPARISONS if item.cost in costs]
+        return [item for item in COMPARISONS if item.cost in self.costs]
 
 
 ALL_BUDGETS = Wanted()
@@ -81,11 +96,11 @@ def difference_blocks(groups: Sequence[Group], wanted: Wanted) -> List[Block]:
         blocks += [Heading(3, item.heading), Paragraph(item.note)]
         if found:
             blocks.append(_difference_table(item, found))
-        early = matched - {difference.pair for difference in found}
+        wanted_here = {pair for pair in matched if differences.comparable(pair, item.cost)}
+        early = wanted_here - {difference.pair for difference in found}
         if early:
             names = _names(groups, [pair for pair in pairs if pair in early])
-            why = "one run of the pair ended within the first epoch of the other"
-            blocks.append(Paragraph(f"Not compared here, because {why}: {names}."))
+            blocks.append(Paragraph(f"Not compared here, because {item.early}: {names}."))
     absent = [pair for pair in pairs if pair not in matched]
     if absent:
         names = _names(groups, absent)

@@ -1,23 +1,20 @@
 """A comparison of runs as Markdown, as a picture, and as one HTML page that holds everything."""
 
 import os
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 from unfair_bp import files
 from unfair_bp.errors import FieldError, UsageError
-from unfair_bp.experiment.cases import CASES
 from unfair_bp.experiment.schedules import parse
-from unfair_bp.reporting.budgets import ALL_BUDGETS, Wanted
+from unfair_bp.reporting.budgets import ALL_BUDGETS, Wanted, baseline_of
 from unfair_bp.reporting.document import Picture, as_html, as_markdown
-from unfair_bp.reporting.text import TITLE, count_text, report_blocks, setting_text
-from unfair_bp.results import statistics
+from unfair_bp.reporting.text import TITLE, report_blocks, setting_text
 from unfair_bp.results.collection import Collection, Group, collect
 from unfair_bp.results.differences import BASELINE
-from unfair_bp.results.run import EITHER, LONGEST_LABEL, Setting, Variant
-from unfair_bp.results.statistics import Part, Series
+from unfair_bp.results.run import Setting
+from unfair_bp.results.series import parts
 
 COMMAND = ("python", "-m", "unfair_bp.report")
-LONGEST_TICK = 14  # letters of a schedule along an axis
 
 
 def markdown(root: str, wanted: Wanted = ALL_BUDGETS) -> str:
@@ -53,7 +50,7 @@ def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported wh
     Raises:
         UsageError: If there is no such directory, or no run in it has a finished epoch.
     """
-    return figure_of(collect(root).settings)
+    return figure_of(collect(root))
 
 
 def markdown_of(collection: Collection, root: str, wanted: Wanted = ALL_BUDGETS) -> str:
@@ -88,10 +85,14 @@ def html_of(collection: Collection, command: Sequence[str], wanted: Wanted = ALL
     """The report on runs that have been collected, as one HTML page."""
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
-    pictures = {
-        setting: Picture(style.render(figure_of({setting: groups}), "png"), _description(groups))
-        for setting, groups in collection.settings.items()
-    }
+    pictures: Dict[Optional[Setting], Picture] = {}
+    if collection.choices:
+        picture = style.render(_tuning_of(collection), "png")
+        pictures[None] = Picture(picture, "Validation accuracy over the values that were tried.")
+    for setting, groups in collection.settings.items():
+        alone = collection._replace(settings={setting: groups})
+        picture = style.render(figure_of(alone, wanted), "png")
+        pictures[setting] = Picture(picture, _description(groups))
     return as_html(report_blocks(collection, command, pictures, wanted), TITLE)
 
 
@@ -100,72 +101,32 @@ def _description(groups: Sequence[Group]) -> str:
     labels = list(dict.fromkeys(group.variant.label for group in groups))
     cases = ("case " if len(labels) == 1 else "cases ") + ", ".join(labels)
     return (
-        f"Four panels: test accuracy of {cases} over epochs, over layer updates, over TFLOP, and "
-        "after the last epoch. The tables below hold the numbers after the last epoch."
+        f"Test accuracy of {cases} over each budget and after the last epoch, and paired "
+        "differences. The tables below hold the numbers."
     )
 
 
-def figure_of(settings: Mapping[Setting, Sequence[Group]]) -> "matplotlib.figure.Figure":  # noqa: F821
-    """The picture of runs that have been collected."""
+def figure_of(collection: Collection, wanted: Wanted = ALL_BUDGETS) -> "matplotlib.figure.Figure":  # noqa: F821
+    """The picture of runs that have been collected; that of the tuning if there are no others."""
     # Matplotlib takes a second to import.
     from unfair_bp.figures.comparison import comparison_figure  # noqa: PLC0415
 
-    parts = [
-        Part(f"{setting_text(setting)}: {mode}", [_series(group, chosen) for group in chosen])
-        for setting, groups in settings.items()
-        for mode, chosen in _by_mode(groups).items()
+    if not collection.settings:
+        return _tuning_of(collection)
+    shown = [
+        part
+        for setting, groups in collection.settings.items()
+        for part in parts(groups, setting_text(setting), baseline_of(groups, wanted), wanted.costs)
     ]
-    return comparison_figure(parts)
+    return comparison_figure(shown, whole=wanted.at == ALL_BUDGETS.at)
 
 
-def _by_mode(groups: Sequence[Group]) -> Dict[str, List[Group]]:
-    """Groups of one protocol and the same quirks, which share a set of panels.
+def _tuning_of(collection: Collection) -> "matplotlib.figure.Figure":  # noqa: F821
+    """The picture of what was picked."""
+    from unfair_bp.figures.tuning import tuning_curves  # noqa: PLC0415
 
-    A cycle of one row, the same under both protocols, is drawn beside the runs of either.
-    """
-    rules: Dict[str, List[Group]] = {}
-    for group in groups:
-        rules.setdefault(group.variant.rules, []).append(group)
-    modes = {}
-    for alike in rules.values():
-        protocols = {group.variant.protocol for group in alike}
-        for protocol in sorted(protocols - {EITHER}) or [EITHER]:
-            chosen = [group for group in alike if group.variant.protocol in (protocol, EITHER)]
-            modes[chosen[0].variant._replace(protocol=protocol).mode] = chosen
-    return modes
-
-
-def _series(group: Group, others: Sequence[Group]) -> Series:
-    """What is drawn of a group that shares a set of panels with others, itself included."""
-    variant, log = group.variant, statistics.published(group)
-    label = variant.shortened(LONGEST_LABEL)
-    tick = [variant.shortened(LONGEST_TICK).name]
-    namesakes = [other.variant for other in others if other.variant.name == variant.name]
-    if variant.augment and not all(other.augment for other in namesakes):
-        tick.append("augm.")
-    if len({other.epochs for other in namesakes}) > 1:
-        tick.append(f"{variant.epochs} ep.")
-    what = f"{label.name}: {label.training}" if variant.as_posted else label.training
-    epochs, seeds = count_text(variant.epochs, "epoch"), count_text(len(group.runs), "seed")
-    return Series(
-        name=variant.name,
-        letter=_letter(variant),
-        augmented=variant.augment,
-        tick="\n".join(tick),
-        label=f"{what}, {epochs}, {seeds}",
-        curves=[statistics.curve(run.metrics) for run in group.runs],
-        final=statistics.summary(group)["test"],
-        published=statistics.published_curve(variant.name, log) if log else None,
-    )
-
-
-def _letter(variant: Variant) -> str:
-    """The letter whose colour a variant has: its own, or that of the same under each protocol."""
-    if variant.as_posted:
-        return variant.name
-    trained = (variant.schedule, variant.augment)
-    alike = (case.name for case in CASES.values() if (case.schedule, case.augment) == trained)
-    return next(alike, "")
+    choices = collection.choices
+    return tuning_curves(choices, [setting_text(choice.setting) for choice in choices])
 
 
 def check_files(paths: Sequence[str], overwrite: bool) -> None:
@@ -180,7 +141,7 @@ def check_files(paths: Sequence[str], overwrite: bool) -> None:
             raise UsageError(f"{path} is named twice; give each output its own name")
 
 
-def write_png(path: str, collection: Collection, overwrite: bool) -> None:
+def write_png(path: str, collection: Collection, wanted: Wanted, overwrite: bool) -> None:
     """Write the picture of runs that have been collected.
 
     Raises:
@@ -188,7 +149,7 @@ def write_png(path: str, collection: Collection, overwrite: bool) -> None:
     """
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
-    style.save(figure_of(collection.settings), path, overwrite)
+    style.save(figure_of(collection, wanted), path, overwrite)
 
 
 def write(path: str, text: str) -> None:

@@ -71,9 +71,8 @@ def _figures(run: Run) -> Dict[str, "matplotlib.figure.Figure"]:  # noqa: F821
         "curves": learning_curves(run.metrics, heading),
         "updates": update_counts(run.metrics[-1].updates, run.expected_updates, heading),
     }
-    layers = run.directory.read_layers()
-    if layers:
-        figures["layers"] = layer_curves(layers, heading)
+    if run.layers:
+        figures["layers"] = layer_curves(run.layers, heading)
     before, after = (run.weights(name) for name in NEEDED_FILES["weights"])
     if before and after:
         figures["weights"] = weight_histograms(before, after, heading)

@@ -4,6 +4,7 @@ from typing import List, Mapping, Optional, Sequence
 
 from unfair_bp import __version__
 from unfair_bp.console import shell_line
+from unfair_bp.experiment.naming import count_text
 from unfair_bp.reporting.budgets import (
     NONE,
     Wanted,
@@ -11,6 +12,7 @@ from unfair_bp.reporting.budgets import (
     difference_blocks,
     with_interval,
 )
+from unfair_bp.reporting.diagnosis import published_blocks, weight_blocks
 from unfair_bp.reporting.document import Block, Bullets, Heading, Paragraph, Picture, Table
 from unfair_bp.results import differences, statistics
 from unfair_bp.results.collection import Collection, Group
@@ -24,16 +26,23 @@ TITLE = "Unfair back propagation: runs compared"
 def report_blocks(
     collection: Collection,
     command: Sequence[str],
-    pictures: Mapping[Setting, Picture],
+    pictures: Mapping[Optional[Setting], Picture],
     wanted: Wanted,
 ) -> List[Block]:
-    """The whole report."""
+    """The whole report.
+
+    Args:
+        collection: The runs.
+        command: What made it.
+        pictures: That of each setting, and under None that of what was picked; may be empty.
+        wanted: Which differences to show.
+    """
     runs = count_text(collection.run_count, "run")
     settings = count_text(len(collection.settings), "setting")
     made = f"Made by `{shell_line(command)}` (unfair_bp {__version__}) from {runs} in {settings}."
     notes = _notes(list(collection.settings.values()), wanted)
     blocks: List[Block] = [Heading(1, TITLE), Paragraph(made), Bullets(notes)]
-    blocks += _selection_blocks(collection.choices)
+    blocks += _selection_blocks(collection.choices, pictures.get(None))
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
     for heading, lines in (
@@ -90,7 +99,7 @@ def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
     return notes
 
 
-def _selection_blocks(choices: Sequence[Choice]) -> List[Block]:
+def _selection_blocks(choices: Sequence[Choice], picture: Optional[Picture]) -> List[Block]:
     """The values that were picked for each schedule, and on what grounds."""
     if not choices:
         return []
@@ -112,7 +121,9 @@ def _selection_blocks(choices: Sequence[Choice]) -> List[Block]:
         row = [variant.training, variant.mode, f"{choice.value:g}{' *' if choice.at_edge else ''}"]
         row += [tried, f"{choice.epoch}", f"{choice.seeds}", f"{choice.others}"]
         rows.append(row + [setting_text(choice.setting)] * (len(settings) > 1))
-    return [Heading(2, f"Picked: {field}"), Paragraph(text), Table(header, rows, range(4, 7))]
+    blocks: List[Block] = [Heading(2, f"Picked: {field}"), Paragraph(text)]
+    blocks.append(Table(header, rows, range(4, 7)))
+    return blocks + ([picture] if picture else [])
 
 
 def _setting_blocks(
@@ -129,6 +140,8 @@ def _setting_blocks(
         _accuracy_table(groups, summaries),
         Heading(3, "Cost"),
         _cost_table(len(setting.case.layers), summaries),
+        *weight_blocks(groups, len(setting.case.layers), wanted),
+        *published_blocks(groups),
     ]
 
 
@@ -236,8 +249,3 @@ def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]
         for variant, values in summaries.items()
     ]
     return Table(header, rows, range(3, 8))
-
-
-def count_text(number: int, noun: str) -> str:
-    """A number of things in words."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -127,32 +127,47 @@ def differences(groups: Sequence[Group], cost: str, baseline: str = BASELINE) ->
     cheaper run. Between two epochs of the other run, its accuracy is interpolated linearly; before
     its first epoch it is not known, and such groups are left out.
 
+    Training accuracy is a cost, too: the run that reached less of it is the cheaper one, and the
+    other is taken where it first reached as much.
+
     Args:
         groups: The groups of one setting.
-        cost: The field of :class:`Curve` that is equal: ``tflop``, ``updates`` or ``epochs``.
+        cost: The field of :class:`Curve` that is equal: ``tflop``, ``updates``, ``epochs`` or
+            ``train``.
         baseline: The name of a schedule, as the groups have it.
     """
-    found = [_difference(match, cost) for match in matches(groups, baseline)]
+    alike = [match for match in matches(groups, baseline) if comparable(match.pair, cost)]
+    found = [_difference(match, cost) for match in alike]
     known = [item for item in found if item is not None]
     tested = [item.p for item in known if item.p is not None]
     corrected = iter(holm(tested))
     return [item if item.p is None else item._replace(p=next(corrected)) for item in known]
 
 
+def comparable(pair: Pair, cost: str) -> bool:
+    """Whether a cost means the same on both sides: augmented images are harder to train on."""
+    return cost != "train" or pair.first.augment == pair.second.augment
+
+
 def _difference(match: Match, cost: str) -> Optional[Difference]:
     """One difference, its p not corrected; None if it is not known at this cost."""
     pair, first, second, seeds = match
     curves = list(zip(_curves(first, seeds), _curves(second, seeds)))
-    reached = [getattr(curve, cost) for both in curves for curve in both]
+    reached = [_spent(curve, cost) for both in curves for curve in both]
     at = min(float(costs[-1]) for costs in reached)
     if at < max(float(costs[0]) for costs in reached):
         return None
     values = [
-        np.interp(at, getattr(a, cost), a.accuracy) - np.interp(at, getattr(b, cost), b.accuracy)
+        np.interp(at, _spent(a, cost), a.accuracy) - np.interp(at, _spent(b, cost), b.accuracy)
         for a, b in curves
     ]
     p = p_value(values) if len(values) > 1 else None
     return Difference(pair, first.variant, second.variant, at, statistic(values), p)
+
+
+def _spent(curve: Curve, cost: str) -> np.ndarray:
+    """The cost after each epoch, ascending: training accuracy may fall, and then counts as kept."""
+    return np.maximum.accumulate(getattr(curve, cost))
 
 
 def _alike(first: Variant, second: Variant) -> bool:

@@ -7,7 +7,7 @@ it changes the last digits, not the experiment.
 """
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from unfair_bp.running.directory import (
     WEIGHTS_BEFORE,
     RunDirectory,
 )
-from unfair_bp.running.metrics import EpochMetrics
+from unfair_bp.running.metrics import EpochMetrics, LayerMetrics
 
 COMPARED = ("schedule", "moments", "protocol", "quirks", "augment", "epochs")
 IN_DATA = ("data", "train_size", "test_size")  # the data set's name, sizes and sha256 say it all
@@ -112,6 +112,7 @@ class Run:
     setting: Setting
     variant: Variant
     metrics: Tuple[EpochMetrics, ...]
+    layers: Tuple[LayerMetrics, ...]  # empty if they were not logged
 
     @property
     def path(self) -> str:
@@ -122,6 +123,16 @@ class Run:
     def schedule(self) -> Schedule:
         """The schedule that was asked for; a quirk may have another one run."""
         return intended_schedule(self.case, self.length)
+
+    @property
+    def running(self) -> Schedule:
+        """The schedule that ran."""
+        return schedule_of(self.case, self.length)
+
+    @property
+    def final_layers(self) -> Optional[LayerMetrics]:
+        """What was measured of the layers after the last epoch; None if it was not logged."""
+        return next((row for row in self.layers if row.epoch == self.metrics[-1].epoch), None)
 
     def under(self, schedule: str) -> "Run":
         """The run with another name for its schedule."""
@@ -136,11 +147,10 @@ class Run:
     @property
     def expected_updates(self) -> np.ndarray:
         """Updates of each layer so far, as the schedule has them: int ``[layers]``."""
-        schedule = schedule_of(self.case, self.length)
         iterations = self.metrics[-1].iterations
         if self.case.protocol == "per-batch":
-            return schedule.updates(schedule.cycle) * iterations
-        return schedule.updates(iterations)
+            return self.running.updates(self.running.cycle) * iterations
+        return self.running.updates(iterations)
 
     @property
     def length(self) -> int:
@@ -219,7 +229,7 @@ def read_run(path: str) -> Run:
         augment=case.augment,
         epochs=len(metrics),
     )
-    return Run(directory, case, setting, variant, metrics)
+    return Run(directory, case, setting, variant, metrics, tuple(directory.read_layers()))
 
 
 def _length(case: Case, metrics: Sequence[EpochMetrics]) -> int:

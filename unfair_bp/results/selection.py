@@ -44,10 +44,11 @@ def select(collection: Collection, field: str) -> Collection:
         field: The field of the case to pick, one of SELECTABLE.
 
     Returns:
-        The runs that are kept, with a choice for each schedule that was tuned.
+        The runs that are kept, none if only tuning has run so far, with a choice for each schedule
+        that was tuned.
 
     Raises:
-        UsageError: If no run was for tuning, or none of the others has a value that was picked.
+        UsageError: If no run was for tuning.
     """
     tuning: Dict[Tuple[Setting, Variant], List[Run]] = {}
     others: Dict[Tuple[Setting, Variant], List[Run]] = {}
@@ -70,11 +71,6 @@ def select(collection: Collection, field: str) -> Collection:
         chosen = [run for run in others.get(key, ()) if getattr(run.case, field) == value]
         kept += [replace(run, setting=key[0]) for run in chosen]
         choices.append(Choice(*key, tuple(sorted(tried.items())), value, epoch, seeds, len(chosen)))
-    if not kept:
-        picked = ", ".join(f"{choice.variant.schedule} {choice.value:g}" for choice in choices)
-        raise UsageError(
-            f"{option} picks {picked}, and no run without --validation-size has it; train some"
-        )
     return Collection(grouped(kept), collection.left_out, unfinished(kept), tuple(choices))
 
 

@@ -21,7 +21,7 @@ from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES, iterations_per_epoch, schedule_of
 from unfair_bp.experiment.published import PublishedEpoch
 from unfair_bp.results.collection import Group
-from unfair_bp.running.metrics import EpochMetrics
+from unfair_bp.running.metrics import EpochMetrics, LayerMetrics
 
 CONFIDENCE = 0.95
 POSTED_IMAGES = 50000  # the post's runs used all of CIFAR-10's training set
@@ -40,6 +40,15 @@ QUANTITIES: Dict[str, Callable[[Sequence[EpochMetrics]], float]] = {
     "updates_last": lambda epochs: float(epochs[-1].updates[-1]),
 }
 
+# Each from the weights after the last epoch of a run.
+WEIGHT_QUANTITIES: Dict[str, Callable[[LayerMetrics], float]] = {
+    "rotation_first": lambda layers: layers.rotation[0],
+    "rotation_last": lambda layers: layers.rotation[-1],
+    "skewness_first": lambda layers: layers.skewness[0],
+    "skewness_last": lambda layers: layers.skewness[-1],
+    "skewness": lambda layers: float(np.mean(np.abs(layers.skewness))),
+}
+
 
 class Statistic(NamedTuple):
     """A mean over seeds and its interval, which a single seed does not have."""
@@ -51,32 +60,13 @@ class Statistic(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Test accuracy after each epoch, and its cost: arrays ``[epochs]``."""
+    """Test accuracy after each epoch, and what it took: arrays ``[epochs]``."""
 
     epochs: np.ndarray  # finished
     updates: np.ndarray  # so far, mean over the layers
     tflop: np.ndarray  # so far, 1e12 floating-point operations
-    accuracy: np.ndarray  # 0..1
-
-
-class Series(NamedTuple):
-    """The runs of one group."""
-
-    name: str  # letter of the case; for any other case, its schedule
-    letter: str  # whose colour it has: that of the post's case of this schedule, or none
-    augmented: bool
-    tick: str  # the name, and what else tells the group from others of the same name
-    label: str  # for the legend
-    curves: Sequence[Curve]  # one for each seed
-    final: Statistic  # test accuracy
-    published: Optional[Curve]  # of the post, if it ran this
-
-
-class Part(NamedTuple):
-    """What is drawn into one set of panels."""
-
-    title: str
-    series: Sequence[Series]
+    train: np.ndarray  # training accuracy, 0..1
+    accuracy: np.ndarray  # on test images, 0..1
 
 
 def statistic(values: Sequence[float]) -> Statistic:
@@ -132,12 +122,23 @@ def summary(group: Group) -> Dict[str, Statistic]:
     }
 
 
+def weight_summary(group: Group) -> Dict[str, Statistic]:
+    """Every one of WEIGHT_QUANTITIES over the seeds of a group; empty if a run did not log them."""
+    if not all(run.final_layers for run in group.runs):
+        return {}
+    return {
+        name: statistic([quantity(run.final_layers) for run in group.runs])
+        for name, quantity in WEIGHT_QUANTITIES.items()
+    }
+
+
 def curve(metrics: Sequence[EpochMetrics]) -> Curve:
     """The curve of a run."""
     return Curve(
         epochs=np.array([epoch.epoch for epoch in metrics]),
         updates=np.array([np.mean(epoch.updates) for epoch in metrics]),
         tflop=np.array([epoch.flops / 1e12 for epoch in metrics]),
+        train=np.array([epoch.train_accuracy for epoch in metrics]),
         accuracy=np.array([epoch.test_accuracy for epoch in metrics]),
     )
 
@@ -150,6 +151,23 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 def published(group: Group) -> List[PublishedEpoch]:
     """The post's epochs of a group's case; empty if the post did not run it."""
     return published_log.load()[group.variant.name] if group.as_posted else []
+
+
+def published_twins(group: Group) -> Dict[str, List[PublishedEpoch]]:
+    """The published logs, by case, of scripts that trained as a group did, at the post's size."""
+    run, posted = group.runs[0], CASES["a"]
+    fields = ("width", "batch_size", "learning_rate")
+    same_size = all(getattr(run.case, name) == getattr(posted, name) for name in fields)
+    if not (same_size and group.as_posted and run.setting.training_images == POSTED_IMAGES):
+        return {}
+    trained = (run.running, run.variant.quirks, run.case.augment)
+    logs = published_log.load()
+    scripts = (replace(CASES[name], quirks=ledger.as_run(name)) for name in logs)
+    return {
+        case.name: logs[case.name]
+        for case in scripts
+        if (schedule_of(case), case.quirks, case.augment) == trained
+    }
 
 
 def published_curve(name: str, epochs: Sequence[PublishedEpoch]) -> Curve:
@@ -167,5 +185,6 @@ def published_curve(name: str, epochs: Sequence[PublishedEpoch]) -> Curve:
         tflop=np.array(
             [case.batch_size * schedule.flops(layers, count) / 1e12 for count in iterations]
         ),
+        train=np.array([epoch.train_accuracy for epoch in epochs]),
         accuracy=np.array([epoch.test_accuracy for epoch in epochs]),
     )

@@ -1,0 +1,125 @@
+"""Overfitting, weights and published epochs in the report."""
+
+import re
+
+import numpy as np
+import pytest
+from run_directories import epochs_of, write_run
+
+from unfair_bp.experiment import ledger
+from unfair_bp.reporting import comparison
+from unfair_bp.reporting.budgets import Wanted
+from unfair_bp.results import differences
+from unfair_bp.results.collection import collect
+from unfair_bp.running.metrics import LayerMetrics
+
+FULL = {"training_images": 50000, "name": "CIFAR-10, JPEG re-encoded"}
+AS_RUN = {"quirks": ledger.as_run("c"), "initial_weights": "2018"}
+
+
+def with_layers(path, name, test, skewness, train=None, **changes):
+    """A run whose layers' weights end with this skewness, layer by layer in turned signs."""
+    directory = write_run(path, name, test, train, **changes)
+    signs = np.resize([1.0, -1.0], 9)
+    directory.write_layers(
+        [
+            LayerMetrics(
+                epoch=epoch,
+                rotation=tuple(epoch * np.arange(1, 10) / 100),
+                norm=(1.0,) * 9,
+                skewness=tuple(signs * (skewness if epoch == len(test) else 9.0)),
+            )
+            for epoch in range(len(test) + 1)
+        ]
+    )
+
+
+def table(text, heading):
+    """The rows of a table of the Markdown, as dictionaries."""
+    (section,) = (part for part in re.split("^#+ ", text, flags=re.M) if part.startswith(heading))
+    rows = [line[2:-2].split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return [dict(zip(rows[0], row)) for row in rows[2:]]
+
+
+def test_weights_after_the_last_epoch(tmp_path):
+    """Breaks if another epoch or layer is taken, signs cancel, or seeds are not averaged."""
+    for seed, skewness in ((0, 0.2), (1, 0.4)):
+        with_layers(tmp_path / f"a{seed}", "a", [0.3, 0.4], skewness, seed=seed)
+        write_run(tmp_path / f"c{seed}", "c", [0.3, 0.4], seed=seed)  # before there was layers.csv
+    fair, back = table(comparison.markdown(str(tmp_path)), "Weights")
+    assert fair["rotation of layer 1"].startswith("0.020 [0.020")
+    assert fair["rotation of layer 9"].startswith("0.180 [0.180")
+    assert fair["skewness of layer 1"].startswith("+0.300 [-0.971, +1.571")
+    assert fair["skewness of layer 9"].startswith("+0.300 [")
+    assert fair["skewness, mean absolute value"].startswith("0.300 [")
+    assert fair["seeds"] == "2"
+    assert back["rotation of layer 1"] == back["skewness, mean absolute value"] == "-"
+
+
+def test_overfitting_and_skewness_beside_the_baseline(tmp_path):
+    """Breaks if a difference is turned round, unpaired, or taken between runs of other lengths."""
+    for seed in (0, 1):
+        fair, back = [0.8 + seed / 10], [0.7 + seed / 10]
+        with_layers(tmp_path / f"a{seed}", "a", [0.5], 0.2 + seed, fair, seed=seed)
+        with_layers(tmp_path / f"c{seed}", "c", [0.5], 0.5 + seed, back, seed=seed)
+        with_layers(tmp_path / f"e{seed}", "e", [0.4, 0.5], 0.5, seed=seed)
+    heading = "Paired differences of overfitting"
+    (row,) = table(comparison.markdown(str(tmp_path)), heading)
+    assert (row["cases"], row["pairs"]) == ("c - a", "2")
+    assert row["train - test"] == "-0.1000 [-0.1000, -0.1000]"
+    assert row["skewness, mean absolute value"] == "+0.300 [+0.300, +0.300]"
+    (row,) = table(comparison.markdown(str(tmp_path), Wanted("back")), heading)
+    assert row["cases"] == "a - c" and row["train - test"].startswith("+0.1000")
+
+
+def test_differences_at_equal_training_accuracy(tmp_path):
+    """Breaks if the one that fits more is taken at its end, or where it fell back to that point.
+
+    Fair first reaches a training accuracy of 0.6 midway between its first two epochs.
+    """
+    write_run(tmp_path / "a", "a", [0.3, 0.5, 0.4, 0.7], [0.5, 0.7, 0.55, 0.9])
+    write_run(tmp_path / "c", "c", [0.2, 0.45], [0.4, 0.6])
+    ((groups),) = collect(str(tmp_path)).settings.values()
+    (found,) = differences.differences(groups, "train")
+    assert found.at == pytest.approx(0.6)
+    assert found.statistic.mean == pytest.approx(0.45 - 0.4)
+
+
+def test_training_accuracy_with_augmentation_is_another(tmp_path):
+    """Breaks if training accuracies on augmented and on plain images count as the same."""
+    write_run(tmp_path / "a", "a", [0.3, 0.5])
+    write_run(tmp_path / "b", "b", [0.3, 0.5])
+    text = comparison.markdown(str(tmp_path))
+    assert "Not compared here" not in text
+    assert table(text, "Paired differences of test accuracy at equal training accuracy") == []
+    assert len(table(text, "Paired differences of test accuracy at equal epochs")) == 1
+
+
+def test_each_epoch_beside_the_published_logs(tmp_path):
+    """Breaks if another case, epoch or part of the log is taken, or a difference turned round."""
+    for seed, test in ((0, [0.5, 0.6]), (1, [0.6, 0.7])):
+        write_run(tmp_path / str(seed), "c", test, data=FULL, seed=seed, **AS_RUN)
+    rows = table(comparison.markdown(str(tmp_path)), "Epoch by epoch")
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    lines = [line for line in comparison.markdown(str(tmp_path)).splitlines() if "| 1 |" in line]
+    cells = lines[-1][2:-2].split(" | ")
+    assert cells[1].startswith("0.5500 [")
+    assert cells[2:6] == ["0.5680", "-0.0180", "0.5756", "-0.0256"]  # c, then e
+    assert cells[6].startswith("0.6500 [")
+    assert cells[7:] == ["0.3971", "+0.2529", "0.3933", "+0.2567"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"width": 0.5}, {"quirks": ("elu-slope",)}, {"data": {**FULL, "name": "shapes"}}]
+)
+def test_only_the_same_training_is_compared_epoch_by_epoch(tmp_path, changes):
+    """Breaks if a smaller network, other rules or other images pass for the post's experiment."""
+    write_run(tmp_path, "c", [0.5], **{"data": FULL, **AS_RUN, **changes})
+    assert "Epoch by epoch" not in comparison.markdown(str(tmp_path))
+
+
+def test_epochs_beyond_the_published_log(tmp_path):
+    """Breaks if a run that is longer than the log ends in a traceback."""
+    write_run(tmp_path, "c", [0.5] * 11, data=FULL, **AS_RUN)
+    rows = table(comparison.markdown(str(tmp_path)), "Epoch by epoch")
+    assert rows[10]["published c"] == "-" and len(epochs_of([0.5] * 11)) == len(rows)

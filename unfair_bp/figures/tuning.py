@@ -1,0 +1,47 @@
+"""What a value was picked on: validation accuracy over the values that were tried."""
+
+from typing import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from unfair_bp.figures.looks import looks
+from unfair_bp.figures.style import GRID, WIDTH, default_style, new_figure, plain
+from unfair_bp.results.selection import Choice
+from unfair_bp.results.series import letter_of
+
+
+@default_style()
+def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
+    """Draw the validation accuracy of each value, a panel for each setting; rings: picked.
+
+    Args:
+        choices: At least one.
+        headings: For each choice its setting in words.
+    """
+    settings = list(dict.fromkeys(headings))
+    figure = new_figure(WIDTH, 4.4 * len(settings))
+    for axes, setting in zip(figure.subplots(len(settings), 1, squeeze=False).ravel(), settings):
+        alike = [choice for choice, heading in zip(choices, headings) if heading == setting]
+        variants = [choice.variant.shortened() for choice in alike]
+        styles = looks([(letter_of(item), item.name, item.augment) for item in variants])
+        for choice, variant, style in zip(alike, variants, styles):
+            values, accuracies = zip(*choice.tried)
+            label = f"{variant.training}, {variant.mode}, after epoch {choice.epoch}"
+            axes.plot(values, accuracies, label=plain(label), **style)
+            best = dict(choice.tried)[choice.value]
+            axes.plot(choice.value, best, "o", color="black", fillstyle="none", markersize=14)
+        tried = sorted({value for choice in alike for value, _ in choice.tried})
+        if tried[0] > 0:
+            axes.set_xscale("log")
+        axes.set_xticks(tried)
+        axes.set_xticklabels([f"{value:g}" for value in tried])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(0.12)
+        axes.set_title(plain(setting), loc="left", fontsize=9, wrap=True)
+        axes.set_xlabel(alike[0].setting.selected.replace("_", " "))
+        axes.set_ylabel("validation accuracy; ring: picked")
+        axes.grid(axis="y", color=GRID)
+        axes.set_axisbelow(True)
+        axes.legend(fontsize=9, frameon=False)
+    return figure
