@@ -194,11 +194,11 @@ class FakeGraph:
     class evaluation:  # noqa: N801
         costs, predictions = "costs", "predictions"
 
-    class logits:  # noqa: N801
-        class shape:  # noqa: N801
-            @staticmethod
-            def as_list():
-                return [None, 10]
+        class logits:  # noqa: N801
+            class shape:  # noqa: N801
+                @staticmethod
+                def as_list():
+                    return [None, 10]
 
 
 def fake_evaluate(batch, after_batch=lambda done: None):

@@ -58,7 +58,9 @@ def test_training_matches_the_numpy_model(schedule, batch):
             images, labels = random.permutation(batch[0]), random.permutation(batch[1])
             feed = {graph.images: images, graph.labels: labels}
             before = read_state(session, graph)
-            _, costs, predictions = session.run((graph.train, graph.costs, graph.predictions), feed)
+            _, costs, predictions = session.run(
+                (graph.train, graph.outputs.costs, graph.outputs.predictions), feed
+            )
             after = read_state(session, graph)
             cost, accuracy = model.step(images, labels)
 
@@ -82,7 +84,10 @@ def test_forward_alone_updates_nothing(batch):
     graph = build_graph(case, dtype=tf.float64)
     with started_session(graph, start_weights(case)) as session:
         before = read_state(session, graph)
-        session.run((graph.logits, graph.costs), {graph.images: batch[0], graph.labels: batch[1]})
+        session.run(
+            (graph.outputs.logits, graph.outputs.costs),
+            {graph.images: batch[0], graph.labels: batch[1]},
+        )
         after = read_state(session, graph)
     for name in before:
         for a, b in zip(before[name], after[name]):

@@ -84,7 +84,7 @@ def test_its_graph(case, data):
     """Breaks if the graph's shapes are those of another network."""
     graph = build_graph(case)
     assert graph.images.shape.as_list() == [None, 28, 28, 1]
-    assert graph.logits.shape.as_list() == [None, 3]
+    assert graph.outputs.logits.shape.as_list() == [None, 3]
     assert len(graph.weights) == 5
     batch = next(training_batches(data.train_images, data.train_labels, case, epoch=0))
     assert batch.images.shape == (10, 28, 28, 1)

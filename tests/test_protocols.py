@@ -28,7 +28,9 @@ def run(case, batches, dtype=tf.float64):
         reports = []
         for images, labels in batches:
             feed = {graph.images: images, graph.labels: labels}
-            reports.append(session.run((graph.train, graph.logits, graph.costs), feed)[1:])
+            reports.append(
+                session.run((graph.train, graph.outputs.logits, graph.outputs.costs), feed)[1:]
+            )
         return read_state(session, graph), reports
 
 

@@ -179,7 +179,7 @@ def test_update_first_is_adam_half_an_iteration_early(batch):
     with started_session(graph, start_weights(case)) as session:
         session.run(graph.train, feed)
         before = session.run(graph.weights)
-        _, logits = session.run((graph.train, graph.logits), feed)
+        _, logits = session.run((graph.train, graph.outputs.logits), feed)
         after = session.run(graph.weights)
         stored = session.run(graph.evaluation.logits, feed)
     seen, _ = numpy_model.forward([before[0], *after[1:]], images)
@@ -238,7 +238,9 @@ def test_double_softmax_cost(batch):
         graph = build_graph(case, dtype=tf.float64)
         with started_session(graph, start_weights(case)) as session:
             feed = {graph.images: batch[0], graph.labels: batch[1]}
-            _, costs, logits = session.run((graph.train, graph.costs, graph.logits), feed)
+            _, costs, logits = session.run(
+                (graph.train, graph.outputs.costs, graph.outputs.logits), feed
+            )
             results.append((costs, logits, read_state(session, graph)["weights"]))
     (costs, logits, weights), (doubled, _, same) = results
 

@@ -176,7 +176,8 @@ def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
     assert "### Paired" not in text
     assert (
         f"No run with the schedule fair{' and augmentation' * augment}, the baseline, to compare "
-        f"with: 9;8-9{ending}, single{ending}. `--baseline SCHEDULE` takes another.\n"
+        f"with: 9;8-9{ending}, single{ending}. Train one with these options, "
+        "or compare with another: `--baseline SCHEDULE`.\n"
     ) in text
     text = comparison.markdown(str(tmp_path), Wanted("single"))
     assert [len(table(text, heading)) for heading in DIFFERENCES] == [1, 1, 1, 1]

@@ -65,7 +65,7 @@ def trajectory(name):
         session.run(graph.initializer, graph.start(weights))
         for _, (images, labels) in zip(range(ITERATIONS), batches(case)):
             feed = {graph.images: images, graph.labels: labels}
-            _, costs = session.run((graph.train, graph.costs), feed)
+            _, costs = session.run((graph.train, graph.outputs.costs), feed)
             norms = [np.linalg.norm(w.astype(np.float64)) for w in session.run(graph.weights)]
             rows.append([np.mean(costs, dtype=np.float64), *norms])
     return np.array(rows)

@@ -26,17 +26,15 @@ class Outputs(NamedTuple):
 class Graph(NamedTuple):
     """Tensors and operations of a case; run them in a session on ``graph``.
 
-    ``logits``, ``predictions`` and ``costs`` are those of an iteration: fetched beside ``train``,
-    they come from the forward pass before its updates. ``evaluation`` is the forward pass through
-    the weights as they are stored: the same tensors, unless an iteration moves the weights first.
+    ``outputs`` are those of an iteration: fetched beside ``train``, they come from the forward pass
+    before its updates. ``evaluation`` is the forward pass through the weights as they are stored:
+    the same tensors, unless an iteration moves the weights first.
     """
 
     graph: tf.Graph
     images: tf.Tensor  # placeholder, [N, H, W, C], values 0..1
     labels: tf.Tensor  # placeholder, int64 [N], 0 to classes - 1
-    logits: tf.Tensor  # [N, classes]
-    predictions: tf.Tensor  # int64 [N], the class with the largest logit
-    costs: tf.Tensor  # [N], cross entropy of each image
+    outputs: Outputs
     evaluation: Outputs
     train: tf.Operation  # one iteration
     step: tf.Variable  # int64, iterations so far
@@ -157,9 +155,7 @@ def build_graph(
             graph=graph,
             images=images,
             labels=labels,
-            logits=logits,
-            predictions=outputs.predictions,
-            costs=outputs.costs,
+            outputs=outputs,
             evaluation=evaluation,
             train=train,
             step=step,

@@ -83,7 +83,7 @@ def _start(case: Case) -> Start:
         batches = training_batches(images[:TRAIN_IMAGES], labels[:TRAIN_IMAGES], case, epoch=0)
         for _, batch in zip(range(ITERATIONS), batches):
             feed = {graph.images: batch.images, graph.labels: batch.labels}
-            session.run((graph.train, graph.costs, graph.predictions), feed)
+            session.run((graph.train, graph.outputs.costs, graph.outputs.predictions), feed)
         size = batch_size(layers)
         tested = slice(TRAIN_IMAGES, TRAIN_IMAGES + EVALUATIONS * size)
         evaluate(

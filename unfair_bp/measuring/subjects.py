@@ -54,10 +54,10 @@ class Bench:
         self._batch = (np.float32(images / 255.0), labels)
         inputs = [self.graph.images, self.graph.labels]
         self.step = self.session.make_callable(
-            [self.graph.costs, self.graph.predictions, self.graph.train], inputs
+            [self.graph.outputs.costs, self.graph.outputs.predictions, self.graph.train], inputs
         )
         self._forward = self.session.make_callable(
-            [self.graph.costs, self.graph.predictions], inputs
+            [self.graph.outputs.costs, self.graph.outputs.predictions], inputs
         )
 
     def train(self) -> None:

@@ -194,7 +194,8 @@ def _work(case: Case, path: str) -> None:
     with tf.Session(graph=graph.graph, config=sessions.config(case)) as session:
         session.run(graph.initializer, graph.start(starting_weights(case)))
         iterate = session.make_callable(
-            [graph.costs, graph.predictions, graph.train], [graph.images, graph.labels]
+            [graph.outputs.costs, graph.outputs.predictions, graph.train],
+            [graph.images, graph.labels],
         )
         size = batch_size(case.layers)
         images, labels = dataset.test_images[:size], dataset.test_labels[:size]

@@ -111,7 +111,7 @@ def difference_blocks(groups: Sequence[Group], wanted: Wanted) -> List[Block]:
 
 
 def _without_baseline(groups: Sequence[Group], baseline: str) -> List[Block]:
-    """What has nothing to be compared with, though there are several schedules."""
+    """Schedules that have nothing to be compared with, because nobody ran the baseline."""
     blocks: List[Block] = []
     for augment in (False, True):
         alike = [group.variant for group in groups if group.variant.augment == augment]
@@ -123,7 +123,8 @@ def _without_baseline(groups: Sequence[Group], baseline: str) -> List[Block]:
             blocks.append(
                 Paragraph(
                     f"No run with the schedule {name}{ending}, the baseline, to compare with: "
-                    f"{names}. `--baseline SCHEDULE` takes another."
+                    f"{names}. Train one with these options, or compare with another: "
+                    "`--baseline SCHEDULE`."
                 )
             )
     return blocks

@@ -53,7 +53,7 @@ def evaluate(
         batch: Images in a batch.
         after_batch: Called with the number of images done; may raise to stop.
     """
-    classes = graph.logits.shape.as_list()[1]
+    classes = graph.evaluation.logits.shape.as_list()[1]
     confusion = np.zeros([classes, classes], np.int64)
     total = 0.0
     for start in range(0, len(images), batch):

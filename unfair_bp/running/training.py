@@ -229,7 +229,7 @@ class Trainer:
         )
         # Unlike session.run, this looks up the names once and not on every iteration.
         iterate = session.make_callable(
-            [self.graph.costs, self.graph.predictions, self.graph.train],
+            [self.graph.outputs.costs, self.graph.outputs.predictions, self.graph.train],
             [self.graph.images, self.graph.labels],
         )
         reported = self.progress
