@@ -110,7 +110,7 @@ def package_graph(case: Case) -> Built:
         images=built.images,
         labels=built.labels,
         train=built.train,
-        logits=built.logits,
+        logits=built.outputs.logits,
         weights=built.weights,
         starts=built.starts,
         initializer=built.initializer,
