@@ -52,7 +52,9 @@ def test_autodiff_trains_the_same_network(batch):
             session.run(built.initializer, start)
             feed = {built.images: batch[0], built.labels: batch[1]}
             for _ in range(3):
-                fetched = session.run((built.train, built.costs, built.predictions), feed)
+                fetched = session.run(
+                    (built.train, built.outputs.costs, built.outputs.predictions), feed
+                )
             results.append((fetched[1], fetched[2], session.run(list(built.weights))))
     (costs, predictions, trained), (expected_costs, expected_predictions, expected) = results
     assert relative_error(costs, expected_costs) <= 1e-9

@@ -4,14 +4,14 @@ import math
 from typing import Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from unfair_bp.figures.style import GRID, WIDTH, default_style, layer_styles, new_figure
 from unfair_bp.running.metrics import LayerMetrics
 
 # For each panel its field and its title.
 PANELS = (
-    ("rotation", "rotation: cosine distance from the start"),
+    ("rotation", "rotation: cosine distance from the start"),  # on a logarithmic axis
     ("norm", "norm of the weights"),
     ("skewness", "skewness of the weights"),
 )
@@ -23,7 +23,8 @@ LEGEND_LINES = 16  # of a column of the legend
 def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
     """Draw rotation, norm and skewness of each layer's weights, a panel for each.
 
-    A line has a gap where an epoch is missing.
+    Layers turn at rates that differ by orders of magnitude, so that rotation has a logarithmic
+    axis, without the zeros of the start. A line has a gap where an epoch is missing.
 
     Args:
         rows: What was measured, epochs ascending.
@@ -38,6 +39,8 @@ def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
     for axes, (field, title) in zip(panels, PANELS):
         for layer, (color, line) in zip(range(layers), layer_styles()):
             values = [getattr(known[e], field)[layer] if e in known else math.nan for e in epochs]
+            if field == "rotation":
+                values = [value if value > 0 else math.nan for value in values]
             axes.plot(
                 epochs,
                 values,
@@ -47,6 +50,11 @@ def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
                 markersize=3,
                 label=f"layer {layer + 1}",
             )
+        if field == "rotation" and any(max(row.rotation) > 0 for row in rows):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_title(title, loc="left", fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")

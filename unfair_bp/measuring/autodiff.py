@@ -5,7 +5,7 @@ This is the one module in which TensorFlow derives anything; only the benchmark 
 
 from typing import Any, Dict, NamedTuple
 
-from unfair_bp.backprop.graph import starting_weights
+from unfair_bp.backprop.graph import Outputs, starting_weights
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.experiment.cases import Case
 
@@ -15,8 +15,7 @@ class AutodiffGraph(NamedTuple):
 
     images: tf.Tensor  # placeholder, [N, H, W, C], values 0..1
     labels: tf.Tensor  # placeholder, int64 [N]
-    costs: tf.Tensor  # [N]
-    predictions: tf.Tensor  # int64 [N]
+    outputs: Outputs
     train: tf.Operation  # one iteration that updates every layer
     weights: Any  # variables, one for each layer
     initializer: tf.Operation
@@ -53,8 +52,7 @@ def build_autodiff_graph(case: Case, dtype: tf.DType = tf.float32) -> AutodiffGr
         return AutodiffGraph(
             images=images,
             labels=labels,
-            costs=costs,
-            predictions=tf.argmax(logits, axis=1),
+            outputs=Outputs(logits, tf.argmax(logits, axis=1), costs),
             train=adam.apply_gradients(list(zip(gradients, weights))),
             weights=weights,
             initializer=tf.global_variables_initializer(),

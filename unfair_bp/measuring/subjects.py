@@ -158,7 +158,7 @@ def _autodiff_step(case: Case, opened: contextlib.ExitStack) -> Callable[[], obj
     images, labels = noise(case, case.batch_size)
     batch = (np.float32(images / 255.0), labels)
     iterate = session.make_callable(
-        [built.costs, built.predictions, built.train], [built.images, built.labels]
+        [built.outputs.costs, built.outputs.predictions, built.train], [built.images, built.labels]
     )
     return lambda: iterate(*batch)
 
