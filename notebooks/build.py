@@ -27,6 +27,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 import nbformat
 from nbformat import NotebookNode, v4
 
+from notebooks.conclusions import beside, conclusion
 from unfair_bp import commandline, files
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
@@ -100,7 +101,7 @@ ORIGINALS = {
 
 
 def case_notebook(case: Case) -> NotebookNode:
-    """The notebook of a case: question, schedule, training, figures, published numbers."""
+    """The notebook of a case: question, code, training beside fair, figures, conclusion."""
     original = ORIGINALS[case.name]
     return from_template(
         "case.md",
@@ -112,6 +113,9 @@ def case_notebook(case: Case) -> NotebookNode:
         # Round brackets would end a link.
         log_2018=LOGS_2018 + original.log.replace("(", "%28").replace(")", "%29"),
         as_run=as_run_text(case.name),
+        beside=beside(case.name),
+        beside_words="from the back" if case.schedule == "fair" else "fair",
+        conclusion=conclusion(case.name),
     )
 
 

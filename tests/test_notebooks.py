@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -13,14 +14,19 @@ import venv
 import commands
 import nbformat
 import pytest
+import run_directories
 from commands import ROOT, here
 from nbclient.exceptions import CellExecutionError
 from nbformat import v4
 
+from notebooks import conclusions
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
+from unfair_bp.results.statistics import Statistic
 
 NOTEBOOKS = ROOT / "notebooks"
+STUDY = ROOT / "logs" / "study"
+ANSWER = STUDY / "answer"
 NAMES = [*("case_" + name for name in CASES), "overview"]
 SMALL = {"WIDTH": 0.05}
 SMALL_RUN = dict(SMALL, DATA="shapes", TRAIN_SIZE=20, TEST_SIZE=10, EPOCHS=2)
@@ -133,10 +139,10 @@ def test_links_and_settings_of_a_case(letter):
     log = re.search(r"%s   (\S+_case\(.*?\)/\S+\.txt)" % letter, published_log.__doc__).group(1)
     address = log.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
     assert "/NeuralNetwork/Unfair/%s)" % address in title
-    assert "](../logs/small/case_%s/)" % letter in title
     assert CASES[letter].question in title
     code = "\n".join(cell.source for cell in build.code_cells(notebook))
-    assert set(re.findall(r'"--case", "(.)"', code)) == {letter}
+    assert re.findall(r'"--case", "(.)", "--run', code) == [letter, build.beside(letter)]
+    assert re.findall(r'published.main\(\["--case", "(.)"', code) == [letter]
     assert 'schedules.parse("%s")' % CASES[letter].schedule in code
 
 
@@ -411,8 +417,8 @@ def test_started_in_its_own_directory(tmp_path):
 @pytest.mark.parametrize("letter", CASES)
 def test_a_case_runs(letter, tmp_path):
     """Breaks if a notebook does not run top to bottom, over an earlier run, or leaves no run."""
-    run = tmp_path / "logs" / "notebooks" / ("case_" + letter)
-    shutil.copytree(str(ROOT / "logs" / "small" / "case_a" / "seed0"), str(run))
+    run = tmp_path / "logs" / "notebooks" / ("case_" + letter) / letter
+    shutil.copytree(str(ANSWER / "schedule_fair" / "seed0"), str(run))
     notebook = build.all_notebooks()["case_" + letter]
     set_parameters(notebook, SMALL_RUN)
     build.execute(notebook, str(tmp_path), timeout=120)
@@ -425,7 +431,7 @@ def test_a_case_runs(letter, tmp_path):
 @pytest.mark.slow
 def test_the_overview_runs(tmp_path):
     """Breaks if the overview does not run top to bottom, over files of an earlier run."""
-    shutil.copytree(str(ROOT / "logs" / "small"), str(tmp_path / "logs" / "small"))
+    shutil.copytree(str(STUDY), str(tmp_path / "logs" / "study"))
     figures = tmp_path / "logs" / "notebooks" / "overview"
     figures.mkdir(parents=True)
     names = ["back.gif", "collapse.png", "report.md", "report.png"]
@@ -436,4 +442,49 @@ def test_the_overview_runs(tmp_path):
     build.execute(notebook, str(tmp_path), timeout=120)
     check_pictures(notebook)
     assert sorted(path.name for path in figures.iterdir()) == names
-    assert "from 18 runs in 1 setting" in (figures / "report.md").read_text()
+    assert "## Picked: learning rate" in (figures / "report.md").read_text()
+
+
+# --- the conclusions
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.01, 0.03, "better"),
+        (-0.03, -0.01, "worse"),
+        (-0.01, 0.03, "not to be told apart"),
+        (None, None, "one pair: not known"),
+    ],
+)
+def test_a_verdict_is_that_of_the_interval(low, high, said):
+    """Breaks if better and worse are swapped, or an interval around zero decides."""
+    assert conclusions.verdict(Statistic(0.01, low, high, 3)) == said
+
+
+def test_conclusions_are_the_reports(tmp_path, monkeypatch):
+    """Breaks if a notebook ends with another pair's difference, or other runs than the tuned."""
+    monkeypatch.setattr(conclusions, "STUDY", tmp_path)
+    for name, validation in (("a", 0.5), ("c", 0.6)):
+        for rate in (0.1, 0.2):
+            path = tmp_path / f"tuning/{name}/{rate}"
+            run = run_directories.write_run(path, name, [0.3], learning_rate=rate)
+            metrics = run_directories.epochs_of([0.3])
+            accuracy = validation if rate == 0.2 else 0.1
+            run.write_metrics(
+                [x._replace(validation_cost=1.0, validation_accuracy=accuracy) for x in metrics]
+            )
+            config = json.loads((path / "config.json").read_text())
+            config["case"]["validation_size"] = 10
+            (path / "config.json").write_text(json.dumps(config))
+        for seed in (1, 2):
+            test = [0.1, {"a": 0.5, "c": 0.6}[name] + seed / 10]
+            path = tmp_path / f"answer/{name}{seed}"
+            run_directories.write_run(path, name, test, seed=seed, learning_rate=0.2)
+    text = conclusions.conclusion("c")
+    assert "Learning rate 0.2, picked for this schedule" in text
+    assert "Test accuracy after the last epoch 0.7500 [" in text
+    assert "| epochs | 2 | +0.1000 [+0.1000, +0.1000] | better |" in text
+    assert "| at equal | pairs | c - a |" in text
+    assert "| epochs" not in conclusions.conclusion("a")
+    assert "None of the stored runs" in conclusions.conclusion("d")
