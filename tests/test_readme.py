@@ -17,6 +17,8 @@ from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.measuring import benchmark as benchmarking
 from unfair_bp.reporting import comparison
+from unfair_bp.results.collection import collect
+from unfair_bp.results.selection import select
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -184,44 +186,52 @@ def test_the_benchmark():
     assert shown == stored
 
 
-def test_the_report_of_the_small_runs():
-    """Breaks if a number of the README's tables is not what the report makes of the logs."""
-    text = comparison.markdown(str(ROOT / "logs" / "small"))
-    tables = text[text.index("\n### Paired") :]
+def test_the_report_of_the_study():
+    """Breaks if a number of the results' tables is not what the report makes of the logs."""
+    collection = select(collect(str(ROOT / "logs" / "study")), "learning_rate")
+    text = comparison.markdown_of(collection, "logs/study")
+    tables = text[text.index("\n### Paired") :].partition("\n## ")[0]
     assert tables.count("\n| ") > 20
     assert tables in RESULTS
+    picked = text[text.index("\n| schedule | protocol | learning rate") :].partition("\n\n")[0]
+    assert picked in RESULTS
 
 
 def test_what_the_logs_are():
-    """Breaks if a log is not described, or its description has another command or version."""
-    described = {}
-    for directory, command, commit in re.findall(
-        r"^\| `([^`]*)` \| .* \| `([^`]*)` \| (\w+) \|$", RESULTS, re.MULTILINE
-    ):
-        for letter in "abcdef" if "X" in directory else "-":
-            for seed in "012" if "K" in directory else "-":
-                names = [x.replace("_X", "_" + letter) for x in (directory, command)]
-                path, words = [
-                    x.replace("K", seed).replace("case X", "case " + letter) for x in names
-                ]
-                described[path] = (words, commit)
-    found = {}
-    for top in {path.split("/")[0] for path in described}:  # beside them may be runs of the user's
-        for path in (ROOT / "logs" / top).glob("**/config.json"):
-            found[path.parent.relative_to(ROOT / "logs").as_posix()] = path.parent
-    assert sorted(found) == sorted(described)
+    """Breaks if a run is not described, or its description has another command, commit or number.
+
+    A {word} stands for a part of a path; in the command it stands for the same.
+    """
+    rows = re.findall(
+        r"^\| `([^`]*)` \| .* \| (\d+) \| `([^`]*)` \| (\w+) \|$", RESULTS, re.MULTILINE
+    )
+    tops = {row[0].split("/")[0] for row in rows}  # beside them may be runs of the user's
+    found = {
+        path.parent.relative_to(ROOT / "logs").as_posix(): path.parent
+        for top in tops
+        for path in (ROOT / "logs" / top).glob("**/config.json")
+    }
     facts = re.search(r"All training runs: (TensorFlow [^\n]*?), Linux", RESULTS).group(1).lower()
-    for path, (words, commit) in described.items():
-        record = dict(
-            re.findall("^([^:]*): +(.*)$", last_epoch(found[path])[1], flags=re.MULTILINE)
-        )
-        assert record["command"] == words
-        assert record["commit"].startswith(commit)
-        versions = ", ".join("%s %s" % (x, record[x]) for x in ("tensorflow", "numpy", "python"))
-        assert versions == facts
-        assert record["processor"].startswith("Intel(R) Xeon(R)")
-        assert record["processor"].endswith("2 cores")
-        assert record["devices"] == "CPU"
+    described = []
+    for directory, count, command, commit in rows:
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(directory))
+        matches = {path: re.fullmatch(pattern, path) for path in found}
+        matches = {path: match for path, match in matches.items() if match}
+        assert len(matches) == int(count), directory
+        described += matches
+        for path, match in matches.items():
+            lines = re.findall("^([^:]*): +(.*)$", last_epoch(found[path])[1], flags=re.MULTILINE)
+            record = dict(reversed(lines))  # of what was resumed, its first command
+            assert record["command"] == command.format(**match.groupdict())
+            assert record["commit"].startswith(commit)
+            versions = ", ".join(
+                "%s %s" % (x, record[x]) for x in ("tensorflow", "numpy", "python")
+            )
+            assert versions == facts
+            assert record["processor"].startswith("Intel(R) Xeon(R)")
+            assert record["processor"].endswith("2 cores")
+            assert record["devices"] == "CPU"
+    assert sorted(described) == sorted(found)
 
 
 @pytest.mark.slow
