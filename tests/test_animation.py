@@ -16,7 +16,8 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.figures import animation
-from unfair_bp.figures.animation import Frame, NetworkDrawing, frames, save_animation
+from unfair_bp.figures.animation import NetworkDrawing, save_animation
+from unfair_bp.figures.frames import Frame, frames, rows_shown
 from unfair_bp.figures.schedule import PALE, RAISED
 
 SHORT = "9;8-9"
@@ -97,7 +98,7 @@ def test_a_long_schedule_has_a_frame_for_each_of_some_rows(text):
 
 def test_a_pattern_that_repeats_in_a_long_schedule_is_seen():
     """Breaks if each frame shows the same row of a cycle, because it is of even length."""
-    shown = animation.rows_shown(10000)
+    shown = rows_shown(10000)
     for period in (2, 5, 10, 100):
         assert len({row % period for row in shown}) > 0.5 * min(period, 100)
 

@@ -17,11 +17,12 @@ from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import Architecture, Layer
 from unfair_bp.experiment.schedules import fair_step_flops
 from unfair_bp.figures import style
-from unfair_bp.figures.animation import NetworkDrawing, frames
+from unfair_bp.figures.animation import NetworkDrawing
 from unfair_bp.figures.benchmark import benchmark_figure
 from unfair_bp.figures.collapse import collapse_figure
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.figures.curves import learning_curves
+from unfair_bp.figures.frames import frames
 from unfair_bp.figures.images import example_images
 from unfair_bp.figures.layers import layer_curves
 from unfair_bp.figures.schedule import schedule_heatmap
