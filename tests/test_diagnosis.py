@@ -77,7 +77,7 @@ def test_differences_at_equal_training_accuracy(tmp_path):
 
     Fair first reaches a training accuracy of 0.6 midway between its first two epochs.
     """
-    write_run(tmp_path / "a", "a", [0.3, 0.5, 0.4, 0.7], [0.5, 0.7, 0.55, 0.9])
+    write_run(tmp_path / "a", "a", [0.3, 0.5, 0.4, 0.45, 0.7], [0.5, 0.7, 0.55, 0.58, 0.9])
     write_run(tmp_path / "c", "c", [0.2, 0.45], [0.4, 0.6])
     ((groups),) = collect(str(tmp_path)).settings.values()
     (found,) = differences.differences(groups, "train")

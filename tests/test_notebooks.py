@@ -465,7 +465,7 @@ def test_a_verdict_is_that_of_the_interval(low, high, said):
 def test_conclusions_are_the_reports(tmp_path, monkeypatch):
     """Breaks if a notebook ends with another pair's difference, or other runs than the tuned."""
     monkeypatch.setattr(conclusions, "STUDY", tmp_path)
-    for name, validation in (("a", 0.5), ("c", 0.6)):
+    for name, validation in (("a", 0.5), ("b", 0.5), ("c", 0.6)):
         for rate in (0.1, 0.2):
             path = tmp_path / f"tuning/{name}/{rate}"
             run = run_directories.write_run(path, name, [0.3], learning_rate=rate)
@@ -478,7 +478,7 @@ def test_conclusions_are_the_reports(tmp_path, monkeypatch):
             config["case"]["validation_size"] = 10
             (path / "config.json").write_text(json.dumps(config))
         for seed in (1, 2):
-            test = [0.1, {"a": 0.5, "c": 0.6}[name] + seed / 10]
+            test = [0.1, {"a": 0.5, "b": 0.5, "c": 0.6}[name] + seed / 10]
             path = tmp_path / f"answer/{name}{seed}"
             run_directories.write_run(path, name, test, seed=seed, learning_rate=0.2)
     text = conclusions.conclusion("c")
@@ -486,5 +486,7 @@ def test_conclusions_are_the_reports(tmp_path, monkeypatch):
     assert "Test accuracy after the last epoch 0.7500 [" in text
     assert "| epochs | 2 | +0.1000 [+0.1000, +0.1000] | better |" in text
     assert "| at equal | pairs | c - a |" in text
-    assert "| epochs" not in conclusions.conclusion("a")
+    for fair in "ab":
+        assert "after the last epoch 0.6500 [" in conclusions.conclusion(fair)
+        assert "| epochs" not in conclusions.conclusion(fair)
     assert "None of the stored runs" in conclusions.conclusion("d")

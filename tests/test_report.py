@@ -438,6 +438,9 @@ def test_differences_are_drawn_as_differences(tmp_path):
     marks = [line for line in axes.lines if line.get_marker() in "o^s" and len(line.get_xdata())]
     means = [round(float(line.get_xdata()[0]), 6) for line in marks]
     assert means == 3 * [0.15, -0.15, 0.3]
+    places = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() == "|")
+    assert len(places) == 3 * 4
+    assert [np.mean(places[n : n + 4]) for n in (0, 4, 8)] == pytest.approx([0, 1, 2])
     reach = 12.7062 * 0.05  # t of one degree of freedom; 0.05 is the standard error
     (low, high) = next(line.get_xdata() for line in axes.lines if line.get_marker() == "|")
     assert (low, high) == pytest.approx((0.15 - reach, 0.15 + reach), abs=1e-4)
