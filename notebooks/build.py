@@ -114,7 +114,7 @@ def case_notebook(case: Case) -> NotebookNode:
         log_2018=LOGS_2018 + original.log.replace("(", "%28").replace(")", "%29"),
         as_run=as_run_text(case.name),
         beside=beside(case.name),
-        beside_words="from the back" if case.schedule == "fair" else "fair",
+        beside_words=CASES[beside(case.name)].schedule,
         conclusion=conclusion(case.name),
     )
 

@@ -1,91 +1,77 @@
 """What the stored runs of the study say of a case, in words and numbers taken from the runs."""
 
 from pathlib import Path
-from typing import List, Optional
+from typing import List
 
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.experiment.naming import count_text
-from unfair_bp.reporting.budgets import COMPARISONS, with_interval
+from unfair_bp.reporting.differences import with_interval
 from unfair_bp.reporting.text import setting_text
-from unfair_bp.results import differences, statistics
+from unfair_bp.results import statistics
+from unfair_bp.results.budgets import BUDGETS
 from unfair_bp.results.collection import Group, collect
+from unfair_bp.results.differences import Difference, differences
 from unfair_bp.results.selection import Choice, select
-from unfair_bp.results.statistics import Statistic
 
 STUDY = Path(__file__).resolve().parent.parent / "logs" / "study"
-EQUAL = {
-    "tflop": "operations",
-    "updates": "layer updates",
-    "epochs": "epochs",
-    "train": "training accuracy",
-}
+LEVEL = 0.05  # of p after Holm's correction, below which a difference is taken for one
 
 
 def conclusion(letter: str) -> str:
-    """A case's accuracy and differences from fair in the stored runs, as Markdown."""
+    """A case's accuracy and its differences from other cases in the stored runs, as Markdown."""
     collection = select(collect(str(STUDY)), "learning_rate")
     for setting, groups in collection.settings.items():
         for group in groups:
-            if group.variant.name == letter:
-                name = group.variant.schedule
-                choice = next(x for x in collection.choices if x.variant.schedule == name)
-                return _text(group, groups, choice, setting_text(setting))
+            if group.variant.name == letter and not group.variant.quirks:
+                tuned = group.variant._replace(epochs=0)
+                choices = collection.choices
+                choice = next(x for x in choices if (x.setting, x.variant) == (setting, tuned))
+                return _text(group, groups, choice)
     return (
-        f"None of the stored runs is of case {letter} at this size yet: "
-        "[logs/README.md](../logs/README.md#what-is-missing) says what is missing."
+        f"There are no runs of case {letter} at a tuned learning rate yet: "
+        "[what is missing](../logs/README.md#what-is-missing)."
     )
 
 
-def _text(group: Group, groups: List[Group], choice: Choice, setting: str) -> str:
+def _text(group: Group, groups: List[Group], choice: Choice) -> str:
     """The paragraphs of a case that was run."""
     values = statistics.summary(group)
     lines = [
-        f"{setting}; {count_text(len(group.seeds), 'seed')}, {group.variant.epochs} epochs, one "
-        f"row of the schedule per batch. Learning rate {choice.value:g}, picked for this schedule "
-        "on images held out of training. In brackets 95 % intervals of Student's t.",
+        f"{setting_text(choice.setting)}; {count_text(len(group.seeds), 'seed')}, "
+        f"{group.variant.epochs} epochs, protocol: {group.variant.mode}. Learning rate "
+        f"{choice.value:g}, picked for this schedule by the accuracy on images held out of "
+        f"training ({count_text(choice.seeds, 'seed')}, epoch {choice.epoch}). In brackets 95 % "
+        "intervals of Student's t.",
         "",
-        f"Test accuracy after the last epoch {with_interval('.4f', values['test'])}, training "
-        f"accuracy {with_interval('.4f', values['train'])}.",
+        f"Test accuracy after the last epoch: {with_interval('.4f', values['test'])}; training "
+        f"accuracy: {with_interval('.4f', values['train'])}.",
     ]
     rows = []
-    for comparison in COMPARISONS:
-        found = _difference(group, groups, comparison.cost)
-        if found:
-            cells = [EQUAL[comparison.cost], f"{found.count}", with_interval("+.4f", found)]
-            rows.append(f"| {' | '.join([*cells, verdict(found)])} |")
+    for budget in BUDGETS:
+        for found in differences(groups, budget):
+            if group.variant in (found.first, found.second):
+                cells = [budget.words, found.label, f"{found.statistic.count}"]
+                cells += [with_interval("+.4f", found.statistic), verdict(found)]
+                rows.append(f"| {' | '.join(cells)} |")
     if rows:
-        beside = "a" if not group.variant.augment else "b"
-        lines += [
-            "",
-            f"Differences of test accuracy from case {beside} (fair), seed by seed:",
-            "",
-            f"| at equal | pairs | {group.variant.name} - {beside} | so {group.variant.name} is |",
-            "|---|---|---|---|",
-            *rows,
-        ]
+        lines += ["", "Differences of test accuracy, seed by seed:", ""]
+        lines += ["| at equal | cases | pairs | difference | verdict |", "|---|---|---|---|---|"]
+        lines += rows
     return "\n".join(lines)
 
 
-def _difference(group: Group, groups: List[Group], cost: str) -> Optional[Statistic]:
-    """The difference between a group and fair at equal cost, if there is one."""
-    fair = differences.Side(differences.BASELINE, group.variant.augment)
-    for item in differences.differences(groups, cost):
-        if item.first == group.variant and item.pair.second == fair:
-            return item.statistic
-    return None
-
-
-def verdict(found: Statistic) -> str:
-    """What an interval says."""
-    if found.low is None:
-        return "one pair: not known"
-    if found.low > 0:
-        return "better"
-    return "worse" if found.high < 0 else "not to be told apart"
+def verdict(found: Difference) -> str:
+    """What a difference says, if anything, after Holm's correction."""
+    if found.p is None:
+        return "unknown: one pair"
+    if found.p >= LEVEL:
+        return f"no clear difference (p = {found.p:.2f})"
+    first, second = found.label.split(" - ")
+    return f"{first} is {'better' if found.statistic.mean > 0 else 'worse'} than {second}"
 
 
 def beside(letter: str) -> str:
-    """The case that a case is trained beside: fair with the same images, or c beside fair."""
+    """The case trained for comparison: fair for c to f, from the back for a and b."""
     if letter in "ab":
         return {"a": "c", "b": "d"}[letter]
     return "b" if CASES[letter].augment else "a"

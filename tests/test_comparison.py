@@ -19,10 +19,9 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
-from unfair_bp.results import differences, statistics
+from unfair_bp.results import budgets, differences, statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.results.run import read_run
-from unfair_bp.results.statistics import Curve
 
 
 def only_groups(root):
@@ -111,6 +110,7 @@ def test_the_quantities_of_a_run(tmp_path):
             "gap": 0.3,
             "seconds": 3 * SECONDS_PER_EPOCH,
             "tflop": 3 * FLOPS_PER_EPOCH / 1e12,
+            "updates": 15,
             "updates_first": 3,
             "updates_last": 27,
         }
@@ -454,7 +454,7 @@ def test_differences_are_over_common_seeds_only(tmp_path):
         write_run(tmp_path / f"a{seed}", "a", [accuracy], seed=seed)
     for seed, accuracy in ((2, 0.55), (3, 0.7), (4, 0.1)):
         write_run(tmp_path / f"c{seed}", "c", [accuracy], seed=seed)
-    (found,) = differences.differences(only_groups(tmp_path), "epochs")
+    (found,) = differences.differences(only_groups(tmp_path), budgets.EPOCHS)
     assert (found.first.name, found.second.name) == ("c", "a")
     reach = 12.706205 * 0.075  # t for one degree of freedom, times the error of -0.05 and -0.2
     assert found.statistic == pytest.approx((-0.125, -0.125 - reach, -0.125 + reach, 2))
@@ -466,7 +466,7 @@ def test_differences_pair_seed_with_seed(tmp_path):
     for seed, accuracy in ((1, 0.2), (2, 0.5), (3, 0.8)):
         write_run(tmp_path / f"b{seed}", "b", [accuracy], seed=seed)
         write_run(tmp_path / f"d{seed}", "d", [accuracy + 0.1], seed=seed)
-    (found,) = differences.differences(only_groups(tmp_path), "epochs")
+    (found,) = differences.differences(only_groups(tmp_path), budgets.EPOCHS)
     assert found.statistic == pytest.approx((0.1, 0.1, 0.1, 3))
 
 
@@ -476,7 +476,7 @@ def test_one_pair_has_neither_interval_nor_p(tmp_path):
         write_run(tmp_path / name, name, [0.1], seed=1)
     for name, accuracy in (("a", 0.1), ("c", 0.15)):
         write_run(tmp_path / f"{name}2", name, [accuracy], seed=2)
-    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), budgets.EPOCHS))
     assert {letters: item.statistic.count for letters, item in found.items()} == {
         ("c", "a"): 2,
         ("e", "a"): 1,
@@ -493,7 +493,7 @@ def test_p_is_corrected_within_a_table(tmp_path):
     for name, accuracies in groups.items():
         for seed, accuracy in enumerate(accuracies):
             write_run(tmp_path / f"{name}{seed}", name, [accuracy], seed=seed)
-    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), budgets.EPOCHS))
     raw = {(x, y): stats.ttest_rel(groups[x], groups[y])[1] for x, y in found}
     smallest = min(raw, key=raw.get)
     assert found[smallest].p == pytest.approx(3 * raw[smallest])
@@ -511,7 +511,10 @@ def test_differences_at_equal_cost(tmp_path):
     write_run(tmp_path / "c", "c", [0.2, 0.3, 0.4, 0.5], flops=fair // 2)
     write_run(tmp_path / "e", "e", [0.1, 0.2, 0.3, 0.7], flops=fair * 3 // 8)
     groups = only_groups(tmp_path)
-    costs = {cost: by_letters(differences.differences(groups, cost)) for cost in Curve._fields[:3]}
+    costs = {
+        budget.field: by_letters(differences.differences(groups, budget))
+        for budget in (budgets.EPOCHS, budgets.UPDATES, budgets.OPERATIONS)
+    }
     found = {
         cost: {letters: (item.at, item.statistic.mean) for letters, item in items.items()}
         for cost, items in costs.items()
@@ -527,7 +530,7 @@ def test_a_longer_run_is_compared_where_the_shorter_ends(tmp_path):
     """Breaks if 50 epochs of one case are compared with 10 of another."""
     write_run(tmp_path / "a", "a", [0.1, 0.2, 0.9])
     write_run(tmp_path / "c", "c", [0.1, 0.4])
-    (found,) = differences.differences(only_groups(tmp_path), "epochs")
+    (found,) = differences.differences(only_groups(tmp_path), budgets.EPOCHS)
     assert (found.at, found.statistic.mean) == pytest.approx((2, 0.2))
 
 
@@ -535,7 +538,7 @@ def test_nothing_is_known_before_the_first_epoch(tmp_path):
     """Breaks if the accuracy after an epoch stands for one that was never measured."""
     write_run(tmp_path / "a", "a", [0.3, 0.4], flops=8)
     write_run(tmp_path / "c", "c", [0.1], flops=4)
-    assert differences.differences(only_groups(tmp_path), "tflop") == []
+    assert differences.differences(only_groups(tmp_path), budgets.OPERATIONS) == []
 
 
 def test_the_differences_are_those_that_the_post_is_about(tmp_path):
@@ -543,7 +546,7 @@ def test_the_differences_are_those_that_the_post_is_about(tmp_path):
     finals = {"a": 0.10, "b": 0.21, "c": 0.33, "d": 0.46, "e": 0.60, "f": 0.75}
     for name, accuracy in finals.items():
         write_run(tmp_path / name, name, [accuracy])
-    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), budgets.EPOCHS))
     pairs = ["ca", "ea", "ce", "db", "fb", "df", "ba"]
     assert ["".join(letters) for letters in found] == pairs
     for (first, second), item in found.items():
@@ -555,7 +558,7 @@ def test_cases_of_ones_own_are_compared(tmp_path):
     for name, accuracy in (("fair", 0.1), ("back", 0.3), ("single", 0.6)):
         changes = {"schedule": name, "architecture": OTHER_NETWORK}
         write_run(tmp_path / name, "own", [accuracy], **changes)
-    found = by_letters(differences.differences(only_groups(tmp_path), "tflop"))
+    found = by_letters(differences.differences(only_groups(tmp_path), budgets.OPERATIONS))
     assert {names: item.pair.question for names, item in found.items()} == {
         ("back", "fair"): "from the back against fair",
         ("single", "fair"): "single against fair",
@@ -573,7 +576,7 @@ def test_another_baseline(tmp_path):
     groups = only_groups(tmp_path)
     baseline = differences.baseline_of(groups, "9; 8,9")
     assert baseline == "9;8-9"
-    found = differences.differences(groups, "epochs", baseline)
+    found = differences.differences(groups, budgets.EPOCHS, baseline)
     assert {item.pair.question: round(item.statistic.mean, 6) for item in found} == {
         "fair against 9;8-9": -0.5,
         "from the back against 9;8-9": -0.3,
@@ -604,7 +607,7 @@ def test_what_is_not_alike_is_not_paired(tmp_path, changes):
     write_run(tmp_path / "a", "a", [0.1])
     write_run(tmp_path / "c", "c", [0.2], **changes)
     for groups in collect(str(tmp_path)).settings.values():
-        assert differences.differences(groups, "epochs") == []
+        assert differences.differences(groups, budgets.EPOCHS) == []
 
 
 def test_protocols_are_compared_with_fair_runs_but_not_with_each_other(tmp_path):
@@ -612,7 +615,7 @@ def test_protocols_are_compared_with_fair_runs_but_not_with_each_other(tmp_path)
     write_run(tmp_path / "a", "a", [0.2], protocol="per-batch")
     write_run(tmp_path / "c", "c", [0.3], protocol="per-batch")
     write_run(tmp_path / "e", "e", [0.6])
-    found = by_letters(differences.differences(only_groups(tmp_path), "epochs"))
+    found = by_letters(differences.differences(only_groups(tmp_path), budgets.EPOCHS))
     assert {letters: item.mode for letters, item in found.items()} == {
         ("back", "a"): "per-batch",
         ("e", "a"): "per-step",

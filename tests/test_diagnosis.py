@@ -8,8 +8,8 @@ from run_directories import epochs_of, write_run
 
 from unfair_bp.experiment import ledger
 from unfair_bp.reporting import comparison
-from unfair_bp.reporting.budgets import Wanted
-from unfair_bp.results import differences
+from unfair_bp.reporting.differences import Wanted
+from unfair_bp.results import budgets, differences
 from unfair_bp.results.collection import collect
 from unfair_bp.running.metrics import LayerMetrics
 
@@ -18,7 +18,7 @@ AS_RUN = {"quirks": ledger.as_run("c"), "initial_weights": "2018"}
 
 
 def with_layers(path, name, test, skewness, train=None, **changes):
-    """A run whose layers' weights end with this skewness, layer by layer in turned signs."""
+    """A run whose layers' weights end with this skewness, layer by layer with alternating signs."""
     directory = write_run(path, name, test, train, **changes)
     signs = np.resize([1.0, -1.0], 9)
     directory.write_layers(
@@ -57,7 +57,7 @@ def test_weights_after_the_last_epoch(tmp_path):
 
 
 def test_overfitting_and_skewness_beside_the_baseline(tmp_path):
-    """Breaks if a difference is turned round, unpaired, or taken between runs of other lengths."""
+    """Breaks if a difference is reversed, unpaired, or taken between runs of other lengths."""
     for seed in (0, 1):
         fair, back = [0.8 + seed / 10], [0.7 + seed / 10]
         with_layers(tmp_path / f"a{seed}", "a", [0.5], 0.2 + seed, fair, seed=seed)
@@ -73,16 +73,33 @@ def test_overfitting_and_skewness_beside_the_baseline(tmp_path):
 
 
 def test_differences_at_equal_training_accuracy(tmp_path):
-    """Breaks if the one that fits more is taken at its end, or where it fell back to that point.
+    """Breaks if a run is taken after it fell back, at another's accuracy, or beside its epoch.
 
-    Fair first reaches a training accuracy of 0.6 midway between its first two epochs.
+    Training accuracy is that of the epochs from the second on; test accuracy beside it is the mean
+    of those before and after the epoch.
     """
-    write_run(tmp_path / "a", "a", [0.3, 0.5, 0.4, 0.45, 0.7], [0.5, 0.7, 0.55, 0.58, 0.9])
-    write_run(tmp_path / "c", "c", [0.2, 0.45], [0.4, 0.6])
+    fair = [0.1, 0.3, 0.5, 0.4, 0.45, 0.7], [0.4, 0.5, 0.7, 0.55, 0.58, 0.9]
+    for seed in (0, 1):
+        write_run(tmp_path / f"a{seed}", "a", *fair, seed=seed)
+    write_run(tmp_path / "c0", "c", [0.2, 0.4, 0.5], [0.3, 0.4, 0.6], seed=0)
+    write_run(tmp_path / "c1", "c", [0.2, 0.4, 0.5], [0.3, 0.4, 0.5], seed=1)
+    write_run(tmp_path / "e0", "e", [0.1, 0.5, 0.2], [0.3, 0.7, 0.6], seed=0)
     ((groups),) = collect(str(tmp_path)).settings.values()
-    (found,) = differences.differences(groups, "train")
-    assert found.at == pytest.approx(0.6)
-    assert found.statistic.mean == pytest.approx(0.45 - 0.4)
+    found = differences.differences(groups, budgets.TRAINING_ACCURACY)
+    back, front = (x for x in found if x.pair.second.schedule == "fair")
+    # At 0.6 fair has 0.3, midway between 0.2 at 0.5 and 0.4 at 0.7; at 0.5 it has 0.2.
+    assert back.at == pytest.approx((0.6 + 0.5) / 2)
+    assert back.statistic.mean == pytest.approx(((0.45 - 0.3) + (0.45 - 0.2)) / 2)
+    assert front.at == pytest.approx(0.7)
+    assert front.statistic.mean == pytest.approx(0.3 - 0.4)
+
+
+def test_two_epochs_are_needed_for_training_accuracy(tmp_path):
+    """Breaks if a run of one epoch, which has no middle, ends in a traceback."""
+    for name in "ac":
+        write_run(tmp_path / name, name, [0.5])
+    text = comparison.markdown(str(tmp_path))
+    assert "never reached the other's training accuracy of its second epoch: c - a." in text
 
 
 def test_training_accuracy_with_augmentation_is_another(tmp_path):
@@ -96,7 +113,7 @@ def test_training_accuracy_with_augmentation_is_another(tmp_path):
 
 
 def test_each_epoch_beside_the_published_logs(tmp_path):
-    """Breaks if another case, epoch or part of the log is taken, or a difference turned round."""
+    """Breaks if another case, epoch or part of the log is taken, or a difference reversed."""
     for seed, test in ((0, [0.5, 0.6]), (1, [0.6, 0.7])):
         write_run(tmp_path / str(seed), "c", test, data=FULL, seed=seed, **AS_RUN)
     rows = table(comparison.markdown(str(tmp_path)), "Epoch by epoch")
@@ -110,7 +127,14 @@ def test_each_epoch_beside_the_published_logs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"width": 0.5}, {"quirks": ("elu-slope",)}, {"data": {**FULL, "name": "shapes"}}]
+    "changes",
+    [
+        {"width": 0.5},
+        {"beta1": 0.5},
+        {"quirks": ("elu-slope",)},
+        {"data": {**FULL, "name": "shapes"}},
+        {"data": {**FULL, "training_images": 5000}},
+    ],
 )
 def test_only_the_same_training_is_compared_epoch_by_epoch(tmp_path, changes):
     """Breaks if a smaller network, other rules or other images pass for the post's experiment."""

@@ -29,6 +29,7 @@ from unfair_bp.figures.schedule import schedule_heatmap
 from unfair_bp.figures.updates import update_counts
 from unfair_bp.figures.weights import weight_histograms
 from unfair_bp.measuring.collapse import SUBJECTS, Measurement
+from unfair_bp.results.budgets import OPERATIONS
 from unfair_bp.results.series import Part, Series
 from unfair_bp.results.statistics import Curve, Statistic
 from unfair_bp.running.metrics import EpochMetrics, layer_metrics
@@ -186,7 +187,7 @@ def drawn_pictures():
         "images": example_images(images, images[None], ["cat", "dog"], "heading"),
         "benchmark": benchmark_figure(json.loads(timed)),
         "collapse": collapse_figure(measured, "heading"),
-        "comparison": comparison_figure([Part("title", [series], {"tflop": []})]),
+        "comparison": comparison_figure([Part("title", [series], {OPERATIONS: []})]),
     }
     pixels = NetworkDrawing(schedules.parse("back"), LAYERS).draw(frames(FAIR)[-1])
     contents = {name: style.render(figure, "png") for name, figure in figures.items()}
@@ -328,7 +329,7 @@ def test_cases_of_other_names_are_drawn():
     final = Statistic(0.5, None, None, 1)
     letters = ["a", "", "", ""]  # of the post's cases
     series = [Series(n, c, False, n, n, [curve], final, None) for n, c in zip(names, letters)]
-    figure = comparison_figure([Part("title", series, {"tflop": []})])
+    figure = comparison_figure([Part("title", series, {OPERATIONS: []})])
     figure.canvas.draw()
     drawn = figure.axes[1].get_lines()
     looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in drawn]

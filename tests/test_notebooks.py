@@ -22,6 +22,7 @@ from nbformat import v4
 from notebooks import conclusions
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
+from unfair_bp.results.differences import Difference
 from unfair_bp.results.statistics import Statistic
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -449,17 +450,19 @@ def test_the_overview_runs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("mean", "p", "said"),
     [
-        (0.01, 0.03, "better"),
-        (-0.03, -0.01, "worse"),
-        (-0.01, 0.03, "not to be told apart"),
-        (None, None, "one pair: not known"),
+        (0.01, 0.04, "c is better than a"),
+        (-0.01, 0.04, "c is worse than a"),
+        (0.01, 0.05, "no clear difference (p = 0.05)"),
+        (0.01, None, "unknown: one pair"),
     ],
 )
-def test_a_verdict_is_that_of_the_interval(low, high, said):
-    """Breaks if better and worse are swapped, or an interval around zero decides."""
-    assert conclusions.verdict(Statistic(0.01, low, high, 3)) == said
+def test_a_verdict_is_that_of_the_corrected_p(mean, p, said):
+    """Breaks if better and worse are swapped, or an uncorrected interval decides."""
+    statistic = Statistic(mean, mean - 0.001, mean + 0.001, 3)
+    found = Difference(None, None, None, "c - a", 1.0, statistic, p)
+    assert conclusions.verdict(found) == said
 
 
 def test_conclusions_are_the_reports(tmp_path, monkeypatch):
@@ -483,10 +486,9 @@ def test_conclusions_are_the_reports(tmp_path, monkeypatch):
             run_directories.write_run(path, name, test, seed=seed, learning_rate=0.2)
     text = conclusions.conclusion("c")
     assert "Learning rate 0.2, picked for this schedule" in text
-    assert "Test accuracy after the last epoch 0.7500 [" in text
-    assert "| epochs | 2 | +0.1000 [+0.1000, +0.1000] | better |" in text
-    assert "| at equal | pairs | c - a |" in text
-    for fair in "ab":
-        assert "after the last epoch 0.6500 [" in conclusions.conclusion(fair)
-        assert "| epochs" not in conclusions.conclusion(fair)
-    assert "None of the stored runs" in conclusions.conclusion("d")
+    assert "Test accuracy after the last epoch: 0.7500 [" in text
+    assert "| epochs | c - a | 2 | +0.1000 [+0.1000, +0.1000] | c is better than a |" in text
+    assert "b - a" not in text
+    assert "after the last epoch: 0.6500 [" in conclusions.conclusion("b")
+    assert "| epochs | b - a | 2 | +0.0000 [" in conclusions.conclusion("b")
+    assert "There are no runs of case d" in conclusions.conclusion("d")

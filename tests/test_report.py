@@ -16,7 +16,8 @@ from unfair_bp.experiment import naming
 from unfair_bp.figures import style
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.reporting import comparison, document
-from unfair_bp.reporting.budgets import BUDGETS, Wanted
+from unfair_bp.reporting.differences import Wanted
+from unfair_bp.results.budgets import BUDGETS, OPERATIONS, UPDATES
 from unfair_bp.results.collection import collect
 from unfair_bp.results.series import Part
 
@@ -26,6 +27,7 @@ DIFFERENCES = tuple(
     f"Paired differences of test accuracy at equal {cost}"
     for cost in ("operations", "layer updates", "epochs", "training accuracy")
 )
+OVERFITTING = "Paired differences of overfitting and skewness after the last epoch"
 
 
 class Page(html.parser.HTMLParser):
@@ -114,15 +116,15 @@ def test_the_cost_of_a_run(logs):
     """Breaks if updates of the first and the last layer are swapped, or units are wrong."""
     rows = table(comparison.markdown(logs), "Cost")
     assert list(rows[0])[4:6] == ["updates of layer 1", "updates of layer 9"]
-    assert list(rows[0].values())[3:] == ["3", "3", "27", "9", "32"]
-    assert list(rows[1].values())[3:] == ["2", "2", "18", "6", "21"]
+    assert list(rows[0].values())[3:] == ["3", "3", "27", "15", "9", "32"]
+    assert list(rows[1].values())[3:] == ["2", "2", "18", "10", "6", "21"]
 
 
 def test_differences_are_over_common_seeds(logs):
     """Breaks if the report takes other runs for a difference than those it says."""
     (row,) = table(comparison.markdown(logs), DIFFERENCES[2])
     assert row == {
-        "cases": "c - a",
+        "cases": "c, 3 ep. - a",
         "question": "from the back against fair",
         "protocol": "per-step",
         "at epoch": "3",
@@ -138,17 +140,22 @@ def test_equal_operations_come_first(tmp_path):
     write_run(tmp_path / "a", "a", [0.2, 0.4, 0.5], flops=fair)
     write_run(tmp_path / "c", "c", [0.2, 0.3, 0.5], flops=fair // 2)
     text = comparison.markdown(str(tmp_path))
-    assert tuple(re.findall("^### (.*)", text, re.MULTILINE)) == (*DIFFERENCES, "Accuracy", "Cost")
+    assert tuple(re.findall("^### (.*)", text, re.MULTILINE)) == (
+        *DIFFERENCES,
+        "Accuracy",
+        "Cost",
+        OVERFITTING,
+    )
     found = [list(table(text, heading)[0].items())[3:] for heading in DIFFERENCES]
     rest = [("p (Holm)", "-")]
     assert found == [
         [("at TFLOP", "3"), ("pairs", "1"), ("difference", "+0.2000"), *rest],
         [("at updates", "15"), ("pairs", "1"), ("difference", "+0.0000"), *rest],
         [("at epoch", "3"), ("pairs", "1"), ("difference", "+0.0000"), *rest],
-        [("at train", "0.6000"), ("pairs", "1"), ("difference", "+0.0000"), *rest],
+        [("at train, mean", "0.6000"), ("pairs", "1"), ("difference", "-0.0500"), *rest],
     ]
     first = text[text.index(DIFFERENCES[0]) : text.index(DIFFERENCES[1])]
-    assert "at the operations of the whole cheaper run" in first
+    assert "operations (of the convolutions) of the whole cheaper run" in first
     assert "interpolated linearly" in first
 
 
@@ -161,7 +168,7 @@ def test_what_cannot_be_compared_is_said(tmp_path):
     assert "quirks for: e - a, c - e.\n" in text
     early = "because one run of the pair ended within the first epoch of the other: c - a.\n"
     assert text.count(early) == text[: text.index(DIFFERENCES[1])].count(early) == 1
-    low = "because one run of the pair stayed below the other's training accuracy of its first "
+    low = "because one run of the pair never reached the other's training accuracy of its second "
     assert text[text.index(DIFFERENCES[3]) :].count(low + "epoch: c - a.\n") == 1
     assert [len(table(text, heading)) for heading in DIFFERENCES] == [0, 1, 1, 0]
 
@@ -170,7 +177,7 @@ def test_what_cannot_be_compared_is_said(tmp_path):
 def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
     """Breaks if schedules are not compared and nobody says what to run, or to give."""
     for name in ("single", "9;8-9"):
-        write_run(tmp_path / name, "own", [0.2], schedule=name, augment=augment)
+        write_run(tmp_path / name, "own", [0.2, 0.2], schedule=name, augment=augment)
     text = comparison.markdown(str(tmp_path))
     ending = ", augmented" * augment
     assert "### Paired" not in text
@@ -210,14 +217,15 @@ def test_one_budget_alone(tmp_path, capsys):
     """Breaks if --at shows another table than the one of its name, or the others too."""
     for name in "ac":
         write_run(tmp_path / name, name, [0.1])
-    for at, heading in zip(BUDGETS, DIFFERENCES):
+    for at, heading in zip([budget.option for budget in BUDGETS], DIFFERENCES):
         assert commands.here(report.main, tmp_path, "--at", at) == 0
         text = capsys.readouterr().out
-        assert re.findall("^### (Paired.*)", text, re.MULTILINE) == [heading]
+        headings = re.findall("^### (Paired.*)", text, re.MULTILINE)
+        assert headings == [heading, OVERFITTING]
         assert f"--at {at}` (unfair_bp" in text
-    page = comparison.html(str(tmp_path), None, Wanted("fair", ("updates",)))
+    page = comparison.html(str(tmp_path), None, Wanted("fair", (UPDATES,)))
     headings = [heading for heading in Page(page).texts["h3"] if heading.startswith("Paired")]
-    assert headings == [DIFFERENCES[1]]
+    assert headings == [DIFFERENCES[1], OVERFITTING]
 
 
 def test_runs_without_a_pair_have_no_table_of_differences(tmp_path):
@@ -428,16 +436,16 @@ def test_published_curves_have_a_panel_of_their_own(logs):
 def test_differences_are_drawn_as_differences(tmp_path):
     """Breaks if a mark or interval is not the table's, or a pair or budget is left out."""
     for seed, change in ((0, 0.1), (1, 0.2)):
-        write_run(tmp_path / f"a{seed}", "a", [0.3, 0.4], seed=seed)
-        write_run(tmp_path / f"c{seed}", "c", [0.3, 0.4 + change], seed=seed)
-        write_run(tmp_path / f"e{seed}", "e", [0.3, 0.4 - change], seed=seed)
+        write_run(tmp_path / f"a{seed}", "a", [0.3, 0.3, 0.4], seed=seed)
+        write_run(tmp_path / f"c{seed}", "c", [0.3, 0.3, 0.4 + change], seed=seed)
+        write_run(tmp_path / f"e{seed}", "e", [0.3, 0.3, 0.4 - change], seed=seed)
     axes = only_panels_of(comparison.figure(str(tmp_path)))["differences"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c - a", "e - a", "c - e"]
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert texts == ["operations", "updates", "epochs", "training accuracy"]
+    assert texts == ["operations", "layer updates", "epochs", "training accuracy"]
     marks = [line for line in axes.lines if line.get_marker() in "o^s" and len(line.get_xdata())]
     means = [round(float(line.get_xdata()[0]), 6) for line in marks]
-    assert means == 3 * [0.15, -0.15, 0.3]
+    assert means == 3 * [0.15, -0.15, 0.3]  # but for training accuracy, whose mark is a diamond
     places = sorted(line.get_ydata()[0] for line in axes.lines if line.get_marker() == "|")
     assert len(places) == 3 * 4
     assert [np.mean(places[n : n + 4]) for n in (0, 4, 8)] == pytest.approx([0, 1, 2])
@@ -451,7 +459,7 @@ def test_at_one_budget_the_picture_has_its_panel_and_the_differences(tmp_path):
     for name in "ac":
         write_run(tmp_path / name, name, [0.1, 0.2])
     collection = collect(str(tmp_path))
-    figure = comparison.figure_of(collection, Wanted(at=("flops",)))
+    figure = comparison.figure_of(collection, Wanted(budgets=(OPERATIONS,)))
     assert list(panels_of(figure)) == ["legend", "tflop", "differences"]
 
 
@@ -583,8 +591,8 @@ def test_names_of_many_schedules_do_not_run_into_each_other(tmp_path):
 
 def test_too_many_settings_for_a_picture():
     """Breaks if a picture beyond Matplotlib's limit ends in a traceback."""
-    with pytest.raises(UsageError, match="100 settings are too many"):
-        comparison_figure([Part("title", [], {"tflop": []})] * 100, whole=False)
+    with pytest.raises(UsageError, match="100 groups of panels are too many"):
+        comparison_figure([Part("title", [], {OPERATIONS: []})] * 100, whole=False)
 
 
 # --- the command

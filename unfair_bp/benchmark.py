@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
             result = measures.measure(case, options.repeats, options.input_repeats)
     print(measures.as_text(result))
     if options.json is not None:
-        style.write(options.json, (json.dumps(result, indent=1) + "\n").encode())
+        files.write_or_refuse(options.json, (json.dumps(result, indent=1) + "\n").encode())
         print(f"wrote {options.json}")
     if options.png is not None:
         style.save(benchmark_figure(result), options.png, options.overwrite)

@@ -64,6 +64,25 @@ def write(path: str, content: bytes) -> None:
         raise
 
 
+def write_or_refuse(
+    path: str, content: bytes, advice: str = "make room, or give another name"
+) -> None:
+    """Write a file that the user named.
+
+    Args:
+        path: Where it goes.
+        content: All of it; a library that writes to a full disk by itself would say nothing clear.
+        advice: What to do if it cannot be written.
+
+    Raises:
+        UsageError: If it cannot be written; what was there is as it was.
+    """
+    try:
+        write(path, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; {advice}") from error
+
+
 def _sync(file: int) -> None:
     """Have an open file written to disk, where the file system can be asked to."""
     try:

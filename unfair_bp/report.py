@@ -14,9 +14,10 @@ For example:
 import sys
 from typing import Sequence
 
-from unfair_bp import commandline
+from unfair_bp import commandline, files
 from unfair_bp.reporting import comparison
-from unfair_bp.reporting.budgets import BUDGETS, Wanted
+from unfair_bp.reporting.differences import Wanted
+from unfair_bp.results.budgets import BUDGETS
 from unfair_bp.results.collection import collect
 from unfair_bp.results.differences import BASELINE
 from unfair_bp.results.selection import SELECTABLE, select
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--at",
-        choices=tuple(BUDGETS),
-        help="compare at an equal number of these only (default: a table for each)",
+        choices=[budget.option for budget in BUDGETS],
+        help="compare only where this is equal (default: a table for each)",
     )
     parser.add_argument(
         "--select",
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     comparison.check_files(paths, options.overwrite)
     collection = collect(options.root)
     comparison.check_baseline(collection, options.baseline)
-    wanted = Wanted(options.baseline, (options.at,) if options.at else tuple(BUDGETS))
+    budgets = [budget for budget in BUDGETS if options.at in (None, budget.option)]
+    wanted = Wanted(options.baseline, tuple(budgets))
     if options.select:
         collection = select(collection, options.select.replace("-", "_"))
     for line in collection.left_out:
@@ -70,9 +72,9 @@ def main(arguments: Sequence[str]) -> int:
         comparison.write_png(options.png, collection, wanted, options.overwrite)
     if options.html:
         page = comparison.html_of(collection, [*comparison.COMMAND, *arguments], wanted)
-        comparison.write(options.html, page)
+        files.write_or_refuse(options.html, page.encode())
     if options.markdown:
-        comparison.write(options.markdown, text)
+        files.write_or_refuse(options.markdown, text.encode())
     else:
         sys.stdout.write(text)
     for path in paths:

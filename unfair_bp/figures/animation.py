@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.text import Text
 
+from unfair_bp import files
 from unfair_bp.console import progress_bar
 from unfair_bp.experiment.architecture import LayerSpec
 from unfair_bp.experiment.matrix import Schedule, fair_step_flops
@@ -29,7 +30,6 @@ from unfair_bp.figures.style import (
     UPDATED,
     check_path,
     default_style,
-    write,
 )
 
 # In shades that the colour-blind tell apart. What goes forward is green, from the input on.
@@ -293,4 +293,4 @@ def save_animation(
         loop=0,
         optimize=False,
     )
-    write(path, content.getvalue())
+    files.write_or_refuse(path, content.getvalue())

@@ -14,16 +14,10 @@ from unfair_bp.errors import UsageError
 from unfair_bp.figures.differences import draw_differences
 from unfair_bp.figures.looks import looks
 from unfair_bp.figures.style import GRID, default_style, new_figure, plain
+from unfair_bp.results.budgets import EPOCHS, TRAINING_ACCURACY, UPDATES, Budget
 from unfair_bp.results.series import Part, Series
 from unfair_bp.results.statistics import mean_curve
 
-# What test accuracy is drawn over: fields of a curve, with the words below the axis.
-AXES = {
-    "tflop": "TFLOP of training",
-    "epochs": "epochs",
-    "updates": "updates, mean over the layers",
-    "train": "training accuracy",
-}
 MOST_BANDS = 4  # of a panel; more would hide each other
 MARKED = 20  # points of a curve that get a marker, so that a long one stays a line
 WIDTH, ROW = 11.0, 4.1  # inches: of the picture, and of a row of panels
@@ -50,8 +44,8 @@ def comparison_figure(parts: Sequence[Part], whole: bool = True) -> Figure:
     heights = [ROW * ((len(names) + 1) // 2) + 0.4 for names in panels]
     if sum(heights) > MOST_INCHES:
         raise UsageError(
-            f"{len(parts)} settings are too many for one picture of {MOST_INCHES} inches; give a "
-            "directory with fewer, or --at"
+            f"{len(parts)} groups of panels are too many for a picture of {MOST_INCHES} inches; "
+            "give a directory with fewer, or --at"
         )
     figure = new_figure(WIDTH, sum(heights))
     grid = figure.add_gridspec(len(parts), 1, hspace=0.06, height_ratios=heights)
@@ -62,7 +56,7 @@ def comparison_figure(parts: Sequence[Part], whole: bool = True) -> Figure:
 
 def _panels(part: Part, whole: bool) -> List[str]:
     """The panels of a part: fields of a curve, and ``differences``, ``last``, ``published``."""
-    names = [name for name in AXES if name in part.differences]
+    names = [budget.field for budget in part.differences]
     if any(part.differences.values()):
         names.insert(1, "differences")
     if whole:
@@ -98,18 +92,23 @@ def _draw_part(figure: Figure, place: SubplotSpec, part: Part, names: Sequence[s
         elif name == "published":
             _draw_published(axes, part.series, styles)
         else:
-            _draw_curves(axes, part.series, styles, name)
+            (budget,) = (budget for budget in part.differences if budget.field == name)
+            _draw_curves(axes, part.series, styles, budget)
 
 
 def _draw_curves(
-    axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]], quantity: str
+    axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]], budget: Budget
 ) -> None:
-    """Test accuracy over one of the curves' quantities: the mean, and the range of the seeds."""
-    several = [item for item in series if len(item.curves) > 1]
+    """Test accuracy over a budget: the mean, and the range of the seeds.
+
+    Seeds reach different training accuracies, over which there is no range to draw.
+    """
+    known = budget is not TRAINING_ACCURACY
+    several = [item for item in series if known and len(item.curves) > 1]
     banded = several if len(several) <= MOST_BANDS else []
     for item, style in zip(series, styles):
         mean = mean_curve(item.curves)
-        x = getattr(mean, quantity)
+        x = getattr(mean, budget.field)
         axes.plot(x, mean.accuracy, markersize=5, markevery=-(-len(x) // MARKED), zorder=3, **style)
         if item in banded:
             accuracies = np.array([curve.accuracy for curve in item.curves])
@@ -117,11 +116,11 @@ def _draw_curves(
             axes.fill_between(
                 x, lowest, highest, color=style["color"], alpha=0.2, linewidth=0, zorder=1
             )
-    if quantity != "train":
+    if known:
         axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=quantity in ("epochs", "updates"), nbins=8))
-    axes.set_xlabel(AXES[quantity])
-    over = "over " + AXES[quantity].split(",")[0]
+    axes.xaxis.set_major_locator(MaxNLocator(integer=budget in (EPOCHS, UPDATES), nbins=8))
+    axes.set_xlabel(budget.axis)
+    over = "over " + budget.axis.split(",")[0]
     _tidy(axes, over + ("; band: lowest to highest seed" if banded else ""))
 
 

@@ -5,37 +5,38 @@ from typing import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from unfair_bp.figures.style import GREEN, GRID, PINK, plain
+from unfair_bp.results.budgets import EPOCHS, OPERATIONS, TRAINING_ACCURACY, UPDATES, Budget
 from unfair_bp.results.differences import Difference
 
-# For each field of a curve: what is equal, colour and marker.
-EQUAL = {
-    "tflop": ("operations", "black", "o"),
-    "updates": ("updates", GREEN, "^"),
-    "epochs": ("epochs", "#888888", "s"),
-    "train": ("training accuracy", PINK, "D"),
+# Colour and marker of what is equal.
+LOOKS = {
+    OPERATIONS: ("black", "o"),
+    UPDATES: (GREEN, "^"),
+    EPOCHS: ("#888888", "s"),
+    TRAINING_ACCURACY: (PINK, "D"),
 }
 APART = 0.16  # between the marks of a pair; pairs are 1 apart
 
 
-def draw_differences(axes: Axes, differences: Mapping[str, Sequence[Difference]]) -> None:
+def draw_differences(axes: Axes, differences: Mapping[Budget, Sequence[Difference]]) -> None:
     """Draw paired differences of test accuracy with their intervals, pairs from top to bottom.
 
     Args:
         axes: Where.
-        differences: By what is equal, a key of EQUAL; at least one difference in all.
+        differences: By what is equal; at least one difference in all.
     """
     found = [item for alike in differences.values() for item in alike]
-    pairs = list(dict.fromkeys(_label(item) for item in found))
-    shown = [cost for cost in EQUAL if differences.get(cost)]
-    for number, cost in enumerate(shown):
-        name, color, marker = EQUAL[cost]
-        for item in differences[cost]:
-            y = pairs.index(_label(item)) + APART * (number - (len(shown) - 1) / 2.0)
+    pairs = list(dict.fromkeys(item.label for item in found))
+    shown = [budget for budget in LOOKS if differences.get(budget)]
+    for number, budget in enumerate(shown):
+        color, marker = LOOKS[budget]
+        for item in differences[budget]:
+            y = pairs.index(item.label) + APART * (number - (len(shown) - 1) / 2.0)
             value = item.statistic
             if value.low is not None:
                 axes.plot([value.low, value.high], [y, y], color=color, marker="|", markersize=6)
             axes.plot(value.mean, y, marker, color=color, markersize=5)
-        axes.plot([], [], marker, color=color, markersize=5, label=name)
+        axes.plot([], [], marker, color=color, markersize=5, label=budget.words)
     axes.axvline(0.0, color="black", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(pairs)))
     axes.set_yticklabels([plain(pair) for pair in pairs], fontsize=9)
@@ -48,7 +49,3 @@ def draw_differences(axes: Axes, differences: Mapping[str, Sequence[Difference]]
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(axis="x", color=GRID)
     axes.set_axisbelow(True)
-
-
-def _label(item: Difference) -> str:
-    return f"{item.first.label} - {item.second.label}"

@@ -6,8 +6,8 @@ import numpy as np
 
 from unfair_bp.experiment.matrix import Schedule
 
-MOVING_ROWS = 12  # of a schedule, up to which arrows are seen to move; of more, each row is a frame
-MOST_FRAMES = 100  # of a longer one
+MOVING_ROWS = 12  # arrows move in schedules of at most so many rows; others have a frame a row
+MOST_FRAMES = 100  # of those others
 GOLDEN = (5**0.5 - 1) / 2
 # Milliseconds; a GIF counts in hundredths of a second, and browsers slow down less than two.
 FORWARD_MS, BACKWARD_MS, ROW_PAUSE_MS, CYCLE_PAUSE_MS = 20, 60, 700, 1800

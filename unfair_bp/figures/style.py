@@ -106,23 +106,6 @@ def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -
     files.check(path, overwrite)
 
 
-def write(path: str, content: bytes, advice: str = "make room, or give another name") -> None:
-    """Write a file.
-
-    Args:
-        path: Where it goes.
-        content: All of it; a library that writes to a full disk by itself would say nothing clear.
-        advice: What to do if it cannot be written.
-
-    Raises:
-        UsageError: If it cannot be written; what was there is as it was.
-    """
-    try:
-        files.write(path, content)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; {advice}") from error
-
-
 def check_picture(path: str, overwrite: bool) -> None:
     """Refuse a path that :func:`save` cannot write.
 
@@ -148,4 +131,4 @@ def save(figure: Figure, path: str, overwrite: bool = False) -> None:
         UsageError: If the file exists and is not to be overwritten, or cannot be written.
     """
     check_picture(path, overwrite)
-    write(path, render(figure, os.path.splitext(path)[1][1:].lower()))
+    files.write_or_refuse(path, render(figure, os.path.splitext(path)[1][1:].lower()))

@@ -19,10 +19,11 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
         choices: At least one.
         headings: For each choice its setting in words.
     """
-    settings = list(dict.fromkeys(headings))
+    settings = dict(zip((choice.setting for choice in choices), headings))
     figure = new_figure(WIDTH, 4.4 * len(settings))
-    for axes, setting in zip(figure.subplots(len(settings), 1, squeeze=False).ravel(), settings):
-        alike = [choice for choice, heading in zip(choices, headings) if heading == setting]
+    panels = figure.subplots(len(settings), 1, squeeze=False).ravel()
+    for axes, (setting, heading) in zip(panels, settings.items()):
+        alike = [choice for choice in choices if choice.setting == setting]
         variants = [choice.variant.shortened() for choice in alike]
         styles = looks([(letter_of(item), item.name, item.augment) for item in variants])
         for choice, variant, style in zip(alike, variants, styles):
@@ -38,7 +39,7 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
         axes.set_xticklabels([f"{value:g}" for value in tried])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(0.12)
-        axes.set_title(plain(setting), loc="left", fontsize=9, wrap=True)
+        axes.set_title(plain(heading), loc="left", fontsize=9, wrap=True)
         axes.set_xlabel(alike[0].setting.selected.replace("_", " "))
         axes.set_ylabel("validation accuracy; ring: picked")
         axes.grid(axis="y", color=GRID)

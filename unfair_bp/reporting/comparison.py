@@ -6,7 +6,7 @@ from typing import Dict, Optional, Sequence
 from unfair_bp import files
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.schedules import parse
-from unfair_bp.reporting.budgets import ALL_BUDGETS, Wanted, baseline_of
+from unfair_bp.reporting.differences import EVERYTHING, Wanted, baseline_of
 from unfair_bp.reporting.document import Picture, as_html, as_markdown
 from unfair_bp.reporting.text import TITLE, report_blocks, setting_text
 from unfair_bp.results.collection import Collection, Group, collect
@@ -17,7 +17,7 @@ from unfair_bp.results.series import parts
 COMMAND = ("python", "-m", "unfair_bp.report")
 
 
-def markdown(root: str, wanted: Wanted = ALL_BUDGETS) -> str:
+def markdown(root: str, wanted: Wanted = EVERYTHING) -> str:
     """The report on the runs below a directory, in Markdown.
 
     Args:
@@ -30,7 +30,7 @@ def markdown(root: str, wanted: Wanted = ALL_BUDGETS) -> str:
     return markdown_of(collect(root), root, wanted)
 
 
-def html(root: str, command: Optional[Sequence[str]] = None, wanted: Wanted = ALL_BUDGETS) -> str:
+def html(root: str, command: Optional[Sequence[str]] = None, wanted: Wanted = EVERYTHING) -> str:
     """The report with its pictures as one HTML page.
 
     Args:
@@ -53,13 +53,13 @@ def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported wh
     return figure_of(collect(root))
 
 
-def markdown_of(collection: Collection, root: str, wanted: Wanted = ALL_BUDGETS) -> str:
+def markdown_of(collection: Collection, root: str, wanted: Wanted = EVERYTHING) -> str:
     """The report on runs that have been collected, in Markdown."""
     command = [*COMMAND, root]
     if wanted.baseline != BASELINE:
         command += ["--baseline", wanted.baseline]
-    if wanted.at != ALL_BUDGETS.at:
-        command += ["--at", *wanted.at]
+    if wanted.budgets != EVERYTHING.budgets:
+        command += ["--at", *(budget.option for budget in wanted.budgets)]
     for choice in collection.choices[:1]:
         command += ["--select", choice.setting.selected.replace("_", "-")]
     return as_markdown(report_blocks(collection, command, {}, wanted))
@@ -81,7 +81,7 @@ def check_baseline(collection: Collection, text: str) -> None:
         raise UsageError(f"--baseline {problems[0]}")
 
 
-def html_of(collection: Collection, command: Sequence[str], wanted: Wanted = ALL_BUDGETS) -> str:
+def html_of(collection: Collection, command: Sequence[str], wanted: Wanted = EVERYTHING) -> str:
     """The report on runs that have been collected, as one HTML page."""
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
@@ -106,7 +106,7 @@ def _description(groups: Sequence[Group]) -> str:
     )
 
 
-def figure_of(collection: Collection, wanted: Wanted = ALL_BUDGETS) -> "matplotlib.figure.Figure":  # noqa: F821
+def figure_of(collection: Collection, wanted: Wanted = EVERYTHING) -> "matplotlib.figure.Figure":  # noqa: F821
     """The picture of runs that have been collected; that of the tuning if there are no others."""
     # Matplotlib takes a second to import.
     from unfair_bp.figures.comparison import comparison_figure  # noqa: PLC0415
@@ -116,9 +116,11 @@ def figure_of(collection: Collection, wanted: Wanted = ALL_BUDGETS) -> "matplotl
     shown = [
         part
         for setting, groups in collection.settings.items()
-        for part in parts(groups, setting_text(setting), baseline_of(groups, wanted), wanted.costs)
+        for part in parts(
+            groups, setting_text(setting), baseline_of(groups, wanted), wanted.budgets
+        )
     ]
-    return comparison_figure(shown, whole=wanted.at == ALL_BUDGETS.at)
+    return comparison_figure(shown, whole=wanted.budgets == EVERYTHING.budgets)
 
 
 def _tuning_of(collection: Collection) -> "matplotlib.figure.Figure":  # noqa: F821
@@ -150,14 +152,3 @@ def write_png(path: str, collection: Collection, wanted: Wanted, overwrite: bool
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
     style.save(figure_of(collection, wanted), path, overwrite)
-
-
-def write(path: str, text: str) -> None:
-    """Write a text file, in place of one that is there.
-
-    Raises:
-        UsageError: If it cannot be written.
-    """
-    from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
-
-    style.write(path, text.encode())

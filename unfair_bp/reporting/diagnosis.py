@@ -3,16 +3,39 @@
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from unfair_bp.experiment.published import PublishedEpoch
-from unfair_bp.reporting.budgets import NONE, Wanted, baseline_of, with_interval
+from unfair_bp.reporting.differences import NONE, Wanted, baseline_of, with_interval
 from unfair_bp.reporting.document import Block, Heading, Paragraph, Table
 from unfair_bp.results import differences, statistics
+from unfair_bp.results.budgets import TRAINING_ACCURACY
 from unfair_bp.results.collection import Group
 from unfair_bp.results.run import Run
 from unfair_bp.results.statistics import QUANTITIES, WEIGHT_QUANTITIES, Statistic
 
 
-def weight_blocks(groups: Sequence[Group], layers: int, wanted: Wanted) -> List[Block]:
-    """What became of the weights, and how far that and overfitting differ from the baseline."""
+def overfitting_blocks(groups: Sequence[Group], wanted: Wanted) -> List[Block]:
+    """How far overfitting, and how lopsided weights are, differ from the baseline."""
+    rows = []
+    for match in differences.matches(groups, baseline_of(groups, wanted)):
+        if match.first.variant.epochs != match.second.variant.epochs:
+            continue
+        alike = differences.comparable(match.pair, TRAINING_ACCURACY)
+        gap = _paired(match, _gap) if alike else None
+        skewness = _paired(match, _skewness)
+        labels = [group.variant.label for group in (match.first, match.second)]
+        row = [" - ".join(labels), match.pair.question, match.mode, f"{match.first.variant.epochs}"]
+        row += [f"{len(match.seeds)}", with_interval("+.4f", gap) if gap else NONE]
+        rows.append([*row, with_interval("+.3f", skewness) if skewness else NONE])
+    if not rows:
+        return []
+    header = ["cases", "question", "protocol", "epochs", "pairs", "train - test"]
+    header.append("skewness, mean absolute value")
+    heading = "Paired differences of overfitting and skewness after the last epoch"
+    note = "Only runs with the same number of epochs are compared here."
+    return [Heading(3, heading), Paragraph(note), Table(header, rows, range(3, 7))]
+
+
+def weight_blocks(groups: Sequence[Group], layers: int) -> List[Block]:
+    """What became of the weights; nothing if no run logged them."""
     summaries = {group: statistics.weight_summary(group) for group in groups}
     if not any(summaries.values()):
         return []
@@ -34,27 +57,8 @@ def weight_blocks(groups: Sequence[Group], layers: int, wanted: Wanted) -> List[
         "training started from. Skewness: third standardised moment of a layer's weights, 0 if "
         "they are symmetric; its absolute value is averaged over the layers."
     )
-    blocks: List[Block] = [Heading(3, "Weights"), Paragraph(note)]
-    blocks.append(Table(header, rows, range(3, len(header))))
-    return blocks + _difference_blocks(groups, wanted)
-
-
-def _difference_blocks(groups: Sequence[Group], wanted: Wanted) -> List[Block]:
-    """Paired differences of what the post says about overfitting and lopsided weights."""
-    rows = []
-    for match in differences.matches(groups, baseline_of(groups, wanted)):
-        if match.first.variant.epochs != match.second.variant.epochs:
-            continue
-        gap, skewness = (_paired(match, quantity) for quantity in (_gap, _skewness))
-        labels = [group.variant.label for group in (match.first, match.second)]
-        row = [" - ".join(labels), match.pair.question, f"{len(match.seeds)}"]
-        row.append(with_interval("+.4f", gap) if gap else NONE)
-        rows.append(row + [with_interval("+.3f", skewness) if skewness else NONE])
-    if not rows:
-        return []
-    header = ["cases", "question", "pairs", "train - test", "skewness, mean absolute value"]
-    heading = "Paired differences of overfitting and skewness after the last epoch"
-    return [Heading(3, heading), Table(header, rows, range(2, 5))]
+    table = Table(header, rows, range(3, len(header)))
+    return [Heading(3, "Weights"), Paragraph(note), table]
 
 
 def _gap(run: Run) -> Optional[float]:

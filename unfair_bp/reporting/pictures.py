@@ -3,6 +3,7 @@
 import os
 from typing import Dict, List
 
+from unfair_bp import files
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import naming
@@ -46,7 +47,7 @@ def draw(path: str, kind: str = "png") -> Dict[str, str]:
         raise UsageError(f"cannot write {run.figures}: {error.strerror}; {advice}") from error
     paths = {name: os.path.join(run.figures, f"{name}.{kind}") for name in pictures}
     for name, picture in pictures.items():
-        style.write(paths[name], picture, advice)
+        files.write_or_refuse(paths[name], picture, advice)
     return paths
 
 

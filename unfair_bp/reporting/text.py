@@ -4,15 +4,16 @@ from typing import List, Mapping, Optional, Sequence
 
 from unfair_bp import __version__
 from unfair_bp.console import shell_line
+from unfair_bp.experiment.cases import CASES
 from unfair_bp.experiment.naming import count_text
-from unfair_bp.reporting.budgets import (
+from unfair_bp.reporting.diagnosis import overfitting_blocks, published_blocks, weight_blocks
+from unfair_bp.reporting.differences import (
     NONE,
     Wanted,
     baseline_of,
     difference_blocks,
     with_interval,
 )
-from unfair_bp.reporting.diagnosis import published_blocks, weight_blocks
 from unfair_bp.reporting.document import Block, Bullets, Heading, Paragraph, Picture, Table
 from unfair_bp.results import differences, statistics
 from unfair_bp.results.collection import Collection, Group
@@ -40,8 +41,11 @@ def report_blocks(
     runs = count_text(collection.run_count, "run")
     settings = count_text(len(collection.settings), "setting")
     made = f"Made by `{shell_line(command)}` (unfair_bp {__version__}) from {runs} in {settings}."
-    notes = _notes(list(collection.settings.values()), wanted)
-    blocks: List[Block] = [Heading(1, TITLE), Paragraph(made), Bullets(notes)]
+    blocks: List[Block] = [Heading(1, TITLE), Paragraph(made)]
+    if collection.settings:
+        blocks.append(Bullets(_notes(list(collection.settings.values()), wanted)))
+    else:
+        blocks.append(Paragraph("No run at a picked value yet: this is the tuning alone."))
     blocks += _selection_blocks(collection.choices, pictures.get(None))
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
@@ -79,8 +83,13 @@ def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
         )
         + ". Train: mean over the last epoch's images, "
         + ("augmented ones included, " if augmented else "")
-        + "each before its batch's update. Train - test is the generalisation gap."
+        + "each before its batch's update. Train - test understates the generalisation gap, the "
+        "more so the faster training accuracy still rises."
     )
+    if augmented:
+        notes.append(
+            "An epoch with augmentation has twice as many batches, as half of each is new copies."
+        )
     if any(variant.protocol == EITHER for variant in variants):
         notes.append("Protocol `either`: a cycle of one row is the same per step and per batch.")
     published = [group.variant.name for group in groups if group.as_posted]
@@ -110,7 +119,8 @@ def _selection_blocks(choices: Sequence[Choice], picture: Optional[Picture]) -> 
         "hold images out of training (mean over seeds, after the epoch that is named). Those runs "
         "are not reported, nor are others at a value that was not picked."
     )
-    text += " * No value was tried on one side of this one; try one more." if edge else ""
+    if edge:
+        text += " * marks a pick at the end of the range that was tried: try a value beyond it."
     settings = {choice.setting for choice in choices}
     header = ["schedule", "protocol", field, "validation accuracy of each value tried"]
     header += ["epoch", "tuning seeds", "other runs at it", *(["setting"] * (len(settings) > 1))]
@@ -140,7 +150,8 @@ def _setting_blocks(
         _accuracy_table(groups, summaries),
         Heading(3, "Cost"),
         _cost_table(len(setting.case.layers), summaries),
-        *weight_blocks(groups, len(setting.case.layers), wanted),
+        *overfitting_blocks(groups, wanted),
+        *weight_blocks(groups, len(setting.case.layers)),
         *published_blocks(groups),
     ]
 
@@ -159,6 +170,9 @@ def setting_text(setting: Setting) -> str:
         parts.append(f"{len(case.layers)} layers for {_images(setting)} images")
     if case.optimizer != "adam":
         parts.append(case.optimizer)
+    for name in ("beta1", "beta2", "epsilon", "momentum"):
+        if getattr(case, name) != getattr(CASES["a"], name):
+            parts.append(f"{name} {_value(setting, name)}")
     if case.initial_weights != "numpy":
         parts.append(f"initial weights of {case.initial_weights}")
     return ", ".join(parts)
@@ -234,7 +248,7 @@ def _accuracy_table(
 def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]]) -> Table:
     """What the runs took; updates and operations do not depend on the seed."""
     header = ["case", "schedule", "protocol", "epochs", "updates of layer 1"]
-    header += [f"updates of layer {layers}", "TFLOP", "seconds of training"]
+    header += [f"updates of layer {layers}", "updates, mean", "TFLOP", "seconds of training"]
     rows = [
         [
             variant.label,
@@ -243,9 +257,10 @@ def _cost_table(layers: int, summaries: Mapping[Variant, Mapping[str, Statistic]
             f"{variant.epochs}",
             f"{values['updates_first'].mean:.0f}",
             f"{values['updates_last'].mean:.0f}",
+            f"{values['updates'].mean:.0f}",
             f"{values['tflop'].mean:.4g}",
             f"{values['seconds'].mean:.0f}",
         ]
         for variant, values in summaries.items()
     ]
-    return Table(header, rows, range(3, 8))
+    return Table(header, rows, range(3, 9))

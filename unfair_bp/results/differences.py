@@ -1,18 +1,19 @@
 """Paired differences: which groups of runs answer a question, and by how much they differ.
 
 Two groups are compared seed by seed, if they have the same protocol and the same quirks, at equal
-cost. Every schedule is compared with a baseline; runs that nobody made are not mentioned.
+budget. Every schedule is compared with a baseline; runs that nobody made are not mentioned.
 """
 
 import contextlib
 from itertools import product
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment.naming import short_name
 from unfair_bp.experiment.schedules import parse
+from unfair_bp.results.budgets import TRAINING_ACCURACY, Budget
 from unfair_bp.results.collection import Group
 from unfair_bp.results.run import EITHER, Variant
 from unfair_bp.results.statistics import Curve, Statistic, curve, holm, p_value, statistic
@@ -49,21 +50,32 @@ class Match(NamedTuple):
     second: Group
     seeds: Tuple[int, ...]  # of both
 
+    @property
+    def mode(self) -> str:
+        """Protocol and quirks in words."""
+        return mode_of(self.first.variant, self.second.variant)
+
 
 class Difference(NamedTuple):
-    """Test accuracy of one group minus another's at equal cost, over the seeds of both."""
+    """Test accuracy of one group minus another's at equal budget, over the seeds of both."""
 
     pair: Pair  # the question it answers
     first: Variant
     second: Variant
-    at: float  # the cost, in the unit of the curves
+    label: str  # both by name
+    at: float  # the budget, in the unit of the curves, mean over the pairs
     statistic: Statistic  # its count is the number of pairs
     p: Optional[float]  # of the paired t test, Holm's correction applied; None for one pair
 
     @property
     def mode(self) -> str:
         """Protocol and quirks in words."""
-        return (self.second if self.first.protocol == EITHER else self.first).mode
+        return mode_of(self.first, self.second)
+
+
+def mode_of(first: Variant, second: Variant) -> str:
+    """The protocol and quirks of two groups that are compared, in words."""
+    return (second if first.protocol == EITHER else first).mode
 
 
 def baseline_of(groups: Sequence[Group], text: str) -> str:
@@ -120,54 +132,70 @@ def matches(groups: Sequence[Group], baseline: str = BASELINE) -> List[Match]:
     ]
 
 
-def differences(groups: Sequence[Group], cost: str, baseline: str = BASELINE) -> List[Difference]:
-    """The differences between schedules and a baseline, in groups of one setting at equal cost.
+def differences(
+    groups: Sequence[Group], budget: Budget, baseline: str = BASELINE
+) -> List[Difference]:
+    """The differences between schedules and a baseline, in groups of one setting at equal budget.
 
-    Compared are groups of the same protocol and the same quirks, seed by seed, at the cost of the
-    cheaper run. Between two epochs of the other run, its accuracy is interpolated linearly; before
-    its first epoch it is not known, and such groups are left out.
-
-    Training accuracy is a cost, too: the run that reached less of it is the cheaper one, and the
-    other is taken where it first reached as much.
+    Compared are groups of the same protocol and the same quirks, seed by seed, at what the cheaper
+    run of the pair had spent at its best. Between two epochs of the other run, its accuracy is
+    interpolated linearly; before its first epoch it is not known, and such groups are left out.
 
     Args:
         groups: The groups of one setting.
-        cost: The field of :class:`Curve` that is equal: ``tflop``, ``updates``, ``epochs`` or
-            ``train``.
+        budget: What is equal.
         baseline: The name of a schedule, as the groups have it.
     """
-    alike = [match for match in matches(groups, baseline) if comparable(match.pair, cost)]
-    found = [_difference(match, cost) for match in alike]
+    alike = [match for match in matches(groups, baseline) if comparable(match.pair, budget)]
+    names = _names(groups)
+    found = [_difference(match, budget, names) for match in alike]
     known = [item for item in found if item is not None]
     tested = [item.p for item in known if item.p is not None]
     corrected = iter(holm(tested))
     return [item if item.p is None else item._replace(p=next(corrected)) for item in known]
 
 
-def comparable(pair: Pair, cost: str) -> bool:
-    """Whether a cost means the same on both sides: augmented images are harder to train on."""
-    return cost != "train" or pair.first.augment == pair.second.augment
+def comparable(pair: Pair, budget: Budget) -> bool:
+    """Whether a budget means the same on both sides: augmented images are harder to train on."""
+    return budget is not TRAINING_ACCURACY or pair.first.augment == pair.second.augment
 
 
-def _difference(match: Match, cost: str) -> Optional[Difference]:
-    """One difference, its p not corrected; None if it is not known at this cost."""
+def _names(groups: Sequence[Group]) -> Dict[Variant, str]:
+    """The groups' names, with the number of epochs where it tells two apart."""
+    labels = [group.variant.label for group in groups]
+    modes = [(group.variant.label, group.variant.mode) for group in groups]
+    return {
+        group.variant: label + (f", {group.variant.epochs} ep." if modes.count(mode) > 1 else "")
+        for group, label, mode in zip(groups, labels, modes)
+    }
+
+
+def _difference(match: Match, budget: Budget, names: Dict[Variant, str]) -> Optional[Difference]:
+    """One difference, its p not corrected; None if it is not known at this budget."""
     pair, first, second, seeds = match
-    curves = list(zip(_curves(first, seeds), _curves(second, seeds)))
-    reached = [_spent(curve, cost) for both in curves for curve in both]
-    at = min(float(costs[-1]) for costs in reached)
-    if at < max(float(costs[0]) for costs in reached):
-        return None
-    values = [
-        np.interp(at, _spent(a, cost), a.accuracy) - np.interp(at, _spent(b, cost), b.accuracy)
-        for a, b in curves
-    ]
+    spent, values = [], []
+    for both in zip(_curves(first, seeds), _curves(second, seeds)):
+        points = [budget.points(curve) for curve in both]
+        if not all(len(x) for x, _ in points):
+            return None
+        at = min(float(np.max(x)) for x, _ in points)
+        if at < max(float(x[0]) for x, _ in points):
+            return None
+        spent.append(at)
+        one, other = (_accuracy_at(at, x, y) for x, y in points)
+        values.append(one - other)
+    label = f"{names[first.variant]} - {names[second.variant]}"
     p = p_value(values) if len(values) > 1 else None
-    return Difference(pair, first.variant, second.variant, at, statistic(values), p)
+    return Difference(
+        pair, first.variant, second.variant, label, float(np.mean(spent)), statistic(values), p
+    )
 
 
-def _spent(curve: Curve, cost: str) -> np.ndarray:
-    """The cost after each epoch, ascending: training accuracy may fall, and then counts as kept."""
-    return np.maximum.accumulate(getattr(curve, cost))
+def _accuracy_at(at: float, spent: np.ndarray, accuracy: np.ndarray) -> float:
+    """The accuracy where a run first spent so much, linear between the two epochs around it."""
+    after = int(np.argmax(spent >= at))
+    around = slice(max(after - 1, 0), after + 1)
+    return float(np.interp(at, spent[around], accuracy[around]))
 
 
 def _alike(first: Variant, second: Variant) -> bool:

@@ -71,7 +71,8 @@ def select(collection: Collection, field: str) -> Collection:
         chosen = [run for run in others.get(key, ()) if getattr(run.case, field) == value]
         kept += [replace(run, setting=key[0]) for run in chosen]
         choices.append(Choice(*key, tuple(sorted(tried.items())), value, epoch, seeds, len(chosen)))
-    return Collection(grouped(kept), collection.left_out, unfinished(kept), tuple(choices))
+    runs = [*kept, *(run for tuned in tuning.values() for run in tuned)]
+    return Collection(grouped(kept), collection.left_out, unfinished(runs), tuple(choices))
 
 
 def _left_open(run: Run, field: str) -> Setting:

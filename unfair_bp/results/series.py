@@ -5,6 +5,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.experiment.naming import count_text
 from unfair_bp.results import statistics
+from unfair_bp.results.budgets import Budget
 from unfair_bp.results.collection import Group
 from unfair_bp.results.differences import Difference, differences
 from unfair_bp.results.run import EITHER, LONGEST_LABEL, Variant
@@ -31,23 +32,25 @@ class Part(NamedTuple):
 
     title: str
     series: Sequence[Series]
-    differences: Mapping[str, Sequence[Difference]]  # by what is equal, a field of Curve
+    differences: Mapping[Budget, Sequence[Difference]]
 
 
-def parts(groups: Sequence[Group], title: str, baseline: str, costs: Sequence[str]) -> List[Part]:
+def parts(
+    groups: Sequence[Group], title: str, baseline: str, budgets: Sequence[Budget]
+) -> List[Part]:
     """One setting's groups as parts: those of one protocol and the same quirks share one.
 
     Args:
         groups: The groups of one setting.
         title: The setting in words.
         baseline: The schedule that others are compared with, as the groups have it.
-        costs: What differences are taken at, fields of Curve.
+        budgets: What is equal where differences are taken.
     """
     return [
         Part(
             title=f"{title}: {mode}",
             series=[_series(group, chosen) for group in chosen],
-            differences={cost: differences(chosen, cost, baseline) for cost in costs},
+            differences={budget: differences(chosen, budget, baseline) for budget in budgets},
         )
         for mode, chosen in _by_mode(groups).items()
     ]
@@ -95,7 +98,10 @@ def _series(group: Group, others: Sequence[Group]) -> Series:
 
 
 def letter_of(variant: Variant) -> str:
-    """The letter whose colour a variant has: its own, or that of the same under each protocol."""
+    """The letter whose colour a variant has.
+
+    It is its own, or that of the post's case with the same schedule and augmentation.
+    """
     if variant.as_posted:
         return variant.name
     trained = (variant.schedule, variant.augment)

@@ -36,6 +36,7 @@ QUANTITIES: Dict[str, Callable[[Sequence[EpochMetrics]], float]] = {
     "gap": lambda epochs: epochs[-1].train_accuracy - epochs[-1].test_accuracy,
     "seconds": lambda epochs: math.fsum(epoch.seconds for epoch in epochs),
     "tflop": lambda epochs: epochs[-1].flops / 1e12,
+    "updates": lambda epochs: float(np.mean(epochs[-1].updates)),
     "updates_first": lambda epochs: float(epochs[-1].updates[0]),
     "updates_last": lambda epochs: float(epochs[-1].updates[-1]),
 }
@@ -156,9 +157,8 @@ def published(group: Group) -> List[PublishedEpoch]:
 def published_twins(group: Group) -> Dict[str, List[PublishedEpoch]]:
     """The published logs, by case, of scripts that trained as a group did, at the post's size."""
     run, posted = group.runs[0], CASES["a"]
-    fields = ("width", "batch_size", "learning_rate")
-    same_size = all(getattr(run.case, name) == getattr(posted, name) for name in fields)
-    if not (same_size and group.as_posted and run.setting.training_images == POSTED_IMAGES):
+    alike = replace(run.setting.case, initial_weights=posted.initial_weights) == posted
+    if not (alike and group.as_posted and run.setting.training_images == POSTED_IMAGES):
         return {}
     trained = (run.running, run.variant.quirks, run.case.augment)
     logs = published_log.load()
