@@ -138,8 +138,9 @@ def differences(
     """The differences between schedules and a baseline, in groups of one setting at equal budget.
 
     Compared are groups of the same protocol and the same quirks, seed by seed, at what the cheaper
-    run of the pair had spent at its best. Between two epochs of the other run, its accuracy is
-    interpolated linearly; before its first epoch it is not known, and such groups are left out.
+    run of the pair had spent in the end (for training accuracy, at the best that the worse run
+    reached). Between two epochs of the other run, its accuracy is interpolated linearly; before its
+    first epoch it is not known, and such groups are left out.
 
     Args:
         groups: The groups of one setting.
