@@ -173,6 +173,15 @@ def test_what_cannot_be_compared_is_said(tmp_path):
     assert [len(table(text, heading)) for heading in DIFFERENCES] == [0, 1, 1, 0]
 
 
+def test_a_tiny_p_is_not_written_as_zero(tmp_path):
+    """Breaks if differences that are all alike seem to be certain."""
+    for seed in (1, 2):
+        write_run(tmp_path / f"a{seed}", "a", [0.25], seed=seed)
+        write_run(tmp_path / f"c{seed}", "c", [0.5], seed=seed)
+    (row,) = table(comparison.markdown(str(tmp_path)), DIFFERENCES[2])
+    assert row["p (Holm)"] == "<0.0001"
+
+
 @pytest.mark.parametrize("augment", [False, True])
 def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
     """Breaks if schedules are not compared and nobody says what to run, or to give."""
