@@ -227,7 +227,7 @@ class MadeUp:
         self.scripts = scripts
         self.jobs = []
 
-    def submit(self, job):
+    def submit(self, job, place):
         self.jobs.append(job)
         future = Future()
         end = self.scripts[os.path.basename(job.path)].pop(0)
@@ -572,12 +572,37 @@ def test_this_machines_cluster_is_not_open_to_others(tmp_path, monkeypatch):
     with cluster.connected(None, 2) as connected:
         assert connected.slots == 2
         assert _listening() - before <= {"127.0.0.1", "::1"}
-        future = connected.submit(this)
+        future = connected.submit(this, 0)
         assert cluster.outcome_of(future).status == 2
         assert not connected.working()
-        failed = cluster.outcome_of(connected.submit(None))
+        failed = cluster.outcome_of(connected.submit(None, 0))
         assert failed.status == 1 and failed.message.startswith("a worker failed: ")
     assert sorted(os.listdir(str(tmp_path))) == ["sign", "x"]
+
+
+def _noted(job):
+    """Stands in for an attempt: writes its name down, the first one after a moment."""
+    path, name = job
+    if name == "first":
+        time.sleep(0.5)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(name + "\n")
+    return 0, ""
+
+
+def test_runs_are_trained_in_the_order_of_the_sweep(tmp_path, monkeypatch):
+    """Breaks if a later seed is trained before an earlier one is complete.
+
+    Without a place, attempts that are submitted within a moment run in the order of random names.
+    """
+    monkeypatch.setattr(cluster, "attempt", _noted)
+    path = str(tmp_path / "order")
+    with cluster.connected(None, 1) as connected:
+        futures = [connected.submit((path, "first"), 0)]
+        futures += [connected.submit((path, str(place)), place) for place in range(1, 7)]
+        for future in futures:
+            future.result(timeout=20)
+    assert (tmp_path / "order").read_text().split() == ["first", "1", "2", "3", "4", "5", "6"]
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path, monkeypatch):

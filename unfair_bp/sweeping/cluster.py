@@ -44,10 +44,15 @@ class Cluster:
         with _connection():
             return sum(self._client.nthreads().values())
 
-    def submit(self, job: Job) -> "distributed.Future":  # noqa: F821 - imported when used
-        """Have an attempt made when its turn comes."""
+    def submit(self, job: Job, place: int) -> "distributed.Future":  # noqa: F821
+        """Have an attempt made when its turn comes.
+
+        Args:
+            job: What to train.
+            place: Of the run in the sweep; of those that wait, the lowest is next.
+        """
         with _connection():
-            return self._client.submit(attempt, job, pure=False, retries=0)
+            return self._client.submit(attempt, job, pure=False, retries=0, priority=-place)
 
     def check(self) -> None:
         """Make sure that the scheduler is still there.

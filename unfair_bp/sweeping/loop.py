@@ -108,6 +108,7 @@ class _Loop:
         self.results: Dict[PlannedRun, Result] = {}
         self.pending: Dict[Future, PlannedRun] = {}
         self._sign, self._cluster = sign, cluster
+        self._places = {run: place for place, run in enumerate(runs)}
         self._known: Dict[PlannedRun, Progress] = {run: run.progress() for run in runs}
         self._begun_at: Dict[PlannedRun, int] = {}  # step at which the attempt under way began
         self._setbacks = dict.fromkeys(runs, 0)  # attempts in a row that were killed in vain
@@ -169,7 +170,7 @@ class _Loop:
             owner=self._sign.owner,
         )
         self._begun_at[run] = self._known[run].step
-        self.pending[self._cluster.submit(job)] = run
+        self.pending[self._cluster.submit(job, self._places[run])] = run
 
     def _settle(self, run: PlannedRun, outcome: Outcome) -> None:
         """Note that an attempt is over: the run is done, has failed, or is tried again."""
