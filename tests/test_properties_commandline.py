@@ -14,6 +14,7 @@ from unfair_bp import (
     collapse,
     commandline,
     evaluate,
+    files,
     plots,
     published,
     quirks,
@@ -132,7 +133,7 @@ def no_work(place):
 def written(monkeypatch):
     """Names of the files that would have been written."""
     names = []
-    monkeypatch.setattr(style, "write", lambda path, content, *advice: names.append(path))
+    monkeypatch.setattr(files, "write_or_refuse", lambda path, content, *advice: names.append(path))
     return names
 
 
