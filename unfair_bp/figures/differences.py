@@ -3,6 +3,7 @@
 from typing import Mapping, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from unfair_bp.figures.style import GREEN, GRID, PINK, plain
 from unfair_bp.results.budgets import EPOCHS, OPERATIONS, TRAINING_ACCURACY, UPDATES, Budget
@@ -44,6 +45,7 @@ def draw_differences(axes: Axes, differences: Mapping[Budget, Sequence[Differenc
     axes.set_ylim(len(pairs) - 0.5, -0.5 - 0.12 * (1 + len(pairs)))
     axes.legend(loc="upper center", ncol=len(shown), fontsize=8, frameon=False, columnspacing=1)
     axes.set_xlabel("difference of test accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     intervals = any(item.statistic.low is not None for item in found)
     title = "paired differences at equal ..." + (", 95 % intervals" if intervals else "")
     axes.set_title(title, loc="left", fontsize=10)
