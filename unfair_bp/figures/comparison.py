@@ -104,13 +104,12 @@ def _draw_curves(
     Seeds reach different training accuracies, over which there is no range to draw.
     """
     known = budget is not TRAINING_ACCURACY
-    several = [item for item in series if known and len(item.curves) > 1]
-    banded = several if len(several) <= MOST_BANDS else []
+    several = [item for item in series if len(item.curves) > 1]
+    banded = known and 0 < len(several) <= MOST_BANDS
     for item, style in zip(series, styles):
-        mean = mean_curve(item.curves)
-        x = getattr(mean, budget.field)
-        axes.plot(x, mean.accuracy, markersize=5, markevery=-(-len(x) // MARKED), zorder=3, **style)
-        if item in banded:
+        x, y = budget.points(mean_curve(item.curves))
+        axes.plot(x, y, markersize=5, markevery=max(1, -(-len(x) // MARKED)), zorder=3, **style)
+        if banded and len(item.curves) > 1:
             accuracies = np.array([curve.accuracy for curve in item.curves])
             lowest, highest = accuracies.min(axis=0), accuracies.max(axis=0)
             axes.fill_between(
