@@ -547,7 +547,7 @@ def test_the_differences_are_those_that_the_post_is_about(tmp_path):
     for name, accuracy in finals.items():
         write_run(tmp_path / name, name, [accuracy])
     found = by_letters(differences.differences(only_groups(tmp_path), budgets.EPOCHS))
-    pairs = ["ca", "ea", "ce", "db", "fb", "df", "ba"]
+    pairs = ["ca", "ea", "ce", "db", "fb", "df", "ba", "dc", "fe"]
     assert ["".join(letters) for letters in found] == pairs
     for (first, second), item in found.items():
         assert item.statistic.mean == pytest.approx(finals[first] - finals[second])
@@ -583,14 +583,48 @@ def test_another_baseline(tmp_path):
         "from the front against 9;8-9": -0.2,
         "augmented against not, both 9;8-9": 0.1,
     }
-    assert differences.pairs(groups, "single") == []
+    assert [pair.question for pair in differences.pairs(groups, "single")] == [
+        "augmented against not, both 9;8-9"
+    ]
     assert differences.baseline_of(groups, "12") == "12"  # a layer that there is not
     assert [(x.first[0], x.second[0]) for x in differences.pairs(groups)] == [
         ("back", "fair"),
         ("front", "fair"),
         ("9;8-9", "fair"),
         ("back", "front"),
+        ("9;8-9", "9;8-9"),
     ]
+
+
+def test_controls_and_augmentation_beside_their_schedule(tmp_path):
+    """Breaks if a control, or augmented runs, are compared with fair alone."""
+    finals = {"fair": 0.1, "back": 0.3, "share:back": 0.5, "shuffled:back": 0.7, "share:front": 0.9}
+    for name, accuracy in finals.items():
+        write_run(tmp_path / name, "own", [accuracy], schedule=name)
+    write_run(tmp_path / "augmented", "own", [0.2], schedule="back", augment=True)
+    groups = only_groups(tmp_path)
+    found = differences.differences(groups, budgets.EPOCHS)
+    between = {item.pair.question: round(item.statistic.mean, 6) for item in found}
+    assert {name: value for name, value in between.items() if " fair" not in name} == {
+        "share:back against from the back": 0.2,
+        "shuffled:back against from the back": 0.4,
+        "augmented against not, both from the back": -0.1,
+    }
+    assert len(between) == 3 + 4
+    to_back = [pair.question for pair in differences.pairs(groups, "back")]
+    assert to_back.count("share:back against from the back") == 1
+
+
+def test_runs_below_several_directories(tmp_path):
+    """Breaks if only the first directory is read, or a run below two of them is counted twice."""
+    for name in ("fair", "back"):
+        write_run(tmp_path / name / "seed0", "own", [0.5], schedule=name)
+    roots = [str(tmp_path / "fair"), str(tmp_path / "back")]
+    assert collect(*roots).run_count == 2
+    found = collect(*roots, str(tmp_path))
+    assert (found.run_count, found.left_out) == (2, [])
+    with pytest.raises(UsageError, match="nothing is not a directory"):
+        collect(roots[0], str(tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_the_benchmark():
 def test_the_report_of_the_study():
     """Breaks if a number of the results' tables is not what the report makes of the logs."""
     collection = select(collect(str(ROOT / "logs" / "study")), "learning_rate")
-    text = comparison.markdown_of(collection, "logs/study")
+    text = comparison.markdown_of(collection, ["logs/study"])
     tables = text[text.index("\n### Paired") :].partition("\n## ")[0]
     assert tables.count("\n| ") > 20
     assert tables in RESULTS

@@ -1,4 +1,4 @@
-"""Compare the runs below a directory with each other and with the published ones.
+"""Compare the runs below some directories with each other and with the published ones.
 
 Runs are grouped over seeds, and only runs with the same width, data, batch size, learning rate and
 so on stand in one table. The report is Markdown on standard output; it can also be had as a
@@ -7,6 +7,7 @@ picture and as one HTML page that holds everything. Only run directories are rea
 For example:
 
     python -m unfair_bp.report logs
+    python -m unfair_bp.report logs/study/answer logs/study/controls
     python -m unfair_bp.report logs --baseline random:3 --at flops
     python -m unfair_bp.report logs --png statistics.png --html statistics.html
 """
@@ -24,10 +25,11 @@ from unfair_bp.results.selection import SELECTABLE, select
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Report on the runs below a directory; returns the exit status."""
+    """Report on the runs below some directories; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.report", description=__doc__)
     parser.add_argument(
-        "root",
+        "roots",
+        nargs="+",
         type=commandline.path,
         metavar="LOG_ROOT",
         help="directory with run directories in it",
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
     comparison.check_files(paths, options.overwrite)
-    collection = collect(options.root)
+    collection = collect(*options.roots)
     comparison.check_baseline(collection, options.baseline)
     budgets = [budget for budget in BUDGETS if options.at in (None, budget.option)]
     wanted = Wanted(options.baseline, tuple(budgets))
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         collection = select(collection, options.select.replace("-", "_"))
     for line in collection.left_out:
         print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
-    text = comparison.markdown_of(collection, options.root, wanted)
+    text = comparison.markdown_of(collection, options.roots, wanted)
     if options.png:  # first, because its name may still be refused
         comparison.write_png(options.png, collection, wanted, options.overwrite)
     if options.html:

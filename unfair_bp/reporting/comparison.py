@@ -27,7 +27,7 @@ def markdown(root: str, wanted: Wanted = EVERYTHING) -> str:
     Raises:
         UsageError: If there is no such directory, or no run in it has a finished epoch.
     """
-    return markdown_of(collect(root), root, wanted)
+    return markdown_of(collect(root), [root], wanted)
 
 
 def html(root: str, command: Optional[Sequence[str]] = None, wanted: Wanted = EVERYTHING) -> str:
@@ -53,9 +53,9 @@ def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported wh
     return figure_of(collect(root))
 
 
-def markdown_of(collection: Collection, root: str, wanted: Wanted = EVERYTHING) -> str:
-    """The report on runs that have been collected, in Markdown."""
-    command = [*COMMAND, root]
+def markdown_of(collection: Collection, roots: Sequence[str], wanted: Wanted = EVERYTHING) -> str:
+    """The report on runs that have been collected below these directories, in Markdown."""
+    command = [*COMMAND, *roots]
     if wanted.baseline != BASELINE:
         command += ["--baseline", wanted.baseline]
     if wanted.budgets != EVERYTHING.budgets:

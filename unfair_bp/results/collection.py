@@ -46,16 +46,19 @@ class Collection(NamedTuple):
         return sum(len(group.runs) for groups in self.settings.values() for group in groups)
 
 
-def collect(root: str) -> Collection:
-    """Read and group every run below a directory; links to directories are not followed.
+def collect(*roots: str) -> Collection:
+    """Read and group every run below some directories; links to directories are not followed.
 
     Of runs that are the same, seed included, the first in the order of their paths is counted.
     Damaged runs and runs without a finished epoch are not counted.
 
+    Args:
+        roots: The directories, at least one; one may lie below another.
+
     Raises:
-        UsageError: If there is no such directory, or no run in it can be counted.
+        UsageError: If there is no such directory, or no run in any of them can be counted.
     """
-    paths, left_out = _run_paths(root)
+    paths, left_out = _run_paths(roots)
     found: List[Run] = []
     for path in paths:
         try:
@@ -75,27 +78,31 @@ def collect(root: str) -> Collection:
     if not runs:
         reason = "; ".join(left_out) or f"there is no directory with {CONFIG}"
         raise UsageError(
-            f"{root} holds no run with a finished epoch ({reason}); give the directory that "
-            "unfair_bp.train wrote to, such as logs"
+            f"{' '.join(roots)} holds no run with a finished epoch ({reason}); give the directory "
+            "that unfair_bp.train wrote to, such as logs"
         )
     counted = list(runs.values())
     return Collection(grouped(counted), left_out, unfinished(counted))
 
 
-def _run_paths(root: str) -> Tuple[List[str], List[str]]:
+def _run_paths(roots: Sequence[str]) -> Tuple[List[str], List[str]]:
     """Paths of the run directories, sorted, and a line for each directory that is unreadable."""
-    if not os.path.isdir(root):
-        raise UsageError(
-            f"{root} is not a directory; give the directory that unfair_bp.train wrote to, such "
-            "as logs"
-        )
     problems: List[str] = []
 
     def unreadable(error: OSError) -> None:
         problems.append(f"{error.filename} cannot be read: {error.strerror}")
 
-    tree = os.walk(root, onerror=unreadable)
-    return sorted(directory for directory, _, names in tree if CONFIG in names), problems
+    found: Dict[str, str] = {}  # paths by where they really are
+    for root in roots:
+        if not os.path.isdir(root):
+            raise UsageError(
+                f"{root} is not a directory; give the directory that unfair_bp.train wrote to, "
+                "such as logs"
+            )
+        for directory, _, names in os.walk(root, onerror=unreadable):
+            if CONFIG in names:
+                found.setdefault(os.path.realpath(directory), directory)
+    return sorted(found.values()), list(dict.fromkeys(problems))
 
 
 def _under_common_names(runs: Sequence[Run]) -> List[Run]:

@@ -1,7 +1,8 @@
 """Paired differences: which groups of runs answer a question, and by how much they differ.
 
 Two groups are compared seed by seed, if they have the same protocol and the same quirks, at equal
-budget. Every schedule is compared with a baseline; runs that nobody made are not mentioned.
+budget. Every schedule is compared with a baseline, and a control with the schedule that it
+controls; runs that nobody made are not mentioned.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from unfair_bp.results.statistics import Curve, Statistic, curve, holm, p_value,
 
 BASELINE = "fair"
 WORDS = {"back": "from the back", "front": "from the front"}
+CONTROLS = ("share", "shuffled")  # methods that change one thing about another schedule
 
 
 class Side(NamedTuple):
@@ -92,7 +94,8 @@ def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:
     """The comparisons that there are runs for: every other schedule with the baseline.
 
     To fair as the baseline belongs the post's other question, from the back against from the
-    front; and to every baseline that of augmentation.
+    front. A control, such as share:back, is also compared with its schedule, and augmented runs
+    with those of the same schedule that are not.
 
     Args:
         groups: The groups of one setting.
@@ -106,14 +109,22 @@ def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:
         wanted = [(name, baseline) for name in alike if name != baseline]
         if baseline == BASELINE:
             wanted.append(("back", "front"))
-        for names in wanted:
+        wanted += [(name, _controlled(name)) for name in alike]
+        for names in dict.fromkeys(wanted):
             if set(names) <= set(alike):
                 first, second = (Side(name, augment) for name in names)
                 found.append(Pair(first, second, f"{first.words} against {second.words}{ending}"))
-    augmented, plain = Side(baseline, True), Side(baseline, False)
-    if {augmented, plain} <= set(sides):
-        found.append(Pair(augmented, plain, f"augmented against not, both {plain.words}"))
+    for plain in (side for side in sides if not side.augment):
+        augmented = plain._replace(augment=True)
+        if augmented in sides:
+            found.append(Pair(augmented, plain, f"augmented against not, both {plain.words}"))
     return found
+
+
+def _controlled(name: str) -> str:
+    """The schedule that a control has changed one thing about; empty for other schedules."""
+    method, _, inner = name.partition(":")
+    return inner if method in CONTROLS else ""
 
 
 def _side(group: Group) -> Side:
