@@ -129,6 +129,7 @@ def test_the_epochs_at_full_width():
     rows = rows_after("## One epoch at full width", RESULTS)
     runs = {row[0].strip("`"): row[2:] for row in rows if "case_c_as_run" in row[0]}
     found = [path.parent for path in FULL_WIDTH.glob("case_c_as_run*/*/metrics.csv")]
+    found = [path for path in found if last_epoch(path)[2]["epochs"] == 1]
     assert sorted(runs) == sorted(path.relative_to(FULL_WIDTH).as_posix() for path in found)
     for path, (start, test, train) in runs.items():
         last, _, case = last_epoch(FULL_WIDTH / path)
@@ -201,6 +202,26 @@ def test_the_report_of_the_study():
     assert tables in RESULTS
     picked = text[text.index("\n| schedule | protocol | learning rate") :].partition("\n\n")[0]
     assert picked in RESULTS
+
+
+@pytest.mark.parametrize(
+    ("directories", "headings"),
+    [
+        (
+            ("study/answer", "study/controls"),
+            ("equal operations", "equal layer updates", "equal epochs", "Accuracy"),
+        ),
+        (("full_width/case_c_as_run_10",), ("case c, either, as run in 2018",)),
+    ],
+)
+def test_other_reports(directories, headings):
+    """Breaks if a table of the controls, or of the run as of 2018, is not what the logs give."""
+    collection = collect(*(str(ROOT / "logs" / name) for name in directories))
+    text = comparison.markdown_of(collection, directories)
+    for heading in headings:
+        table = re.search(f"^### [^\n]*{heading}\n.*?(\n\\|.*?\n)(?:\n|\\Z)", text, re.S | re.M)
+        assert table.group(1).count("\n") > 5
+        assert table.group(1) in RESULTS
 
 
 def test_what_the_logs_are():
