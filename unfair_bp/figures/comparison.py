@@ -136,7 +136,7 @@ def _draw_published(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epochs")
-    _tidy(axes, "published in 2018 (dotted, open: at full width, one run each), and these runs")
+    _tidy(axes, "published (dotted: full width, one run each), and these runs")
 
 
 def _draw_last(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> None:
