@@ -616,15 +616,18 @@ def test_controls_and_augmentation_beside_their_schedule(tmp_path):
 
 
 def test_runs_below_several_directories(tmp_path):
-    """Breaks if only the first directory is read, or a run below two of them is counted twice."""
+    """Breaks if only the first is read, an empty one passes, or a run counts twice."""
     for name in ("fair", "back"):
         write_run(tmp_path / name / "seed0", "own", [0.5], schedule=name)
     roots = [str(tmp_path / "fair"), str(tmp_path / "back")]
     assert collect(*roots).run_count == 2
-    found = collect(*roots, str(tmp_path))
+    found = collect(*roots, str(tmp_path), str(tmp_path / "back" / ".." / "fair"))
     assert (found.run_count, found.left_out) == (2, [])
     with pytest.raises(UsageError, match="nothing is not a directory"):
         collect(roots[0], str(tmp_path / "nothing"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty holds no run with a finished epoch"):
+        collect(roots[0], str(tmp_path / "empty"))
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,17 @@ def test_a_tiny_p_is_not_written_as_zero(tmp_path):
     assert row["p (Holm)"] == "<0.0001"
 
 
+def test_several_directories_on_the_command_line(tmp_path, capsys):
+    """Breaks if only the first is reported, or the command in the report has lost one."""
+    roots = [str(tmp_path / name) for name in ("fair", "back")]
+    for letter, root in zip("ac", roots):
+        write_run(os.path.join(root, "seed1"), letter, [0.25, 0.5])
+    assert commands.here(report.main, *roots) == 0
+    text = capsys.readouterr().out
+    assert f"unfair_bp.report {roots[0]} {roots[1]}` (unfair_bp" in text
+    assert [row["cases"] for row in table(text, DIFFERENCES[2])] == ["c - a"]
+
+
 @pytest.mark.parametrize("augment", [False, True])
 def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
     """Breaks if schedules are not compared and nobody says what to run, or to give."""

@@ -1,4 +1,4 @@
-"""Compare the runs below some directories with each other and with the published ones.
+"""Compare the runs below one or more directories with each other and with the published ones.
 
 Runs are grouped over seeds, and only runs with the same width, data, batch size, learning rate and
 so on stand in one table. The report is Markdown on standard output; it can also be had as a
@@ -25,7 +25,7 @@ from unfair_bp.results.selection import SELECTABLE, select
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Report on the runs below some directories; returns the exit status."""
+    """Report on the runs below one or more directories; returns the exit status."""
     parser = commandline.Parser(prog="python -m unfair_bp.report", description=__doc__)
     parser.add_argument(
         "roots",

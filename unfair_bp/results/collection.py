@@ -46,18 +46,20 @@ class Collection(NamedTuple):
         return sum(len(group.runs) for groups in self.settings.values() for group in groups)
 
 
-def collect(*roots: str) -> Collection:
+def collect(root: str, *others: str) -> Collection:
     """Read and group every run below some directories; links to directories are not followed.
 
     Of runs that are the same, seed included, the first in the order of their paths is counted.
     Damaged runs and runs without a finished epoch are not counted.
 
     Args:
-        roots: The directories, at least one; one may lie below another.
+        root: A directory with run directories in it.
+        others: More of them; one may lie below another.
 
     Raises:
-        UsageError: If there is no such directory, or no run in any of them can be counted.
+        UsageError: If there is no such directory, one holds no run, or none can be counted.
     """
+    roots = (root, *others)
     paths, left_out = _run_paths(roots)
     found: List[Run] = []
     for path in paths:
@@ -76,11 +78,7 @@ def collect(*roots: str) -> Collection:
                 f"{known.path}, which is counted"
             )
     if not runs:
-        reason = "; ".join(left_out) or f"there is no directory with {CONFIG}"
-        raise UsageError(
-            f"{' '.join(roots)} holds no run with a finished epoch ({reason}); give the directory "
-            "that unfair_bp.train wrote to, such as logs"
-        )
+        raise _nothing_in(" ".join(roots), left_out)
     counted = list(runs.values())
     return Collection(grouped(counted), left_out, unfinished(counted))
 
@@ -99,10 +97,21 @@ def _run_paths(roots: Sequence[str]) -> Tuple[List[str], List[str]]:
                 f"{root} is not a directory; give the directory that unfair_bp.train wrote to, "
                 "such as logs"
             )
-        for directory, _, names in os.walk(root, onerror=unreadable):
-            if CONFIG in names:
-                found.setdefault(os.path.realpath(directory), directory)
+        tree = os.walk(root, onerror=unreadable)
+        below = [directory for directory, _, names in tree if CONFIG in names]
+        if not below:
+            raise _nothing_in(root, problems)
+        for directory in below:
+            found.setdefault(os.path.realpath(directory), directory)
     return sorted(found.values()), list(dict.fromkeys(problems))
+
+
+def _nothing_in(roots: str, left_out: Sequence[str]) -> UsageError:
+    reason = "; ".join(left_out) or f"there is no directory with {CONFIG}"
+    return UsageError(
+        f"{roots} holds no run with a finished epoch ({reason}); give the directory that "
+        "unfair_bp.train wrote to, such as logs"
+    )
 
 
 def _under_common_names(runs: Sequence[Run]) -> List[Run]:
