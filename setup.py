@@ -10,7 +10,7 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "unfair_bp" / "__init__.py").read_text(), re.MULTILINE
 ).group(1)
 NOTEBOOKS = ["nbformat", "nbclient", "ipykernel"]
-TEST = ["pytest", "hypothesis", *NOTEBOOKS]
+TEST = ["pytest", "pytest-xdist", "hypothesis", *NOTEBOOKS]
 
 setup(
     name="unfair-bp",
