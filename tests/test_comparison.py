@@ -19,6 +19,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
+from unfair_bp.reporting import comparison
 from unfair_bp.results import budgets, differences, statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.results.run import read_run
@@ -59,10 +60,10 @@ def test_interval_and_p_are_the_librarys(count):
 
 
 @pytest.mark.parametrize(
-    ("values", "p"), [([0.0, 0.0], 1.0), ([0.5, 0.5], 0.0), ([-0.1, 0.1], 1.0)]
+    ("values", "p"), [([0.0, 0.0], None), ([0.5, 0.5], None), ([0.5], None), ([-0.1, 0.1], 1.0)]
 )
 def test_p_without_spread_or_mean(values, p):
-    """Breaks if seeds that all give the same divide by zero."""
+    """Breaks if seeds that all give the same divide by zero, or are certain."""
     assert statistics.p_value(values) == p
 
 
@@ -283,6 +284,33 @@ def test_a_schedule_of_the_whole_run_is_that_of_its_length(tmp_path):
     assert found["freeze"].expected_updates.tolist() == [2, 3, 4, 5, 6, 7, 8, 9, 10]
     longer = found["freeze of 4 epochs"].expected_updates
     assert longer.tolist() == [3, 5, 7, 9, 10, 10, 10, 10, 10]
+    # A run that has ended, of the same schedule as the one that has not.
+    write_run(tmp_path / "3", "own", [0.1, 0.2, 0.3, 0.4], schedule="freeze", seed=3)
+    write_run(tmp_path / "4", "own", [0.1, 0.2], schedule="freeze:1", seed=4)
+    seeds = {(g.variant.name, g.variant.epochs): g.seeds for g in only_groups(tmp_path)[:3]}
+    assert seeds == {("freeze", 2): (1, 4), ("freeze", 4): (3,), ("freeze of 4 epochs", 2): (2,)}
+
+
+def test_a_schedule_of_the_whole_run_is_not_cut_short(tmp_path):
+    """Breaks if a part of such a run is compared as if it were a shorter run of the schedule."""
+    for seed in (1, 2):
+        rows = [0.1, 0.2, 0.3, 0.4 + seed / 100]
+        write_run(tmp_path / f"u{seed}", "own", rows, schedule="unfreeze", seed=seed, flops=9)
+        write_run(tmp_path / f"a{seed}", "a", rows[:2], seed=seed, flops=5)
+        write_run(tmp_path / f"b{seed}", "back", rows, schedule="back", seed=seed, flops=5)
+    groups = only_groups(tmp_path)
+    found = {
+        budget.option: [item.label for item in differences.differences(groups, budget)]
+        for budget in budgets.BUDGETS
+    }
+    assert all("unfreeze - a" not in labels for labels in found.values())
+    assert all("c - a" in labels for labels in found.values())
+    (ended,) = differences.differences(groups, budgets.EPOCHS, "back")[1:]
+    assert (ended.label, ended.at) == ("unfreeze - c", 4)
+    assert len(differences.differences(groups, budgets.OPERATIONS, "back")) == 1
+    text = comparison.markdown(str(tmp_path))
+    assert "or a schedule that spans its run would be cut short: unfreeze - a." in text
+    assert "A schedule that spans its run is compared at the end of the run only" in text
 
 
 def test_what_trains_like_the_posts_case_is_the_posts(tmp_path):
@@ -306,6 +334,8 @@ def test_runs_of_another_network_stand_apart(tmp_path):
     for setting, (group,) in settings.items():
         assert setting.posted_network == group.as_posted == (group.runs[0].metrics[0][4] == 0.1)
         assert group.runs[0].expected_updates.shape == (9 if setting.posted_network else 5,)
+    write_run(tmp_path / "3", "own", [0.2], schedule="back", seed=3, architecture=OTHER_NETWORK)
+    assert [len(groups) for groups in collect(str(tmp_path)).settings.values()] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -611,6 +641,9 @@ def test_controls_and_augmentation_beside_their_schedule(tmp_path):
         "augmented against not, both from the back": -0.1,
     }
     assert len(between) == 3 + 4
+    write_run(tmp_path / "seed", "own", [0.6], schedule="shuffled:back:7")
+    again = differences.differences(only_groups(tmp_path), budgets.EPOCHS)
+    assert [x.pair.question for x in again].count("shuffled:back:7 against from the back") == 1
     to_back = [pair.question for pair in differences.pairs(groups, "back")]
     assert to_back.count("share:back against from the back") == 1
 

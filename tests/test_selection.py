@@ -9,6 +9,7 @@ from unfair_bp import report
 from unfair_bp.commandline import run
 from unfair_bp.errors import UsageError
 from unfair_bp.figures.tuning import tuning_curves
+from unfair_bp.results import statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.results.selection import SELECTABLE, select
 
@@ -106,11 +107,35 @@ def test_the_report_says_what_was_picked(logs, capsys):
         r"\| +2 \| +1 \| +2 \|",
         picked,
     ), picked
-    assert re.search(r"\| back +\| per-step +\| 0\.001 \* ", picked)
+    assert re.search(r"\| back +\| per-step +\| 0\.001 \\\* ", picked)
     assert "* marks a pick at the end of the range that was tried" in picked
     assert "learning rate picked for each schedule" in picked
     assert re.search(r"\| a +\| fair +\| either +\| +2 \| +2 \| 0\.7250 \[", picked)
     assert re.search(r"\| c +\| back +\| per-step +\| +2 \| +2 \| 0\.6250 \[", picked)
+
+
+def test_runs_that_were_not_tuned_are_named(logs):
+    """Breaks if a schedule that was run but not tuned disappears without a word."""
+    run_directories.write_run(logs / "control", "own", [0.5], schedule="share:back")
+    (line,) = select(collect(str(logs)), "learning_rate").left_out
+    assert line == (
+        "schedule share:back, either: 1 run, because there are no tuning runs to pick a learning "
+        "rate by"
+    )
+
+
+def test_another_rate_is_not_the_posts(tmp_path):
+    """Breaks if a log of the post stands beside runs at another rate because one was picked."""
+    data = {"training_images": 50_000, "test_images": 10_000}
+    for rate in (1e-4, 3e-4):
+        tuning(tmp_path / f"tuning/{rate}", "a", [0.5], learning_rate=rate, data=data)
+        changes = {"learning_rate": rate, "data": data, "seed": int(rate > 2e-4)}
+        run_directories.write_run(tmp_path / f"answer/{rate}", "a", [0.5], **changes)
+    for better, twins in ((1e-4, ["a"]), (3e-4, [])):
+        tuning(tmp_path / "tuning/best", "a", [0.9], learning_rate=better, data=data, seed=9)
+        selected = select(collect(str(tmp_path)), "learning_rate")
+        ((group,),) = selected.settings.values()
+        assert list(statistics.published_twins(group)) == twins
 
 
 def test_nothing_to_pick_from_is_one_line(logs, capsys):

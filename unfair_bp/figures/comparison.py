@@ -56,7 +56,12 @@ def comparison_figure(parts: Sequence[Part], whole: bool = True) -> Figure:
 
 def _panels(part: Part, whole: bool) -> List[str]:
     """The panels of a part: fields of a curve, and ``differences``, ``last``, ``published``."""
-    names = [budget.field for budget in part.differences]
+    curves = [curve for item in part.series for curve in item.curves]
+    names = [
+        budget.field
+        for budget in part.differences
+        if not curves or any(len(budget.points(curve)[0]) for curve in curves)
+    ]
     if any(part.differences.values()):
         names.insert(1, "differences")
     if whole:

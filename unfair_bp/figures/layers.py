@@ -50,7 +50,7 @@ def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
                 markersize=3,
                 label=f"layer {layer + 1}",
             )
-        if field == "rotation" and any(max(row.rotation) > 0 for row in rows):
+        if field == "rotation" and any(value > 0 for row in rows for value in row.rotation):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))

@@ -44,7 +44,9 @@ def difference_blocks(groups: Sequence[Group], wanted: Wanted) -> List[Block]:
         unknown = sensible - {difference.pair for difference in found}
         if unknown:
             names = _names(groups, [pair for pair in pairs if pair in unknown])
-            blocks.append(Paragraph(f"Not compared here, because {budget.missing}: {names}."))
+            spans = any(group.runs[0].running.spans_run for group in groups)
+            cut = ", or a schedule that spans its run would be cut short" if spans else ""
+            blocks.append(Paragraph(f"Not compared here, because {budget.missing}{cut}: {names}."))
     absent = [pair for pair in pairs if pair not in matched]
     if absent:
         names = _names(groups, absent)

@@ -98,7 +98,8 @@ def _markdown(block: Block) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    return _line(text).replace("|", "\\|")
+    """A schedule's name may have the marks of tables and emphasis, as ``back*100``."""
+    return re.sub(r"([|*])", r"\\\1", _line(text))
 
 
 def _line(text: str) -> str:

@@ -49,12 +49,12 @@ def report_blocks(
     blocks += _selection_blocks(collection.choices, pictures.get(None))
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
-    for heading, lines in (
-        ("Runs that have not ended", collection.unfinished),
-        ("Not counted", collection.left_out),
-    ):
-        if lines:
-            blocks += [Heading(2, heading), Bullets(lines)]
+    if collection.unfinished:
+        text = "Going on, stopped or diverged; they are not in the rows of runs that have ended."
+        blocks += [Heading(2, "Runs that have not ended"), Paragraph(text)]
+        blocks.append(Bullets(collection.unfinished))
+    if collection.left_out:
+        blocks += [Heading(2, "Not counted"), Bullets(collection.left_out)]
     return blocks
 
 
@@ -72,7 +72,12 @@ def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
         notes.append(
             "Differences are taken seed by seed. p is that of the two-sided paired t test, after "
             "Holm's correction for the number of tests in its table; the intervals are not "
-            "corrected."
+            "corrected. There is no p for one pair, or for differences that are all the same."
+        )
+    if any(group.runs[0].running.spans_run for group in groups):
+        notes.append(
+            "A schedule that spans its run is compared at the end of the run only, and its curves "
+            "are not those of shorter runs."
         )
     notes.append(
         "Test: after the last epoch"

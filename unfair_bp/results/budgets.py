@@ -28,7 +28,7 @@ class Budget(NamedTuple):
         return curve.train[1:], (curve.accuracy[:-1] + curve.accuracy[1:]) / 2.0
 
 
-TOO_SHORT = "one run of the pair ended within the first epoch of the other"
+TOO_SHORT = "one run of the pair ended below what the other had after its first epoch"
 OPERATIONS = Budget(
     field="tflop",
     option="flops",

@@ -119,10 +119,12 @@ def _under_common_names(runs: Sequence[Run]) -> List[Run]:
     names: Dict[Schedule, str] = {}
     schedules = [run.schedule for run in runs]
     for run, schedule in zip(runs, schedules):
-        name = run.variant.schedule
-        known = names.get(schedule, name)
-        names[schedule] = min(name, known, key=_typed_last)
-    return [run.under(names[schedule]) for run, schedule in zip(runs, schedules)]
+        if not run.in_part:
+            known = names.get(schedule, run.variant.schedule)
+            names[schedule] = min(run.variant.schedule, known, key=_typed_last)
+    return [
+        run if run.in_part else run.under(names[schedule]) for run, schedule in zip(runs, schedules)
+    ]
 
 
 def _typed_last(name: str) -> Tuple[bool, int, str]:

@@ -16,8 +16,8 @@ from unfair_bp.experiment.naming import short_name
 from unfair_bp.experiment.schedules import parse
 from unfair_bp.results.budgets import TRAINING_ACCURACY, Budget
 from unfair_bp.results.collection import Group
-from unfair_bp.results.run import EITHER, Variant
-from unfair_bp.results.statistics import Curve, Statistic, curve, holm, p_value, statistic
+from unfair_bp.results.run import EITHER, Run, Variant
+from unfair_bp.results.statistics import Statistic, curve, holm, p_value, statistic
 
 BASELINE = "fair"
 WORDS = {"back": "from the back", "front": "from the front"}
@@ -67,7 +67,7 @@ class Difference(NamedTuple):
     label: str  # both by name
     at: float  # the budget, in the unit of the curves, mean over the pairs
     statistic: Statistic  # its count is the number of pairs
-    p: Optional[float]  # of the paired t test, Holm's correction applied; None for one pair
+    p: Optional[float]  # of the paired t test, Holm's correction applied; None: cannot be had
 
     @property
     def mode(self) -> str:
@@ -109,7 +109,7 @@ def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:
         wanted = [(name, baseline) for name in alike if name != baseline]
         if baseline == BASELINE:
             wanted.append(("back", "front"))
-        wanted += [(name, _controlled(name)) for name in alike]
+        wanted += [(name, inner) for name in alike for inner in _controlled(name)]
         for names in dict.fromkeys(wanted):
             if set(names) <= set(alike):
                 first, second = (Side(name, augment) for name in names)
@@ -121,10 +121,10 @@ def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:
     return found
 
 
-def _controlled(name: str) -> str:
-    """The schedule that a control has changed one thing about; empty for other schedules."""
+def _controlled(name: str) -> List[str]:
+    """The schedule that a control has changed one thing about, also if a seed ends its name."""
     method, _, inner = name.partition(":")
-    return inner if method in CONTROLS else ""
+    return [inner, inner.rpartition(":")[0]] if method in CONTROLS else []
 
 
 def _side(group: Group) -> Side:
@@ -151,7 +151,8 @@ def differences(
     Compared are groups of the same protocol and the same quirks, seed by seed, at what the cheaper
     run of the pair had spent in the end (for training accuracy, at the best that the worse run
     reached). Between two epochs of the other run, its accuracy is interpolated linearly; before its
-    first epoch it is not known, and such groups are left out.
+    first epoch it is not known, and such groups are left out. So are those in which a schedule that
+    spans its whole run would be cut short, because a shorter run of it would be another.
 
     Args:
         groups: The groups of one setting.
@@ -186,20 +187,22 @@ def _difference(match: Match, budget: Budget, names: Dict[Variant, str]) -> Opti
     """One difference, its p not corrected; None if it is not known at this budget."""
     pair, first, second, seeds = match
     spent, values = [], []
-    for both in zip(_curves(first, seeds), _curves(second, seeds)):
-        points = [budget.points(curve) for curve in both]
+    for both in zip(_runs(first, seeds), _runs(second, seeds)):
+        points = [budget.points(curve(run.metrics)) for run in both]
         if not all(len(x) for x, _ in points):
             return None
         at = min(float(np.max(x)) for x, _ in points)
         if at < max(float(x[0]) for x, _ in points):
             return None
+        if any(run.running.spans_run and at < x[-1] for run, (x, _) in zip(both, points)):
+            return None
         spent.append(at)
         one, other = (_accuracy_at(at, x, y) for x, y in points)
         values.append(one - other)
     label = f"{names[first.variant]} - {names[second.variant]}"
-    p = p_value(values) if len(values) > 1 else None
+    at = float(np.mean(spent))
     return Difference(
-        pair, first.variant, second.variant, label, float(np.mean(spent)), statistic(values), p
+        pair, first.variant, second.variant, label, at, statistic(values), p_value(values)
     )
 
 
@@ -216,7 +219,7 @@ def _alike(first: Variant, second: Variant) -> bool:
     return len(protocols) <= 1 and first.quirks == second.quirks
 
 
-def _curves(group: Group, seeds: Sequence[int]) -> List[Curve]:
-    """The curves of these seeds, in their order."""
+def _runs(group: Group, seeds: Sequence[int]) -> List[Run]:
+    """The runs of these seeds, in their order."""
     runs = {run.case.seed: run for run in group.runs}
-    return [curve(runs[seed].metrics) for seed in seeds]
+    return [runs[seed] for seed in seeds]

@@ -134,8 +134,15 @@ class Run:
         """What was measured of the layers after the last epoch; None if it was not logged."""
         return next((row for row in self.layers if row.epoch == self.metrics[-1].epoch), None)
 
+    @property
+    def in_part(self) -> bool:
+        """Whether it is a part of a run that its schedule spans, which no shorter run is."""
+        return self.running.spans_run and len(self.metrics) < self.case.epochs
+
     def under(self, schedule: str) -> "Run":
         """The run with another name for its schedule."""
+        if self.in_part:
+            schedule += f" of {self.case.epochs} epochs"
         name = self.variant.name if self.variant.as_posted else schedule
         return replace(self, variant=self.variant._replace(name=name, schedule=schedule))
 
@@ -218,18 +225,17 @@ def read_run(path: str) -> Run:
     length = _length(case, metrics)
     schedule = naming.schedule_name(case, length)
     running = schedule_of(case, length)
-    if running.spans_run and len(metrics) < case.epochs:
-        schedule += f" of {case.epochs} epochs"  # it is not what a shorter run does
     letter = naming.letter_of(case) if setting.posted_network else ""
     variant = Variant(
-        name=case.name if case.name in CASES else letter or schedule,
+        name=letter or schedule,
         schedule=schedule,
         protocol=EITHER if running.cycle == 1 else case.protocol,
         quirks=tuple(name for name in ledger.ORDER if name in case.quirks),
         augment=case.augment,
         epochs=len(metrics),
     )
-    return Run(directory, case, setting, variant, metrics, tuple(directory.read_layers()))
+    run = Run(directory, case, setting, variant, metrics, tuple(directory.read_layers()))
+    return run.under(schedule)
 
 
 def _length(case: Case, metrics: Sequence[EpochMetrics]) -> int:

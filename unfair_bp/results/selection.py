@@ -1,12 +1,13 @@
 """A value picked for each schedule on runs that hold images out, and the other runs at it."""
 
 from dataclasses import dataclass, replace
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import CASES
+from unfair_bp.experiment.naming import count_text
 from unfair_bp.results.collection import Collection, grouped, unfinished
 from unfair_bp.results.run import Run, Setting, Variant
 
@@ -72,7 +73,23 @@ def select(collection: Collection, field: str) -> Collection:
         kept += [replace(run, setting=key[0]) for run in chosen]
         choices.append(Choice(*key, tuple(sorted(tried.items())), value, epoch, seeds, len(chosen)))
     runs = [*kept, *(run for tuned in tuning.values() for run in tuned)]
-    return Collection(grouped(kept), collection.left_out, unfinished(runs), tuple(choices))
+    left_out = [*collection.left_out, *_not_tuned(tuning, others, field)]
+    return Collection(grouped(kept), left_out, unfinished(runs), tuple(choices))
+
+
+def _not_tuned(
+    tuning: Mapping[Tuple[Setting, Variant], Sequence[Run]],
+    others: Mapping[Tuple[Setting, Variant], Sequence[Run]],
+    field: str,
+) -> List[str]:
+    """A line for each schedule whose runs are not counted because it was not tuned."""
+    words = field.replace("_", " ")
+    return [
+        f"{variant.title}, {variant.mode}: {count_text(len(runs), 'run')}, because there are no "
+        f"tuning runs to pick a {words} by"
+        for (setting, variant), runs in others.items()
+        if (setting, variant) not in tuning
+    ]
 
 
 def _left_open(run: Run, field: str) -> Setting:
@@ -84,9 +101,9 @@ def _left_open(run: Run, field: str) -> Setting:
 def _validation(runs: Sequence[Run], field: str) -> Tuple[Dict[float, float], int, int]:
     """The mean validation accuracy of each value, the epoch, and the fewest seeds of a value."""
     epoch = min(len(run.metrics) for run in runs)
-    found: Dict[float, List[float]] = {}
+    found: Dict[float, Dict[int, float]] = {}  # by value and seed: a seed may have been run twice
     for run in runs:
         accuracy = run.metrics[epoch - 1].validation_accuracy
-        found.setdefault(getattr(run.case, field), []).append(accuracy)
-    means = {value: float(np.mean(accuracies)) for value, accuracies in sorted(found.items())}
+        found.setdefault(getattr(run.case, field), {})[run.case.seed] = accuracy
+    means = {value: float(np.mean(list(seeds.values()))) for value, seeds in sorted(found.items())}
     return means, epoch, min(map(len, found.values()))

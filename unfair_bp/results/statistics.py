@@ -24,6 +24,7 @@ from unfair_bp.results.collection import Group
 from unfair_bp.running.metrics import EpochMetrics, LayerMetrics
 
 CONFIDENCE = 0.95
+LEAST_SPREAD = 1e-12  # of accuracies: less is rounding
 POSTED_IMAGES = 50000  # the post's runs used all of CIFAR-10's training set
 
 
@@ -80,12 +81,12 @@ def statistic(values: Sequence[float]) -> Statistic:
     return Statistic(mean, mean - reach, mean + reach, count)
 
 
-def p_value(values: Sequence[float]) -> float:
-    """p of the two-sided t test that the mean of at least two values is 0."""
+def p_value(values: Sequence[float]) -> Optional[float]:
+    """p of the two-sided t test that the mean of values is 0; None if they do not vary."""
     sample = np.asarray(values, np.float64)
+    if np.ptp(sample) < LEAST_SPREAD:
+        return None
     mean, error = float(sample.mean()), _standard_error(sample)
-    if error == 0.0:
-        return 1.0 if mean == 0.0 else 0.0
     return float(2.0 * _special().stdtr(len(sample) - 1, -abs(mean) / error))
 
 
@@ -158,6 +159,8 @@ def published_twins(group: Group) -> Dict[str, List[PublishedEpoch]]:
     """The published logs, by case, of scripts that trained as a group did, at the post's size."""
     run, posted = group.runs[0], CASES["a"]
     alike = replace(run.setting.case, initial_weights=posted.initial_weights) == posted
+    field = run.setting.selected  # which the setting leaves open
+    alike = alike and (not field or getattr(run.case, field) == getattr(posted, field))
     if not (alike and group.as_posted and run.setting.training_images == POSTED_IMAGES):
         return {}
     trained = (run.running, run.variant.quirks, run.case.augment)
