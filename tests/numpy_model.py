@@ -177,7 +177,7 @@ class NumpyTrainer:
     With `hold`, a row is used for that many iterations before the next one. `factors` has the
     table's shape and multiplies the learning rate. `moments` "reset" forgets a layer's moments and
     count when it was skipped on the iteration before; "reset-all" forgets those of all layers
-    whenever the row changes.
+    when other layers are updated than before, and whenever a held row ends.
     """
 
     def __init__(  # noqa: PLR0917
@@ -234,7 +234,7 @@ class NumpyTrainer:
 
     def _forget(self, row):
         """Forget moments and counts, as the policy has it, before an iteration updates a row."""
-        new_row = self.iteration % self.hold == 0
+        new_row = set(row) != self.active if self.hold == 1 else self.iteration % self.hold == 0
         for layer in range(LAYERS):
             returns = layer in row and layer not in self.active
             if (self.moments == "reset-all" and new_row) or (self.moments == "reset" and returns):

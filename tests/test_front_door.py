@@ -9,6 +9,7 @@ import pytest
 import unfair_bp
 from unfair_bp import CASES, Architecture, Case, Dataset, Layer, Schedule, build_graph, train
 from unfair_bp.backprop import graph
+from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data import sources
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import architecture, cases, schedules
@@ -86,6 +87,25 @@ def test_training_returns_what_it_writes(tmp_path):
     one, other = (commands.weights(tmp_path / name) for name in ("run", "command"))
     assert commands.same_bits(one, other)
     assert "unfair_bp.train, called from Python" in (tmp_path / "run" / "command.txt").read_text()
+
+
+def test_what_is_reported_is_not_in_graph_mode(tmp_path):
+    """Breaks if the caller's own TensorFlow meets the session of the run, and its graph."""
+    seen = []
+
+    def report(line):
+        seen.append((tf.get_default_session(), tf.get_default_graph().finalized))
+
+    train(SMALL, None, tmp_path / "run", report=report)
+    assert seen == [(None, False)]
+
+
+def test_weights_that_cannot_be_trained_are_one_line(tmp_path):
+    """Breaks if initial weights that are infinite in float32 end in a traceback."""
+    network = Architecture(32, 3, (Layer(3, 10, stddev=1e39),))
+    case = replace(SMALL, architecture=network, schedule="fair", width=1.0)
+    with pytest.raises(UsageError, match="the last good checkpoint: none in"):
+        quietly(case, None, tmp_path / "run")
 
 
 def test_a_cell_that_is_run_twice(tmp_path):

@@ -38,6 +38,8 @@ KINDS = [  # schedule, moments
     ("back*4", "reset"),
     ("back", "reset"),
     ("9@0.25;1,4-5@3", "reset-all"),
+    ("7-9;7-9;8;8;8", "reset-all"),
+    ("unfreeze", "reset-all"),
     ("shuffled:front:2*3", "own"),
     ("share:back", "own"),
 ]

@@ -10,7 +10,13 @@ from conftest import LAYERS, tiny_case
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import backward_flops, forward_flops
-from unfair_bp.experiment.cases import as_text, intended_schedule, run_length, schedule_of
+from unfair_bp.experiment.cases import (
+    Case,
+    as_text,
+    intended_schedule,
+    run_length,
+    schedule_of,
+)
 from unfair_bp.experiment.matrix import Schedule, fair_step_flops
 from unfair_bp.experiment.methods import METHODS
 from unfair_bp.experiment.schedules import parse, specification
@@ -242,7 +248,8 @@ def test_equality_sees_everything():
         *("shuffled:share:back", "share:share:back", "shuffled:back:x", "back:1", "back*0"),
         *("back*", "back*x", "back+", "back+10", "freeze*2", "back*99999999999", "lisa*999999999"),
         *("9@", "9@x", "9@-1", "9@1e9", "9@nan", "back*2*3", "back**", "+9", "*3", "unfreeeze"),
-        "9@0.5@2",
+        *("freezeout+1", "multirate:9:5+1", "7@2;8+7", "shuffled:badam", "shuffled:lisa:1:20:3"),
+        *("shuffled:random:1", "9@0.5@2"),
     ],
 )  # fmt: skip
 def test_what_is_no_schedule(text):
@@ -287,6 +294,36 @@ def test_restarts():
     assert again.tolist() == (np.eye(9, dtype=bool)[::-1] & (np.arange(9) > 0)[:, None]).tolist()
     assert replace(single, moments="reset").restarts[:, 8].sum() == 0
     assert replace(single, moments="reset-all").restarts.tolist() == single.table.tolist()
+    assert not replace(parse("fair"), moments="reset-all").restarts.any()
+    assert replace(parse("fair*2"), moments="reset-all").restarts.all()
+    stages = replace(parse("unfreeze", 9, 90), moments="reset-all").restarts
+    assert stages[:, 8].sum() == 9 and stages[::10, 8].all()
+
+
+def test_layers_may_be_added_where_no_rate_is_lost():
+    """Breaks if + takes a layer's own rates away, or refuses one that has none."""
+    assert parse("7@0.5;8+9") == parse("7@0.5,9;8,9")
+    assert parse("multirate:9:5+9") == parse("multirate:9:5")
+
+
+def test_a_schedule_that_spans_a_run_is_what_its_name_says():
+    """Breaks if a changed matrix is replaced by that of the name it still has."""
+    freeze = parse("freeze", 9, 500)
+    assert Case(schedule=freeze).schedule == "freeze"
+    other = replace(freeze, table=~freeze.table | freeze.table[:1])
+    for wrong in (other, replace(parse("fair"), spans=500), replace(other, name="mine")):
+        with pytest.raises(FieldError, match="spans a run of 500 iterations"):
+            Case(schedule=wrong)
+    assert Case(schedule=replace(other, spans=0)).schedule.count(";") == 499
+
+
+def test_a_schedules_own_policy_is_not_kept_for_another():
+    """Breaks if the moments of a schedule that was given stay when another takes its place."""
+    case = Case(schedule=parse("back"))
+    assert case == Case(schedule="back") and case.moments == "own"
+    assert schedule_of(replace(case, schedule="badam")).moments == "reset-all"
+    assert Case(schedule=replace(parse("back"), moments="reset")).moments == "reset"
+    assert Case(schedule=replace(parse("badam"), moments="keep")).moments == "keep"
 
 
 def test_a_case_says_how_long_its_run_is():

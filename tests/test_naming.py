@@ -7,11 +7,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from run_directories import OTHER_NETWORK
 
 from unfair_bp.experiment import ledger, naming, schedules
 from unfair_bp.experiment.cases import CASES, QUICK, Case
-from unfair_bp.experiment.naming import default_path, fields_name, named
+from unfair_bp.experiment.naming import default_path, named
 
 BACK = ";".join(f"{first}-9" for first in range(9, 0, -1))
 LONG = ";".join(99 * ["1-9", "9"])
@@ -132,15 +131,6 @@ def test_epochs_are_named_where_they_make_another_schedule():
     """Breaks if a longer run is looked for elsewhere, or a whole-run schedule has one directory."""
     assert directory(CASES["c"], epochs=20) == "case_c"
     assert directory(CASES["c"], epochs=20, schedule="freezeout:0.5") == "freezeout-0.5_epochs_20"
-
-
-def test_fields_are_named_in_the_order_given():
-    """Breaks if a name leaves out a field, has another order, or a value that is the default."""
-    case = replace(CASES["c"], architecture=OTHER_NETWORK)
-    text = fields_name(case, ["epochs", "schedule", "seed", "train_size", "quirks", "augment"])
-    assert text == "epochs_10_schedule_back_seed_678_train-size_all_quirks_none_no-augment"
-    assert re.fullmatch("architecture_~?[0-9a-f]{8}", fields_name(case, ["architecture"]))
-    assert fields_name(case, []) == ""
 
 
 @pytest.mark.parametrize(

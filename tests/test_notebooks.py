@@ -452,10 +452,10 @@ def test_the_overview_runs(tmp_path):
 @pytest.mark.parametrize(
     ("mean", "p", "said"),
     [
-        (0.01, 0.04, "c is better than a"),
-        (-0.01, 0.04, "c is worse than a"),
+        (0.01, 0.04, "c is better than a (p = 0.04)"),
+        (-0.01, 0.04, "c is worse than a (p = 0.04)"),
         (0.01, 0.05, "no clear difference (p = 0.05)"),
-        (0.01, None, "unknown: one pair"),
+        (0.01, None, "unknown: there is no p"),
     ],
 )
 def test_a_verdict_is_that_of_the_corrected_p(mean, p, said):
@@ -481,13 +481,15 @@ def test_conclusions_are_the_reports(tmp_path, monkeypatch):
             config["case"]["validation_size"] = 10
             (path / "config.json").write_text(json.dumps(config))
         for seed in (1, 2):
-            test = [0.1, {"a": 0.5, "b": 0.5, "c": 0.6}[name] + seed / 10]
+            test = [0.1, {"a": 0.5, "b": 0.5, "c": 0.6 + seed / 1000}[name] + seed / 10]
             path = tmp_path / f"answer/{name}{seed}"
             run_directories.write_run(path, name, test, seed=seed, learning_rate=0.2)
     text = conclusions.conclusion("c")
     assert "Learning rate 0.2, picked for this schedule" in text
-    assert "Test accuracy after the last epoch: 0.7500 [" in text
-    assert "| epochs | c - a | 2 | +0.1000 [+0.1000, +0.1000] | c is better than a |" in text
+    assert "Test accuracy after the last epoch: 0.7515 [" in text
+    assert "| epochs | c - a | 2 | +0.1015 [+0.0951, +0.1079] | c is better than a (p = " in text
+    run_directories.write_run(tmp_path / "new", "c", [0.1], seed=3, learning_rate=0.2, epochs=2)
+    assert conclusions.conclusion("c").splitlines()[1:3] == text.splitlines()[1:3]
     assert "b - a" not in text
     assert "after the last epoch: 0.6500 [" in conclusions.conclusion("b")
     assert "| epochs | b - a | 2 | +0.0000 [" in conclusions.conclusion("b")

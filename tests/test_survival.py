@@ -417,6 +417,16 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
         assert pathlib.Path(path).read_text() == f"{os.getpid()}\n"
 
 
+def test_a_file_that_is_no_lock_is_left_alone(tmp_path):
+    """Breaks if a file of the user's that has the lock's name is emptied and deleted."""
+    path = tmp_path / "lock"
+    path.write_text("3 keys\n")
+    refused = pytest.raises(UsageError, match="it is another file")
+    with refused, files.only_process(str(path), "is busy"):
+        pass
+    assert path.read_text() == "3 keys\n"
+
+
 def test_the_id_in_a_lock_is_its_owners_alone(tmp_path):
     """Breaks if the digits of a dead process with a longer id stay behind those of the new one."""
     path = tmp_path / "lock"

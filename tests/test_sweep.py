@@ -132,6 +132,7 @@ def test_schedules_have_names_that_any_file_system_takes(tmp_path):
         ("--workers 1 --scheduler tcp://127.0.0.1:1", "not allowed with"),
         ("--checkpoint-minutes nan", "nan is out of range"),
         ("--root 'a*b'", "cannot be a run directory"),
+        ("--case c e --schedule single", "would be the same run"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(tmp_path, monkeypatch, capfd, line, said):

@@ -21,7 +21,7 @@ from unfair_bp import train
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.data.cifar import sets
 from unfair_bp.errors import UsageError
-from unfair_bp.running import training
+from unfair_bp.running import signals, training
 from unfair_bp.running.signals import STOPPING, Interrupted, stopped_by_signals
 
 FILES = {
@@ -508,6 +508,16 @@ def test_a_handler_of_faulthandler_stays(tmp_path):
         finally:
             faulthandler.unregister(signal.SIGTERM)
     assert (tmp_path / "shown").read_text().count("most recent call first") >= 2
+
+
+@pytest.mark.parametrize("status", ["Name:\tpython\n", "Name:\tp\udcff\nSigCgt:\t0\n"])
+def test_a_system_that_does_not_tell_its_handlers(tmp_path, monkeypatch, status):
+    """Breaks if a process cannot train where its status lacks a line, or its name is no text."""
+    path = tmp_path / "status"
+    path.write_bytes(status.encode("utf-8", "surrogateescape"))
+    monkeypatch.setattr(signals, "STATUS", str(path))
+    with stopped_by_signals() as check:
+        check()
 
 
 def test_training_may_run_in_another_thread():

@@ -176,7 +176,11 @@ def _locked(path: str) -> Optional[int]:
                 return None
             # Between the two steps its owner may have removed the file that was opened.
             if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
+                content = os.read(file, 64).strip()
+                if content and not content.isdigit():
+                    raise OSError(errno.EEXIST, "it is another file, not the package's lock")
                 os.ftruncate(file, 0)
+                os.lseek(file, 0, os.SEEK_SET)
                 os.write(file, b"%d\n" % os.getpid())
                 return file
         except OSError:

@@ -5,8 +5,9 @@ on, so that code which uses eager TensorFlow or Keras in the same process goes o
 package builds its graphs inside ``tf.Graph().as_default()``, where nothing is eager, asks for
 resource variables by name, and builds its branches with :func:`cond`.
 
-TensorFlow's messages about itself are hidden unless the process has imported it before;
-``TF_CPP_MIN_LOG_LEVEL=0`` in the environment shows them all.
+TensorFlow's messages about itself are hidden unless the process has imported it before: this
+module sets ``TF_CPP_MIN_LOG_LEVEL`` in the environment, where 0 shows them all, and the level of
+the logger ``tensorflow``. It also sets ``TF_CPU_ALLOCATOR_USE_BFC``.
 """
 
 import contextlib
@@ -35,7 +36,8 @@ def _held_back_stderr() -> Iterator[None]:
 
     TensorFlow 2 reports missing CUDA drivers before it has read its own log level.
     """
-    sys.stderr.flush()
+    if sys.stderr is not None:  # as in a process without a console
+        sys.stderr.flush()
     shown = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

@@ -87,7 +87,11 @@ class Case:
         "hold the last N training images out of training, and evaluate on them after each epoch; "
         "train_size takes the first images before that",
     )
-    threads: int = _option(0, "processor threads TensorFlow may use; 0: all there are")
+    threads: int = _option(
+        0,
+        "processor threads TensorFlow may use; 0: all there are. A process has those of its first "
+        "session",
+    )
     architecture: Architecture = field(
         default=ALL_CONVOLUTIONAL, metadata={"meaning": "the network; the post's by default"}
     )
@@ -115,8 +119,9 @@ class Case:
                 "so give an even number, or no augmentation",
             )
         schedule = schedules.parse(self.schedule, len(layers))
-        if isinstance(given, matrix.Schedule) and self.moments == "own" != given.moments:
-            object.__setattr__(self, "moments", given.moments)
+        if isinstance(given, matrix.Schedule) and self.moments == "own":
+            own = given.moments == schedule.moments
+            object.__setattr__(self, "moments", "own" if own else given.moments)
         if self.protocol == "per-batch":
             checks.check_rounds(self, schedule)
         if "update-first" in self.quirks:

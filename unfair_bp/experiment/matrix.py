@@ -35,8 +35,9 @@ class Schedule:
         moments: What happens to the state of a layer's optimizer, such as Adam's moments and their
             count. ``keep``: it waits while the layer is skipped. ``reset``: it starts from zero
             when the layer's turn comes again. ``reset-all``: also when the row changes and the
-            layer stays.
-        spans_run: Whether the cycle is one whole run, whose length it was made for.
+            layer stays. A row that is held is a block: the next one is a change even if it
+            updates the same layers.
+        spans: Iterations of the run that the cycle was made for; 0: the cycle is repeated.
 
     Raises:
         FieldError: If a value is not one of these, or a row updates no layer.
@@ -47,7 +48,7 @@ class Schedule:
     hold: int = 1
     factors: Optional[np.ndarray] = None
     moments: str = "keep"
-    spans_run: bool = False
+    spans: int = 0
 
     def __post_init__(self) -> None:
         """Check the values, and keep read-only copies of the arrays."""
@@ -92,6 +93,11 @@ class Schedule:
         return self.period * self.hold
 
     @property
+    def spans_run(self) -> bool:
+        """Whether the cycle is one whole run."""
+        return self.spans > 0
+
+    @property
     def rates(self) -> np.ndarray:
         """The factors where a layer is updated and 0 where it is not: float ``[period, layers]``.
 
@@ -103,7 +109,8 @@ class Schedule:
     def restarts(self) -> np.ndarray:
         """Which optimizer states start from zero when a row begins: bool ``[period, layers]``."""
         if self.moments == "reset-all":
-            return self.table
+            changes = (self.table != np.roll(self.table, 1, axis=0)).any(axis=1, keepdims=True)
+            return self.table & (changes | (self.hold > 1))
         if self.moments == "reset":
             return self.table & ~np.roll(self.table, 1, axis=0)
         return np.zeros_like(self.table)

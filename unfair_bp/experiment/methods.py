@@ -104,7 +104,7 @@ def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "s
     factors = (1 + np.cos(np.pi * np.minimum(done / until, 1))) / 2
     if scale == "scaled":
         factors = factors / until
-    return Schedule("", done < until, hold, factors, spans_run=True)
+    return Schedule("", done < until, hold, factors, spans=size.iterations)
 
 
 def freeze(size: Size, part: str = "1") -> Schedule:
@@ -134,7 +134,7 @@ def _staged(size: Size, stages: np.ndarray, part: str) -> Schedule:
     if size.iterations >= LONGEST_PERIOD:
         hold = -(-within // len(stages))
         stage = np.arange(-(-size.iterations // hold))
-    return Schedule("", stages[np.minimum(stage, len(stages) - 1)], hold, spans_run=True)
+    return Schedule("", stages[np.minimum(stage, len(stages) - 1)], hold, spans=size.iterations)
 
 
 def lisa(size: Size, chosen: str = "2", hold: str = "20", seed: str = "0") -> Schedule:
@@ -222,7 +222,7 @@ METHODS: Dict[str, Method] = {
     "random": Method(
         random_layers,
         "random:K[:PERIOD[:SEED]]",
-        "K layers at random on each iteration",
+        "K layers drawn for each of PERIOD iterations (9 for each layer), then the same again",
         "a control",
     ),
     "freezeout": Method(
@@ -277,7 +277,7 @@ METHODS: Dict[str, Method] = {
     "shuffled": Method(
         None,
         "shuffled:NAME[:SEED]",
-        "the rows of a schedule in random order: same counts, same cost",
+        "the rows of a schedule in random order, cycle by cycle: same counts, same cost",
         "a control: does the order matter?",
     ),
     "share": Method(

@@ -135,19 +135,6 @@ def changed_fields(case: Case, base: Case) -> List[str]:
     return [name for name in names if getattr(case, name) != getattr(base, name)]
 
 
-def fields_name(case: Case, names: Iterable[str]) -> str:
-    """Fields of a case with their values as the name of a file: ``learning-rate_3e-4_width_0.5``.
-
-    Other values give another name, on every file system, even where case does not count. Names
-    and values may hold letters, digits, ``. + - _`` and ``~``.
-
-    Args:
-        case: The values.
-        names: Fields, in the order in which they are to be named.
-    """
-    return _joined(_words(case, names))
-
-
 def _words(case: Case, names: Iterable[str]) -> List[str]:
     words = []
     for name in names:

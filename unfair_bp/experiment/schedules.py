@@ -64,13 +64,27 @@ def _with_suffixes(text: str, size: Size) -> Schedule:
     base, always, hold = re.fullmatch(r"(.*?)(\+[0-9,\s-]*)?(\*.*)?", text, re.DOTALL).groups()
     schedule = _base(base, size)
     if always is not None:
-        schedule = replace(schedule, table=schedule.table | layers_of(always[1:], size.layers))
+        schedule = _always(schedule, layers_of(always[1:], size.layers))
     if hold is not None:
         if schedule.spans_run:
             raise WrongWordError("it spans the whole run, so its rows cannot be held; leave *H out")
         times = whole(hold[1:], "H", 1, LONGEST_HOLD)
         schedule = replace(schedule, hold=schedule.hold * times)
     return schedule
+
+
+def _always(schedule: Schedule, layers: np.ndarray) -> Schedule:
+    """The schedule with these layers on every row, too: bool ``[layers]``."""
+    table = schedule.table | layers
+    scaled = (schedule.table & (schedule.rates != 1)).any(axis=0)
+    added = (table & ~schedule.table).any(axis=0)
+    if (scaled & added).any():
+        layer = int(np.argmax(scaled & added)) + 1
+        raise WrongWordError(
+            f"layer {layer} has rates of its own, and none for the rows that + adds; type the rows "
+            "with their factors"
+        )
+    return replace(schedule, table=table)
 
 
 def _base(text: str, size: Size) -> Schedule:
@@ -123,6 +137,8 @@ def _shuffled(words: List[str], size: Size) -> Schedule:
 
     The words are a schedule and a seed, or else a schedule alone.
     """
+    if words and words[0] in METHODS and "SEED" in METHODS[words[0]].grammar:
+        raise WrongWordError(f"{words[0]} draws its rows at random already; give another schedule")
     try:
         inner, seed = _inner(words, size), "0"
     except WrongWordError:
@@ -139,7 +155,7 @@ def _shuffled(words: List[str], size: Size) -> Schedule:
 def _share(inner: Schedule) -> Schedule:
     """Fair, with each layer's rate scaled to its mean rate in another schedule."""
     mean = inner.rates.mean(axis=0, keepdims=True)
-    return Schedule("", mean > 0, factors=mean, spans_run=inner.spans_run)
+    return Schedule("", mean > 0, factors=mean, spans=inner.spans)
 
 
 def specification(schedule: Union[Schedule, np.ndarray]) -> str:
@@ -155,6 +171,12 @@ def specification(schedule: Union[Schedule, np.ndarray]) -> str:
         schedule = Schedule("", schedule)
     if _is_named(schedule):
         return schedule.name
+    if schedule.spans_run:
+        raise FieldError(
+            "schedule",
+            f"spans a run of {schedule.spans} iterations but is not what its name, "
+            f"{shortened(schedule.name)!r}, stands for; give spans=0",
+        )
     factors = np.ones(schedule.table.shape) if schedule.factors is None else schedule.factors
     rows = ";".join(_row_text(row, rates) for row, rates in zip(schedule.table, factors))
     return rows if schedule.hold == 1 else f"{rows}*{schedule.hold}"
@@ -162,12 +184,13 @@ def specification(schedule: Union[Schedule, np.ndarray]) -> str:
 
 def _is_named(schedule: Schedule) -> bool:
     """Whether its name stands for what it does."""
+    length = schedule.spans or NOMINAL_RUN
     try:
-        named = parse(schedule.name, schedule.table.shape[1])
+        named = parse(schedule.name, schedule.table.shape[1], length)
     except FieldError:
         return False
-    # One that spans a run is another matrix for each length of the run.
-    return schedule.spans_run or replace(named, moments=schedule.moments) == schedule
+    same = replace(named, moments=schedule.moments) == schedule
+    return same and named.spans_run == schedule.spans_run
 
 
 def _row_text(row: np.ndarray, rates: np.ndarray) -> str:
@@ -194,8 +217,8 @@ def catalogue() -> str:
         "    these layers on every row, too, as badam+9",
         "SCHEDULE*H",
         "    each row lasts H iterations, as back*100; after +LAYERS, as single+9*100",
-        "A draw follows its SEED, 0 by default, not that of the run. shuffled:badam:7 takes 7 for",
-        "badam's K; give all of a schedule's own arguments before SEED.",
+        "A draw follows its SEED, 0 by default, not that of the run. shuffled:multirate:9:5 takes",
+        "5 for multirate's K; give all of a schedule's own arguments before SEED.",
     ]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from typing import Callable, Iterator, List, Optional, Set
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")  # Windows lacks the last two
 STOPPING = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+STATUS = "/proc/self/status"  # where Linux says what a process handles
 
 
 class Interrupted(Exception):
@@ -78,6 +79,6 @@ def _caught() -> Set[int]:
     Python takes a signal that C code handles, as ``faulthandler`` does, for one that nobody does.
     """
     mask = 0
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
-        mask = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    with contextlib.suppress(OSError), open(STATUS, errors="replace") as file:
+        mask = next((int(line.split()[1], 16) for line in file if line.startswith("SigCgt:")), 0)
     return {number for number in STOPPING if mask >> (number - 1) & 1}

@@ -152,8 +152,9 @@ class Trainer:
                 training diverges; what was saved before stays.
         """
         too_large = sessions.too_large(self.case, "; checkpoints are intact")
-        with sessions.enough_memory(too_large), self.run.lock(), tf.Session(
-            graph=self.graph.graph, config=sessions.config(self.case)
+        # The session is not entered, or what the caller does in ``report`` would be in graph mode.
+        with sessions.enough_memory(too_large), self.run.lock(), contextlib.closing(
+            tf.Session(graph=self.graph.graph, config=sessions.config(self.case))
         ) as session, stopped_by_signals() as check_signals:
             # Under the lock, because another process may have begun a run while data was loaded.
             self.run.check_free(resume, overwrite)
@@ -277,10 +278,11 @@ class Trainer:
         ]
         if np.isfinite(cost) and not broken:
             return
+        good = "".join(f" is that of iteration {step}" for step in self.run.saved_steps()[:1])
         raise UsageError(
             f"training diverged in iteration {session.run(self.graph.step)}: cost {cost:g}, layers "
             f"with weights or moments that are not finite: {', '.join(broken) or 'none'}; the last "
-            f"good checkpoint is that of iteration {self.run.saved_steps()[0]} in {self.run.path}; "
+            f"good checkpoint{good or ': none'} in {self.run.path}; "
             f"lower --learning-rate {self.case.learning_rate:g}, with --overwrite or another "
             "--run-dir"
         )

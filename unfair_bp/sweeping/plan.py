@@ -99,7 +99,7 @@ def plan(options: argparse.Namespace, root: str) -> List[PlannedRun]:
     axes = _axes(options)
     names = sorted(axes, key=lambda name: name != SEED)  # the seed varies last
     there = _runs_below(root)
-    runs = []
+    runs, planned = [], {}
     for values in itertools.product(*(axes[name] for name in names)):
         chosen = argparse.Namespace(**{**vars(options), **dict(zip(names, values))})
         case = commandline.resolve_case(chosen)
@@ -109,6 +109,9 @@ def plan(options: argparse.Namespace, root: str) -> List[PlannedRun]:
             if name != SEED and len(axes[name]) > 1
         ]
         named = os.path.join(root, *parts, f"seed{case.seed}")
+        twin = planned.setdefault(_identity(case), named)
+        if twin != named:
+            raise UsageError(f"{twin} and {named} would be the same run; leave one of them out")
         path = there.get(_identity(case), named)
         run = PlannedRun(path, case, _train_words(chosen, axes), options.data_dir)
         run.check()
