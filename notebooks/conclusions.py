@@ -20,17 +20,21 @@ LEVEL = 0.05  # of p after Holm's correction, below which a difference is taken 
 def conclusion(letter: str) -> str:
     """A case's accuracy and its differences from other cases in the stored runs, as Markdown."""
     collection = select(collect(str(STUDY)), "learning_rate")
-    for setting, groups in collection.settings.items():
-        for group in groups:
-            if group.variant.name == letter and not group.variant.quirks:
-                tuned = group.variant._replace(epochs=0)
-                choices = collection.choices
-                choice = next(x for x in choices if (x.setting, x.variant) == (setting, tuned))
-                return _text(group, groups, choice)
-    return (
-        f"There are no runs of case {letter} at a tuned learning rate yet: "
-        "[what is missing](../logs/README.md#what-is-missing)."
-    )
+    stored = [
+        (setting, group)
+        for setting, groups in collection.settings.items()
+        for group in groups
+        if group.variant.name == letter and not group.variant.quirks
+    ]
+    if not stored:
+        return (
+            f"There are no runs of case {letter} at a tuned learning rate yet: "
+            "[what is missing](../logs/README.md#what-is-missing)."
+        )
+    setting, group = max(stored, key=lambda x: (len(x[1].runs), x[1].variant.epochs))
+    tuned = group.variant._replace(epochs=0)
+    choice = next(x for x in collection.choices if (x.setting, x.variant) == (setting, tuned))
+    return _text(group, collection.settings[setting], choice)
 
 
 def _text(group: Group, groups: List[Group], choice: Choice) -> str:
@@ -41,7 +45,7 @@ def _text(group: Group, groups: List[Group], choice: Choice) -> str:
         f"{group.variant.epochs} epochs, protocol: {group.variant.mode}. Learning rate "
         f"{choice.value:g}, picked for this schedule by the accuracy on images held out of "
         f"training ({count_text(choice.seeds, 'seed')}, epoch {choice.epoch}). In brackets 95 % "
-        "intervals of Student's t.",
+        "intervals of Student's t, not corrected; p after Holm's correction in its table.",
         "",
         f"Test accuracy after the last epoch: {with_interval('.4f', values['test'])}; training "
         f"accuracy: {with_interval('.4f', values['train'])}.",
@@ -63,11 +67,10 @@ def _text(group: Group, groups: List[Group], choice: Choice) -> str:
 def verdict(found: Difference) -> str:
     """What a difference says, if anything, after Holm's correction."""
     if found.p is None:
-        return "unknown: one pair"
-    if found.p >= LEVEL:
-        return f"no clear difference (p = {found.p:.2f})"
+        return "unknown: there is no p"
     first, second = found.label.split(" - ")
-    return f"{first} is {'better' if found.statistic.mean > 0 else 'worse'} than {second}"
+    better = f"{first} is {'better' if found.statistic.mean > 0 else 'worse'} than {second}"
+    return f"{better if found.p < LEVEL else 'no clear difference'} (p = {found.p:.2f})"
 
 
 def beside(letter: str) -> str:
