@@ -1,6 +1,7 @@
 """Comparing runs: only like with like, each seed once, and statistics that are the textbook's."""
 
 import os
+from dataclasses import replace
 
 import commands
 import numpy as np
@@ -19,6 +20,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
+from unfair_bp.experiment.schedules import parse, specification
 from unfair_bp.reporting import comparison
 from unfair_bp.results import budgets, differences, statistics
 from unfair_bp.results.collection import collect
@@ -289,6 +291,15 @@ def test_a_schedule_of_the_whole_run_is_that_of_its_length(tmp_path):
     write_run(tmp_path / "4", "own", [0.1, 0.2], schedule="freeze:1", seed=4)
     seeds = {(g.variant.name, g.variant.epochs): g.seeds for g in only_groups(tmp_path)[:3]}
     assert seeds == {("freeze", 2): (1, 4), ("freeze", 4): (3,), ("freeze of 4 epochs", 2): (2,)}
+
+
+def test_a_run_that_has_ended_is_not_called_a_part(tmp_path):
+    """Breaks if a typed schedule gets the name of an unfinished run that does the same."""
+    typed = specification(replace(parse("freeze", 9, 20), spans=0))
+    write_run(tmp_path / "1", "own", [0.1, 0.2], schedule="freeze", seed=1, epochs=4)
+    write_run(tmp_path / "2", "own", [0.1, 0.2, 0.3, 0.4], schedule=typed, seed=2)
+    names = {group.seeds: group.variant.schedule for group in only_groups(tmp_path)}
+    assert names == {(1,): "freeze of 4 epochs", (2,): typed}
 
 
 def test_a_schedule_of_the_whole_run_is_not_cut_short(tmp_path):

@@ -305,6 +305,8 @@ def test_panels_show_rotation_norm_and_skewness():
     assert [axes.get_yscale() for axes in figure.axes[:3]] == ["log", "linear", "linear"]
     styles = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
     assert len(styles) == 9
+    unknown = [row._replace(rotation=(math.nan, *row.rotation[1:])) for row in ROWS]
+    assert layer_curves(unknown, "heading").axes[0].get_yscale() == "log"
 
 
 @pytest.mark.parametrize(("layers", "epochs"), [(1, 0), (60, 30)])

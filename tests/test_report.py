@@ -411,6 +411,14 @@ def only_panels_of(figure):
     return {name: axes for name, (axes,) in panels_of(figure).items()}
 
 
+def test_a_panel_that_would_be_empty_is_left_out(tmp_path):
+    """Breaks if runs of one epoch, which have no test accuracy in its middle, get empty axes."""
+    write_run(tmp_path / "a", "a", [0.1])
+    assert "train" not in panels_of(comparison.figure(str(tmp_path)))
+    write_run(tmp_path / "c", "c", [0.1, 0.2])
+    assert "train" in panels_of(comparison.figure(str(tmp_path)))
+
+
 def test_the_picture_shows_means_and_ranges(logs):
     """Breaks if a curve is drawn over another quantity, or mean and seeds are mixed up."""
     panels = only_panels_of(comparison.figure(logs))
