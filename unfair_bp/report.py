@@ -24,8 +24,8 @@ from unfair_bp.results.differences import BASELINE
 from unfair_bp.results.selection import SELECTABLE, select
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Report on the runs below one or more directories; returns the exit status."""
+def _parser() -> commandline.Parser:
+    """What may be asked for."""
     parser = commandline.Parser(prog="python -m unfair_bp.report", description=__doc__)
     parser.add_argument(
         "roots",
@@ -58,7 +58,12 @@ def main(arguments: Sequence[str]) -> int:
         "accuracy on those with --validation-size, which are not reported",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Report on the runs below one or more directories; returns the exit status."""
+    options = _parser().parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
     comparison.check_files(paths, options.overwrite)
     collection = collect(*options.roots)

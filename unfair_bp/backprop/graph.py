@@ -10,7 +10,7 @@ from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.backprop.network import Network, Rules
 from unfair_bp.backprop.optimizers import Adam, Optimizer, Sgd
 from unfair_bp.backprop.scripts import ScriptsAdam, initial_weights_2018, rules_with
-from unfair_bp.experiment.architecture import initial_weights
+from unfair_bp.experiment.architecture import LayerSpec, initial_weights
 from unfair_bp.experiment.cases import Case, schedule_of_run
 from unfair_bp.experiment.matrix import Schedule
 
@@ -121,7 +121,6 @@ def build_graph(
         FieldError: If the schedule spans the run, whose length neither says.
     """
     schedule = schedule_of_run(case, iterations)
-    specs = case.layers
     graph = tf.Graph()
     with graph.as_default():
         images = tf.placeholder(dtype, [None, *case.architecture.image_shape], "images")
@@ -130,12 +129,8 @@ def build_graph(
             "step", [], tf.int64, tf.zeros_initializer(), trainable=False, use_resource=True
         )
         optimizer = optimizer_of(case)
-        starts, layers = [], []
-        for number, spec in enumerate(specs, start=1):
-            with tf.variable_scope(f"variables/layer_{number}"):
-                starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
-                layers.append(optimizer.create(starts[-1]))
-        network = Network(specs, rules or rules_with(case.quirks, chosen_form))
+        starts, layers = _variables(optimizer, case.layers, dtype)
+        network = Network(case.layers, rules or rules_with(case.quirks, chosen_form))
         targets = tf.one_hot(labels, case.classes, dtype=dtype, name="targets")
         model = _Model(network, optimizer, schedule, layers, images, targets)
         if case.protocol == "per-batch":
@@ -163,6 +158,18 @@ def build_graph(
             starts=tuple(starts),
             initializer=tf.global_variables_initializer(),
         )
+
+
+def _variables(
+    optimizer: Optimizer, specs: Sequence[LayerSpec], dtype: tf.DType
+) -> Tuple[List[tf.Tensor], List[Any]]:
+    """Placeholders of each layer's initial weights, and the variables that start from them."""
+    starts, layers = [], []
+    for number, spec in enumerate(specs, start=1):
+        with tf.variable_scope(f"variables/layer_{number}"):
+            starts.append(tf.placeholder(dtype, spec.weight_shape, "start"))
+            layers.append(optimizer.create(starts[-1]))
+    return starts, layers
 
 
 def _outputs(network: Network, logits: tf.Tensor, targets: tf.Tensor) -> Outputs:
