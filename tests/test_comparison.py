@@ -319,8 +319,13 @@ def test_a_schedule_of_the_whole_run_is_not_cut_short(tmp_path):
     (ended,) = differences.differences(groups, budgets.EPOCHS, "back")[1:]
     assert (ended.label, ended.at) == ("unfreeze - c", 4)
     assert len(differences.differences(groups, budgets.OPERATIONS, "back")) == 1
+    write_run(tmp_path / "f1", "own", rows, schedule="freeze", seed=1, flops=10_000)
+    for flops, count in ((9_995, 1), (9_900, 0)):  # of 10,000
+        write_run(tmp_path / "b1", "back", rows, schedule="back", seed=1, flops=flops)
+        found = differences.differences(only_groups(tmp_path), budgets.OPERATIONS, "back")
+        assert [item.label for item in found].count("freeze - c") == count
     text = comparison.markdown(str(tmp_path))
-    assert "or a schedule that spans its run would be cut short: unfreeze - a." in text
+    assert "would be cut short: freeze - a, unfreeze - a." in text
     assert "A schedule that spans its run is compared at the end of the run only" in text
 
 

@@ -21,6 +21,7 @@ from unfair_bp.results.statistics import Statistic, curve, holm, p_value, statis
 
 BASELINE = "fair"
 WORDS = {"back": "from the back", "front": "from the front"}
+NEAR = 0.999  # of a run counts as all of it: stages are rounded to whole iterations
 CONTROLS = ("share", "shuffled")  # methods that change one thing about another schedule
 
 
@@ -194,7 +195,7 @@ def _difference(match: Match, budget: Budget, names: Dict[Variant, str]) -> Opti
         at = min(float(np.max(x)) for x, _ in points)
         if at < max(float(x[0]) for x, _ in points):
             return None
-        if any(run.running.spans_run and at < x[-1] for run, (x, _) in zip(both, points)):
+        if any(run.running.spans_run and at < NEAR * x[-1] for run, (x, _) in zip(both, points)):
             return None
         spent.append(at)
         one, other = (_accuracy_at(at, x, y) for x, y in points)
