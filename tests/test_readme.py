@@ -212,11 +212,15 @@ def test_the_report_of_the_study():
             ("study/answer", "study/controls"),
             ("equal operations", "equal layer updates", "equal epochs", "Accuracy"),
         ),
+        (
+            ("study/answer", "study/peers"),
+            ("equal operations", "equal layer updates", "equal epochs", "Accuracy"),
+        ),
         (("full_width/case_c_as_run_10",), ("case c, either, as run in 2018",)),
     ],
 )
 def test_other_reports(directories, headings):
-    """Breaks if a table of the controls, or of the run as of 2018, is not what the logs give."""
+    """Breaks if a table of controls, peers, or the run as of 2018 is not what the logs give."""
     collection = collect(*(str(ROOT / "logs" / name) for name in directories))
     text = comparison.markdown_of(collection, directories)
     for heading in headings:
