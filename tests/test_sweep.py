@@ -594,13 +594,16 @@ def test_runs_are_trained_in_the_order_of_the_sweep(tmp_path, monkeypatch):
     """Breaks if a later seed is trained before an earlier one is complete.
 
     A worker with two threads holds three attempts, and takes the others' turn for the third's.
+    Two attempts that begin together may write their places in either order.
     """
     monkeypatch.setattr(cluster, "attempt", _noted)
     path = tmp_path / "order"
     with cluster.connected(None, 2) as connected:
         for future in [connected.submit((str(path), place), place) for place in range(7)]:
             future.result(timeout=20)
-    assert path.read_text().split() == list("0123456")
+    order = [int(place) for place in path.read_text().split()]
+    assert sorted(order) == list(range(7))
+    assert all(abs(place - turn) <= 1 for turn, place in enumerate(order)), order
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path, monkeypatch):
