@@ -150,10 +150,10 @@ def from_template(file_name: str, **values: object) -> NotebookNode:
     for prose, tag, source in zip(parts[0::3], [*parts[1::3], ""], [*parts[2::3], ""]):
         # The id would be random otherwise, another one each time.
         if prose.strip():
-            cells.append(v4.new_markdown_cell(prose.strip(), id="cell-%d" % len(cells)))
+            cells.append(v4.new_markdown_cell(prose.strip(), id=f"cell-{len(cells)}"))
         if source:
             metadata = {"tags": [tag]} if tag else {}
-            cells.append(v4.new_code_cell(source, id="cell-%d" % len(cells), metadata=metadata))
+            cells.append(v4.new_code_cell(source, id=f"cell-{len(cells)}", metadata=metadata))
     notebook = v4.new_notebook(cells=cells, metadata=METADATA)
     notebook.nbformat_minor = 5  # the first with ids, whatever the library's newest is
     return notebook
@@ -164,19 +164,20 @@ def as_run_text(letter: str) -> str:
     names = ledger.as_run(letter)
     if not names:
         return (
-            "The script of case %s used TensorFlow's own gradients and Adam and had no quirk of "
-            "the ledger (`python -m unfair_bp.quirks`): `--as-run` changes nothing." % letter
+            f"The script of case {letter} used TensorFlow's own gradients and Adam and had no "
+            "quirk of the ledger (`python -m unfair_bp.quirks`): `--as-run` changes nothing."
         )
+    listed = ", ".join(f"`{name}`" for name in names)
     text = (
         'Add `"--as-run"` to the options above to compute what the script computed, otherwise '
-        "than the post describes: %s. `python -m unfair_bp.quirks` explains each; "
-        '`"--quirk", "NAME"` switches on a single one.' % ", ".join("`%s`" % name for name in names)
+        f"than the post describes: {listed}. `python -m unfair_bp.quirks` explains each; "
+        '`"--quirk", "NAME"` switches on a single one.'
     )
     if "collapsed-rounds" in names:
         text += (
             " The last says that TensorFlow merged the script's nine rounds into one: the published"
-            " run of case %s updated all layers equally often. [The overview](overview.ipynb) shows"
-            " it happen." % letter
+            f" run of case {letter} updated all layers equally often. "
+            "[The overview](overview.ipynb) shows it happen."
         )
     return text
 
@@ -189,15 +190,17 @@ def cases_table() -> str:
     ]
     for name, case in CASES.items():
         augmented = "yes" if case.augment else "no"
-        facts = (case.question, case.schedule, augmented, case.epochs, ORIGINALS[name].claim)
-        lines.append("| [%s](case_%s.ipynb) | %s | %s | %s | %d | %s |" % (name, name, *facts))
+        lines.append(
+            f"| [{name}](case_{name}.ipynb) | {case.question} | {case.schedule} | {augmented} | "
+            f"{case.epochs} | {ORIGINALS[name].claim} |"
+        )
     return "\n".join(lines)
 
 
 def readme_section(heading: str) -> str:
     """The text below a heading of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return readme.split("\n## %s\n" % heading, 1)[1].split("\n## ", 1)[0].strip()
+    return readme.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0].strip()
 
 
 def published_at() -> str:
@@ -291,7 +294,7 @@ def execute(notebook: NotebookNode, directory: str, timeout: Optional[int] = Non
         cell.outputs = without_stderr(cell.outputs)
     found = absolute_paths(notebook)
     if found:
-        raise UsageError("an output holds the path %s; print a relative one" % found[0])
+        raise UsageError(f"an output holds the path {found[0]}; print a relative one")
 
 
 def without_stderr(outputs: Sequence[NotebookNode]) -> List[NotebookNode]:
@@ -358,7 +361,7 @@ def main(arguments: Sequence[str]) -> int:
         elif path.exists():
             keep_outputs(notebooks[name], nbformat.read(str(path), as_version=4))
         write(notebooks[name], path)
-        print("wrote %s" % path.relative_to(ROOT), flush=True)
+        print(f"wrote {path.relative_to(ROOT)}", flush=True)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     linked = README_LINKS.sub(
         lambda marks: marks.group(1) + readme_links() + marks.group(2), readme

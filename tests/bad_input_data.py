@@ -74,7 +74,7 @@ def archives():
     for name, content in test_hostile_data.HOSTILE_ARCHIVES.items():
         yield name, functools.partial(archive_file, content)
     for part in (0.001, 0.5, 0.999):
-        yield "cut at %g" % part, functools.partial(cut_archive, part)
+        yield f"cut at {part:g}", functools.partial(cut_archive, part)
     yield "of CIFAR-100", other_archive
 
 

@@ -91,15 +91,15 @@ def main():
         for name, prepare in inputs_of():
             with tempfile.TemporaryDirectory() as directory:
                 line, wrong = outcome(prepare, pathlib.Path(directory).resolve())
-            marks = "".join(" **%s**" % what for what in wrong)
-            print("| %s | %s | %s%s |" % (group_name, cell(name), cell(line), marks), flush=True)
+            marks = "".join(f" **{what}**" for what in wrong)
+            print(f"| {group_name} | {cell(name)} | {cell(line)}{marks} |", flush=True)
             counts.update(wrong)
             inputs += 1
     bad_input_runs.tidy_up()
     kinds = ("tracebacks", "other answers than one line and status 2")
     kinds += ("files left behind", "files lost")
-    summary = ", ".join("%d %s" % (counts[kind], kind) for kind in kinds)
-    print("\n%d bad inputs: %s" % (inputs, summary))
+    summary = ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
+    print(f"\n{inputs} bad inputs: {summary}")
     return 1 if counts else 0
 
 

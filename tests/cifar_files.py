@@ -13,7 +13,7 @@ from unfair_bp.errors import UsageError
 
 N = 20  # images of a file, in place of 10,000 or 50,000
 NAMES = {
-    "cifar10": [*("data_batch_%d" % number for number in range(1, 6)), "test_batch"],
+    "cifar10": [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"],
     "cifar100": ["train", "test"],
 }
 BOTH = tuple(NAMES)

@@ -119,9 +119,9 @@ def mean_cross_entropy_gradient(logits, labels):
 def forward(weights, images):
     """Return (logits [N, classes], (inputs, z)): each layer's input and value before its ELU."""
     if len(weights) != LAYERS:
-        raise ValueError("expected %d layers, got %d" % (LAYERS, len(weights)))
+        raise ValueError(f"expected {LAYERS} layers, got {len(weights)}")
     if images.shape[1] % 4 or images.shape[2] % 4:
-        raise ValueError("height and width must be divisible by 4, got %r" % (images.shape,))
+        raise ValueError(f"height and width must be divisible by 4, got {images.shape!r}")
     x = np.asarray(images, dtype=np.float64)
     inputs, z = [], []
     for layer in range(LAYERS):
@@ -201,7 +201,7 @@ class NumpyTrainer:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
         self.table = np.array(table, dtype=bool)
         if self.table.ndim != 2 or self.table.shape[1] != LAYERS:
-            raise ValueError("expected a table [period, 9], got %r" % (self.table.shape,))
+            raise ValueError(f"expected a table [period, 9], got {self.table.shape!r}")
         self.learning_rate = learning_rate
         self.beta1 = beta1
         self.beta2 = beta2

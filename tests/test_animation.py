@@ -231,7 +231,7 @@ def test_factors_are_shades():
         assert np.abs(found - np.round(255 * np.array(to_rgb(color)))).max() <= 1, number
     marks = [mark.get_text() for mark in drawing.marks if mark.get_visible()]
     assert marks == [
-        "\N{MULTIPLICATION SIGN}%s\n+1" % rate for rate in ["0.00", "0.25", "1.00", "1.50", "4.00"]
+        f"\N{MULTIPLICATION SIGN}{rate}\n+1" for rate in ["0.00", "0.25", "1.00", "1.50", "4.00"]
     ]
     inks = {number: drawing.numbers[number - 1].get_color() for number in (1, 3, 9)}
     assert inks == {1: "black", 3: "white", 9: "white"}

@@ -246,7 +246,7 @@ def test_images_and_classes_of_any_number(name):
     random = np.random.RandomState(0)
     images = random.randint(0, 256, [COUNT, 28, 28, 1]).astype(np.uint8)
     labels = np.arange(COUNT) * 3
-    classes = tuple("class %d" % number for number in range(3 * COUNT))
+    classes = tuple(f"class {number}" for number in range(3 * COUNT))
     dataset = Dataset("own", classes, images, labels, images, labels)
     case = CASES[name]
     batches = list(training_batches(images, labels, case, epoch=0))
@@ -254,7 +254,7 @@ def test_images_and_classes_of_any_number(name):
     assert set(np.concatenate([batch.labels for batch in batches])) == set(labels)
     shown = examples(dataset, case)
     assert shown["images"].shape == (10, 28, 28, 1)
-    assert shown["names"].tolist() == ["class %d" % (3 * number) for number in range(10)]
+    assert shown["names"].tolist() == [f"class {3 * number}" for number in range(10)]
     assert shown["augmented"].shape == ({"c": 0, "d": 3}[name], 10, 28, 28, 1)
 
 

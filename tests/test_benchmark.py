@@ -75,8 +75,8 @@ def test_steps_and_their_floors(result):
         schedule = schedules.parse(name)
         rows = [flops[name, row] for row in range(9)]
         assert rows == list(schedule.row_flops(layers))
-        assert flops["%s, mean" % name, None] == pytest.approx(np.mean(rows))
-        assert flops["%s, per batch" % name, None] == schedule.cycle_flops(layers)
+        assert flops[f"{name}, mean", None] == pytest.approx(np.mean(rows))
+        assert flops[f"{name}, per batch", None] == schedule.cycle_flops(layers)
     assert len(steps) == 2 + 3 + 2 * (9 + 1 + 1)
     for step in steps.values():
         low, median, high = step["seconds"]
@@ -219,7 +219,7 @@ def test_text_and_picture(result):
     fair, last = steps["fair", None], steps["back", 8]
     (line,) = [line for line in text.splitlines() if line.startswith("back, row 8")]
     relative = last["seconds"][1] / fair["seconds"][1]
-    assert ("%.3f" % relative) in line.split()
+    assert f"{relative:.3f}" in line.split()
     assert "1.000" in line.split()  # its floor
     rate = max(
         step["flops"] / step["seconds"][1] / 1e9

@@ -148,7 +148,7 @@ def test_the_table_describes_the_official_files(monkeypatch):
 def test_files_have_the_official_sizes(data, size, monkeypatch, tmp_path):
     """Breaks if another size than the official one is expected."""
     monkeypatch.undo()
-    assert "expected %d" % size in refusal(write(tmp_path / "b", data), data=data)
+    assert f"expected {size}" in refusal(write(tmp_path / "b", data), data=data)
 
 
 # --- Files that are not official
@@ -298,7 +298,7 @@ def test_missing_file_is_named(data, form, tmp_path):
     directory = write(tmp_path / "b", data, form)
     victim = directory / next(iter(contents(data, form)))
     victim.unlink()
-    assert "incomplete: %s is missing" % victim.name in refusal(directory, data=data)
+    assert f"incomplete: {victim.name} is missing" in refusal(directory, data=data)
 
 
 def remove_some(directory, keep=2):
@@ -352,7 +352,7 @@ def test_a_part_in_one_cache_does_not_hide_the_whole_in_the_other(tmp_path, caps
     assert_holds(load())
     output, warning = capsys.readouterr()
     assert output == ""
-    assert warning.count("\n") == 1 and warning.startswith("warning: '%s' is incomplete" % part)
+    assert warning.count("\n") == 1 and warning.startswith(f"warning: '{part}' is incomplete")
 
 
 @contextlib.contextmanager
@@ -403,7 +403,7 @@ def test_given_places_must_hold_the_data(monkeypatch, tmp_path):
     assert "No such file" in refusal("")
     for place in (empty, tmp_path / "nowhere"):
         monkeypatch.setenv("UNFAIR_BP_DATA", str(place))
-        with pytest.raises(UsageError, match="UNFAIR_BP_DATA.*%s" % place):
+        with pytest.raises(UsageError, match=f"UNFAIR_BP_DATA.*{place}"):
             load()
     monkeypatch.setenv("UNFAIR_BP_DATA", "")
     assert_holds(load())
@@ -486,7 +486,7 @@ def site(monkeypatch, tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        monkeypatch.setattr(sets, "SITE", "http://127.0.0.1:%d" % server.server_port)
+        monkeypatch.setattr(sets, "SITE", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         yield asked
         server.shutdown()

@@ -164,7 +164,7 @@ def rounds_of(built):
     convolutions = [op for op in operations if op.type == "Conv2D"]
     for number, weight in enumerate(built.weights, start=1):
         updates = [op for op in assigns if op.inputs[0].op is weight.op]
-        place = "/layer_%d/" % number
+        place = f"/layer_{number}/"
         yield updates, [op for op in convolutions if place in op.name]
 
 

@@ -445,7 +445,7 @@ def test_facts_of_another_type_are_damage(tmp_path, fact, value):
     """Breaks if a list where a name should be ends in a traceback."""
     write_run(tmp_path, "a", [0.1])
     commands.edit_config(tmp_path, lambda config: config["data"].update({fact: value}))
-    with pytest.raises(UsageError, match=r"config\.json is damaged \(%s" % fact):
+    with pytest.raises(UsageError, match=rf"config\.json is damaged \({fact}"):
         read_run(str(tmp_path))
 
 

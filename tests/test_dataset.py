@@ -94,7 +94,7 @@ def test_data_sets_are_values():
 def test_more_images_than_there_are_are_refused():
     """Breaks if a smaller data set than asked for is made in silence."""
     for sizes, field in (((7, 1), "train_size"), ((1, 4), "test_size")):
-        with pytest.raises(FieldError, match="^%s .* is more than the" % field):
+        with pytest.raises(FieldError, match=f"^{field} .* is more than the"):
             Dataset(**SOUND).first(*sizes)
 
 
@@ -151,5 +151,5 @@ def test_sizes_are_checked_before_files_are_read(data, name, tmp_path):
     """Breaks if 170 MB are downloaded for a run that cannot be."""
     for field, most in (("train_size", 50_000), ("test_size", 10_000)):
         case = replace(CASES["a"], data=data, **{field: most + 1})
-        with pytest.raises(FieldError, match="^%s %d .* %s has" % (field, most + 1, name)):
+        with pytest.raises(FieldError, match=f"^{field} {most + 1} .* {name} has"):
             sources.load(case, str(tmp_path / "nowhere"))

@@ -40,7 +40,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.goes_on = threading.Event()  # what a body waits for after its first half
         self.goes_on.set()
         self.requests = 0
-        self.url = "http://127.0.0.1:%d/data.tar.gz" % self.server_port
+        self.url = f"http://127.0.0.1:{self.server_port}/data.tar.gz"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -245,8 +245,8 @@ def fetching(url, path, setup=""):
     code = (
         "import sys\nfrom unfair_bp.data.cifar import download\n"
         "from unfair_bp.errors import UsageError\ndownload.RETRIES = 0\n"
-        "%s\ntry:\n    download.fetch(%r, %r, %r)\n"
-        "except UsageError as error:\n    sys.exit(str(error))" % (setup, url, str(path), CHECKSUM)
+        f"{setup}\ntry:\n    download.fetch({url!r}, {str(path)!r}, {CHECKSUM!r})\n"
+        "except UsageError as error:\n    sys.exit(str(error))"
     )
     return commands.start(["-c", code], pathlib.Path(__file__).parent)
 

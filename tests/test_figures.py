@@ -85,7 +85,7 @@ def test_a_long_schedule_is_summarised():
         assert cost.patches[stripe].get_width() == pytest.approx(expected)
     assert (pixels[119] == 0xE6).all(axis=1).any()  # a layer that neither of the two updates
     assert matrix.get_ylim() == (4999.5, -0.5)
-    assert "mean %.3f" % schedule.relative_cost(LAYERS) in cost.get_xlabel()
+    assert f"mean {schedule.relative_cost(LAYERS):.3f}" in cost.get_xlabel()
     assert sum(bar.get_height() for bar in counts.patches) == 15000
 
 
@@ -138,7 +138,7 @@ def test_a_schedule_that_spans_the_run():
 @pytest.mark.parametrize("layers", [1, 9, 30])
 def test_typed_schedules_leave_room_for_the_axes(rows, layers):
     """Breaks if the title of a typed schedule is cut, or presses the axes to nothing."""
-    text = ";".join("1-%d" % (1 + row % layers) for row in range(rows))
+    text = ";".join(f"1-{1 + row % layers}" for row in range(rows))
     specs = Architecture(28, 1, layers * (Layer(3, 8, 0.05),)).scaled()
     figure = schedule_heatmap(schedules.parse(text, layers), specs)
     figure.canvas.draw()

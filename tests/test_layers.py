@@ -195,7 +195,7 @@ def check_convolution(form, shapes):
     check(forward, backward, [x, w])
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: "%s" % (layer.weight_shape,))
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: f"{layer.weight_shape}")
 def test_forms_agree_on_the_layers_of_the_network(layer):
     """Breaks if a form goes wrong at the post's shapes, in float32 and on the machine's kernels."""
     random = np.random.RandomState(9)

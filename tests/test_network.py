@@ -32,9 +32,7 @@ class GatedGradients:
             self.row = tf.placeholder(tf.int64, [])
             values = [tf.constant(w) for w in weights]
             self.stored = [
-                tf.get_variable(
-                    "dw_%d" % i, initializer=np.full(w.shape, np.nan), use_resource=True
-                )
+                tf.get_variable(f"dw_{i}", initializer=np.full(w.shape, np.nan), use_resource=True)
                 for i, w in enumerate(weights)
             ]
             self.logits, caches = network.forward(self.images, values)

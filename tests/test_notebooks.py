@@ -55,7 +55,7 @@ def set_parameters(notebook, values):
     (cell,) = [cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"]]
     for name, value in values.items():
         cell.source, count = re.subn(
-            "^%s = .*$" % name, "%s = %r" % (name, value), cell.source, flags=re.MULTILINE
+            f"^{name} = .*$", f"{name} = {value!r}", cell.source, flags=re.MULTILINE
         )
         assert count == 1, name
 
@@ -137,14 +137,14 @@ def test_links_and_settings_of_a_case(letter):
     """Breaks if a notebook links another case's log, or runs another case or schedule."""
     notebook = build.all_notebooks()["case_" + letter]
     title = notebook.cells[0].source
-    log = re.search(r"%s   (\S+_case\(.*?\)/\S+\.txt)" % letter, published_log.__doc__).group(1)
+    log = re.search(rf"{letter}   (\S+_case\(.*?\)/\S+\.txt)", published_log.__doc__).group(1)
     address = log.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
-    assert "/NeuralNetwork/Unfair/%s)" % address in title
+    assert f"/NeuralNetwork/Unfair/{address})" in title
     assert CASES[letter].question in title
     code = "\n".join(cell.source for cell in build.code_cells(notebook))
     assert re.findall(r'"--case", "(.)", "--run', code) == [letter, build.beside(letter)]
     assert re.findall(r'published.main\(\["--case", "(.)"', code) == [letter]
-    assert 'schedules.parse("%s")' % CASES[letter].schedule in code
+    assert f'schedules.parse("{CASES[letter].schedule}")' in code
 
 
 def test_the_original_notebooks_are_six():
@@ -185,7 +185,7 @@ def test_an_address_is_set_everywhere_and_unset(copied):
         link = badge + place % (name + ".ipynb")
         assert link in found.cells[0].source and link in readme
         cells, earlier = build.code_cells(found), build.code_cells(stored(name))
-        assert 'REPOSITORY = "%s"\n' % ADDRESS in cells[0].source
+        assert f'REPOSITORY = "{ADDRESS}"\n' in cells[0].source
         assert [cell.outputs for cell in cells] == [cell.outputs for cell in earlier]
         assert any(cell.outputs for cell in cells)
     assert here(build.main, "--repository", "") == 0
@@ -200,7 +200,7 @@ def test_the_readme_links_every_notebook():
     """Breaks if the README lost the marks between which the builder writes its links."""
     (marks,) = build.README_LINKS.finditer((ROOT / "README.md").read_text(encoding="utf-8"))
     for name in NAMES:
-        assert "[%s](notebooks/%s.ipynb)" % (name, name) in marks.group()
+        assert f"[{name}](notebooks/{name}.ipynb)" in marks.group()
 
 
 def test_as_run():
@@ -209,7 +209,7 @@ def test_as_run():
     assert re.findall("`([a-z0-9-]+)`", build.as_run_text("b")) == ["imgaug-uint8"]
     assert "collapsed-rounds" not in build.as_run_text("b")
     for letter in "cdef":
-        assert "case %s updated all layers equally often" % letter in build.as_run_text(letter)
+        assert f"case {letter} updated all layers equally often" in build.as_run_text(letter)
 
 
 def test_outputs_are_kept_while_the_code_is_the_same():
@@ -279,7 +279,7 @@ def test_execute_leaves_out_what_tells_of_the_machine(tmp_path):
 
 def test_execute_refuses_a_path_and_a_failing_cell(tmp_path):
     """Breaks if a failed run, or one that prints a path, is stored."""
-    with pytest.raises(build.UsageError, match="holds the path %s" % re.escape(str(tmp_path))):
+    with pytest.raises(build.UsageError, match=f"holds the path {re.escape(str(tmp_path))}"):
         build.execute(notebook_of("import os; print(os.getcwd())"), str(tmp_path), timeout=60)
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         build.execute(notebook_of("1 / 0"), str(tmp_path), timeout=60)
@@ -322,7 +322,7 @@ def colab(tmp_path):
     """
     venv.create(str(tmp_path / "venv"), with_pip=False)
     (site,) = tmp_path.glob("venv/lib/python*/site-packages")
-    (site / "needed.pth").write_text("%s\n" % SITE)
+    (site / "needed.pth").write_text(f"{SITE}\n")
     (site / "google" / "colab").mkdir(parents=True)
     (site / "google" / "colab" / "__init__.py").touch()
     (site / "google" / "colab" / "files.py").write_text(UPLOAD)
@@ -389,11 +389,11 @@ def test_on_colab(way, package, colab):
     directory = content / "elsewhere" if way == "repository" else content
     (installed,) = colab.glob("venv/lib/python*/site-packages/unfair_bp/__init__.py")
     imported = directory / "unfair_bp" / "__init__.py" if way == "repository" else installed
-    assert "in %s from %s\n" % (directory, imported) in output
+    assert f"in {directory} from {imported}\n" in output
     assert ("asked" in output) == ("pip wheel --no-deps ." in output) == (way == "upload")
     assert ("trained" in output.split()) == (way == "upload")
     status, output = run_on_colab(colab, repository, WHERE)
-    assert status == 0 and "in %s from" % directory in output, output
+    assert status == 0 and f"in {directory} from" in output, output
     assert "asked" not in output
 
 
@@ -425,7 +425,7 @@ def test_a_case_runs(letter, tmp_path):
     build.execute(notebook, str(tmp_path), timeout=120)
     check_pictures(notebook)
     assert len((run / "metrics.csv").read_text().splitlines()) == 1 + SMALL_RUN["EPOCHS"]
-    assert '"name": "%s"' % letter in (run / "config.json").read_text()
+    assert f'"name": "{letter}"' in (run / "config.json").read_text()
     assert (run / "weights_after.npz").exists()
 
 

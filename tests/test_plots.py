@@ -88,7 +88,7 @@ def test_histograms():
     after = [n * np.array(149 * [0.01, 0.0, 0.0] + [-0.02]) for n in range(1, 10)]
     panels = weight_histograms(before, after, "heading").axes
     assert [panel.get_title(loc="left") for panel in panels] == [
-        "layers %s, %s training" % (numbers, when)
+        f"layers {numbers}, {when} training"
         for numbers in ("1-3", "4-6", "7-9")
         for when in ("before", "after")
     ]

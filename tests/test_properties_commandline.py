@@ -172,7 +172,7 @@ def words_of(name):
     """Words for a command: its options and others', with or without values, and stray ones."""
     options = st.sampled_from([*COMMANDS[name][1], "--version", "--help", "-h", "--", "-x"])
     given_option = st.tuples(options, VALUES).map(list)
-    joined = st.tuples(options, VALUES).map(lambda pair: ["%s=%s" % pair])
+    joined = st.tuples(options, VALUES).map(lambda pair: ["{}={}".format(*pair)])
     alone = st.one_of(options, VALUES).map(lambda word: [word])
     parts = st.lists(st.one_of(given_option, given_option, joined, alone), max_size=4)
     return parts.map(lambda lists: list(itertools.chain.from_iterable(lists)))

@@ -50,7 +50,7 @@ def outcome(text):
     assert schedule.updates(schedule.cycle).sum() == schedule.hold * table.sum()
     assert 0.33 < schedule.relative_cost(LAYERS) <= 1.0
     name = schedules.shortened(text)
-    assert "schedule %s: " % name in schedules.as_text(schedule, LAYERS)
+    assert f"schedule {name}: " in schedules.as_text(schedule, LAYERS)
     return schedule
 
 
@@ -128,7 +128,7 @@ def test_typed_rows_mean_what_they_say(case):
 @example(chosen=9, period=1, seed=2**32)
 def test_random_schedules_have_their_sizes(chosen, period, seed):
     """Breaks if a bound is off by one, or a row has another number of layers."""
-    schedule = outcome("random:%d:%d:%d" % (chosen, period, seed))
+    schedule = outcome(f"random:{chosen}:{period}:{seed}")
     valid = 1 <= chosen <= 9 and 1 <= period <= schedules.LONGEST_PERIOD and 0 <= seed < 2**32
     assert (schedule is not None) == valid
     if valid:

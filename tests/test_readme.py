@@ -58,14 +58,14 @@ def test_the_cases():
         case, row = CASES[name], rows[name]
         assert row[1:4] == [case.schedule, "yes" if case.augment else "no", str(case.epochs)]
         last = epochs[-1]
-        assert row[5] == "%.4f / %.4f" % (last.test_accuracy, last.train_accuracy)
-        assert row[6] == "%.4f / %.4f" % (epochs[0].test_accuracy, epochs[0].train_accuracy)
+        assert row[5] == f"{last.test_accuracy:.4f} / {last.train_accuracy:.4f}"
+        assert row[6] == f"{epochs[0].test_accuracy:.4f} / {epochs[0].train_accuracy:.4f}"
         assert row[8] == "python -m unfair_bp.train --case " + name
     for name, runs in (("a", "case_a"), ("c", "case_c_as_run/seed*")):
         last = [last_epoch(path)[0] for path in FULL_WIDTH.glob(runs)]
         keys = "test_accuracy", "train_accuracy"
         means = tuple(np.mean([float(row[key]) for row in last]) for key in keys)
-        assert rows[name][7].replace("as run: ", "") == "%.4f / %.4f" % means
+        assert rows[name][7].replace("as run: ", "") == "{:.4f} / {:.4f}".format(*means)
     said = README[README.index("After ten epochs the logs have") :][:150]
     shown = [float(number) for number in re.findall(r"0\.[0-9]{4}", said)]
     tenth = {name: published_log.load()[name][9].test_accuracy for name in "ace"}
@@ -181,8 +181,8 @@ def test_the_benchmark():
         rate = benchmarking.multiply_rate(result)
         flops = next(step["flops"] for step in result["steps"] if step["name"] == "fair")
         ready, augmented = (quartiles[1] for quartiles in result["input"].values())
-        kernels = "%(tensorflow)s, %(kernels)s" % result["environment"]
-        stored[kernels, "%g" % result["settings"]["width"]] = [
+        kernels = "{tensorflow}, {kernels}".format(**result["environment"])
+        stored[kernels, "{:g}".format(result["settings"]["width"])] = [
             "%.1f" % (1e3 * fair),
             "%.1f" % (1e3 * medians["autodiff"]),
             "%.3f" % (fair / medians["autodiff"]),
@@ -258,9 +258,7 @@ def test_what_the_logs_are():
             record = dict(reversed(lines))  # of what was resumed, its first command
             assert record["command"] == command.format(**match.groupdict())
             assert record["commit"].startswith(commit)
-            versions = ", ".join(
-                "%s %s" % (x, record[x]) for x in ("tensorflow", "numpy", "python")
-            )
+            versions = ", ".join(f"{x} {record[x]}" for x in ("tensorflow", "numpy", "python"))
             assert versions == facts
             assert record["processor"].startswith("Intel(R) Xeon(R)")
             assert record["processor"].endswith("2 cores")

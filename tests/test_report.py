@@ -278,11 +278,11 @@ def test_a_run_of_ones_own_is_reported(tmp_path):
 def test_how_it_was_made_and_what_is_missing(logs):
     """Breaks if the origin is not stated, or a run disappears without a word."""
     text = comparison.markdown(logs)
-    made = "Made by `python -m unfair_bp.report %s` (unfair_bp " % logs
+    made = f"Made by `python -m unfair_bp.report {logs}` (unfair_bp "
     assert made in text
     assert "from 6 runs in 1 setting." in text
     ended = text.split("## Runs that have not ended\n")[1].split("\n## ")[0]
-    assert ended.splitlines()[-1] == "- %s: 2 of 3 epochs" % os.path.join(logs, "c", "4")
+    assert ended.splitlines()[-1] == "- {}: 2 of 3 epochs".format(os.path.join(logs, "c", "4"))
     assert "torn" in text.split("## Not counted\n")[1]
 
 
@@ -294,8 +294,8 @@ def test_each_setting_has_its_tables(tmp_path):
     text = comparison.markdown(str(tmp_path))
     images = "CIFAR-10, drawn, 50 training and 20 test images"
     assert re.findall("^## (.*)", text, re.MULTILINE) == [
-        "Width 0.5, %s, batches of 20, learning rate 0.01" % images,
-        "Width 0.25, %s, batches of 10, learning rate 0.0001" % images,
+        f"Width 0.5, {images}, batches of 20, learning rate 0.01",
+        f"Width 0.25, {images}, batches of 10, learning rate 0.0001",
     ]
     assert [row["case"] for row in table(text, "Accuracy", 0)] == ["a", "c"]
     assert [row["test"] for row in table(text, "Accuracy", 1)] == ["0.1000"]
@@ -389,7 +389,7 @@ def test_blocks_in_html():
     text = document.as_html(blocks, "<t>")
     assert "<p>run <code>a &lt; b</code> &amp; c</p>" in text
     heads = '<th scope="col">x</th><th scope="col" class="number">n</th><th scope="col">y</th>'
-    assert '<div class="table"><table>\n<thead>\n<tr>%s</tr>' % heads in text
+    assert f'<div class="table"><table>\n<thead>\n<tr>{heads}</tr>' in text
     assert '<th scope="row"><code>r</code></th><td class="number">1</td><td>z</td>' in text
     assert 'base64,YWJj" alt="say &quot;x&quot;"' in text
     assert "<title>&lt;t&gt;</title>" in text
@@ -636,7 +636,7 @@ def test_standard_output_is_the_markdown_file(logs, tmp_path, capsys):
     written = capsys.readouterr()
     assert path.read_bytes().decode() == printed.out == comparison.markdown(logs)
     assert written.out == ""
-    assert "wrote %s" % path in written.err
+    assert f"wrote {path}" in written.err
     assert re.match(r"warning: not counted: \S*torn\S*metrics\.csv is damaged", printed.err)
 
 
@@ -738,7 +738,7 @@ def test_tensorflow_is_not_needed(logs, tmp_path):
         "import sys; sys.modules['tensorflow'] = None\n"
         "from unfair_bp import report\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "sys.exit(report.main([%r, '--html', 'page.html']))" % logs
+        f"sys.exit(report.main([{logs!r}, '--html', 'page.html']))"
     )
     status, stdout, stderr = commands.run(["-c", code], tmp_path)
     assert (status, stdout[:2]) == (0, "# "), stderr

@@ -27,7 +27,7 @@ def test_stored_trajectories_differ_where_the_training_does():
     assert np.array_equal(STORED["c per-step as run"], STORED["e per-batch as run"])
     different = ["a per-step as described", "b per-step as described", "b per-step as run"]
     different += ["c per-step as run", "d per-step as run"]
-    different += ["%s %s as described" % (case, p) for case in "cdef" for p in PROTOCOLS]
+    different += [f"{case} {p} as described" for case in "cdef" for p in PROTOCOLS]
     finals = [STORED[name][-1] for name in different]
     for i, one in enumerate(finals):
         for other in finals[:i]:

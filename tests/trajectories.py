@@ -18,7 +18,7 @@ from unfair_bp.experiment.cases import CASES, PROTOCOLS
 ITERATIONS = 50
 BATCH = 4
 NAMES = [
-    "%s %s %s" % (name, protocol, truth)
+    f"{name} {protocol} {truth}"
     for name in sorted(CASES)
     for protocol in PROTOCOLS
     for truth in ("as described", "as run")
