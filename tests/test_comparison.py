@@ -708,6 +708,17 @@ def test_protocols_are_compared_with_fair_runs_but_not_with_each_other(tmp_path)
     }
 
 
+@pytest.mark.parametrize("as_run", [False, True])
+def test_what_trained_alike_is_called_so(tmp_path, as_run):
+    """Breaks if c against e as run, both fair, reads like an answer to the post's question."""
+    for name in "ce":
+        quirks = ledger.as_run(name) if as_run else ()
+        write_run(tmp_path / name, name, [0.1], quirks=quirks)
+    (match,) = differences.matches(only_groups(tmp_path))
+    question = "from the back against from the front"
+    assert match.pair.question == question + (", both trained alike" if as_run else "")
+
+
 # --- words and curves
 
 

@@ -135,13 +135,22 @@ def _side(group: Group) -> Side:
 def matches(groups: Sequence[Group], baseline: str = BASELINE) -> List[Match]:
     """The groups that can be compared: same protocol, same quirks, and seeds in common."""
     return [
-        Match(pair, first, second, tuple(sorted(set(first.seeds) & set(second.seeds))))
+        Match(_asked(pair, first, second), first, second, tuple(sorted(seeds)))
         for pair in pairs(groups, baseline)
         for first, second in product(groups, groups)
+        for seeds in [set(first.seeds) & set(second.seeds)]
         if (_side(first), _side(second)) == (pair.first, pair.second)
         and _alike(first.variant, second.variant)
-        and set(first.seeds) & set(second.seeds)
+        and seeds
     ]
+
+
+def _asked(pair: Pair, first: Group, second: Group) -> Pair:
+    """The pair; its question says so if a quirk made both sides train the same schedule."""
+    same = pair.first.schedule != pair.second.schedule and (
+        first.runs[0].running == second.runs[0].running
+    )
+    return pair._replace(question=f"{pair.question}, both trained alike") if same else pair
 
 
 def differences(
