@@ -11,12 +11,14 @@ from pathlib import Path
 import commands
 import numpy as np
 import pytest
+from scipy import stats
 
 from unfair_bp.experiment import ledger, schedules
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.measuring import benchmark as benchmarking
 from unfair_bp.reporting import comparison
+from unfair_bp.results import statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.results.selection import select
 
@@ -24,6 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "logs" / "README.md").read_text(encoding="utf-8")
 FULL_WIDTH = ROOT / "logs" / "full_width"
+REPORTS = {  # what each compares, and the field that it selects
+    "study/answer.md": (["study"], "learning_rate"),
+    "study/controls.md": (["study/answer", "study/controls"], None),
+    "study/peers.md": (["study/answer", "study/peers"], None),
+    "full_width/as_run_10.md": (["full_width/case_c_as_run_10"], None),
+}
 SPEED = (ROOT / "logs" / "benchmark" / "README.md").read_text(encoding="utf-8")
 
 
@@ -87,24 +95,57 @@ def test_it_is_short_and_its_links_lead_somewhere():
             assert not heading or heading[1:] in anchors, heading
 
 
+def planned_differences():
+    """Interval and corrected p of each planned comparison, computed from the runs' files alone.
+
+    By pair: after the last epoch, and at the operations of the whole run from the back.
+    """
+    runs = {}
+    for letter, schedule in {"a": "fair", "c": "back", "e": "front"}.items():
+        for path in (ROOT / "logs" / "study" / "answer" / f"schedule_{schedule}").glob("seed*"):
+            with (path / "metrics.csv").open(newline="") as file:
+                rows = [
+                    (float(x["flops"]), float(x["test_accuracy"])) for x in csv.DictReader(file)
+                ]
+            runs[letter, path.name] = np.transpose(rows)
+    budget = max(operations[-1] for (letter, _), (operations, _) in runs.items() if letter == "c")
+    found = {}
+    for pair in ("c - a", "e - a", "c - e"):
+        one, other = ({seed for x, seed in runs if x == letter} for letter in pair[::4])
+        for at in (None, budget):
+            values = [
+                np.subtract(
+                    *(
+                        y[-1] if at is None else np.interp(at, x, y)
+                        for x, y in (runs[letter, seed] for letter in pair[::4])
+                    )
+                )
+                for seed in sorted(one & other)
+            ]
+            low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+            p = stats.ttest_1samp(values, 0)[1]
+            shown = f"{np.mean(values):+.4f} [{low:+.4f}, {high:+.4f}]"
+            found.setdefault(pair, []).append((len(values), shown, p))
+    corrected = iter(statistics.holm([p for both in found.values() for *_, p in both]))
+    return {
+        pair: [(count, shown, f"{next(corrected):.4f}") for count, shown, _ in both]
+        for pair, both in found.items()
+    }
+
+
 def test_what_came_out():
-    """Breaks if a difference of the first screen is not in the report's tables."""
-    said = README[README.index("**What came out") : README.index("## Start")]
-    rows = [
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in said.splitlines()
-        if re.match(r"\| [a-f] - [a-f]", line)
-    ]
-    assert [row[0] for row in rows] == ["c - a", "e - a", "c - e"]
-    headings = ("operations", "layer updates", "epochs", "training accuracy")
-    for name, *shown in rows:
-        for heading, cell in zip(headings, shown):
-            table = rows_after(
-                f"### Paired differences of test accuracy at equal {heading}", RESULTS
-            )
-            (row,) = (row for row in table if row[0] == name)
-            assert cell.split(" ")[0] == row[5].split(" ")[0]
-            assert cell.partition(" ")[2] == row[5].partition(" ")[2]
+    """Breaks if a planned difference is not that of the runs, or another that of the report."""
+    planned = planned_differences()
+    said = {row[0]: row[1:] for row in rows_after("**What came out")}
+    told = {row[0]: row[1:] for row in rows_after("The three pairs at the two budgets", RESULTS)}
+    report = (ROOT / "logs" / "study" / "answer.md").read_text(encoding="utf-8")
+    assert set(said) == set(told) == set(planned)
+    for pair, ((count, epochs, p), (_, operations, p_operations)) in planned.items():
+        assert told[pair] == [str(count), epochs, p, operations, p_operations]
+        assert said[pair][:2] == [epochs, operations]
+        for equal, shown in zip(("layer updates", "training accuracy"), said[pair][2:]):
+            table = rows_after(f"### Paired differences of test accuracy at equal {equal}", report)
+            assert {row[0]: row[5] for row in table}[pair] == shown
 
 
 def test_costs_of_the_methods():
@@ -196,39 +237,55 @@ def test_the_benchmark():
     assert shown == stored
 
 
-def test_the_report_of_the_study():
-    """Breaks if a number of the results' tables is not what the report makes of the logs."""
-    collection = select(collect(str(ROOT / "logs" / "study")), "learning_rate")
-    text = comparison.markdown_of(collection, ["logs/study"])
-    tables = text[text.index("\n### Paired") :].partition("\n## ")[0]
-    assert tables.count("\n| ") > 20
-    assert tables in RESULTS
-    picked = text[text.index("\n| schedule | protocol | learning rate") :].partition("\n\n")[0]
-    assert picked in RESULTS
+def without_origin(report):
+    """A report without the line that names the command and the package's version."""
+    return [line for line in report.splitlines() if not line.startswith("Made by ")]
 
 
-@pytest.mark.parametrize(
-    ("directories", "headings"),
-    [
-        (
-            ("study/answer", "study/controls"),
-            ("equal operations", "equal layer updates", "equal epochs", "Accuracy"),
-        ),
-        (
-            ("study/answer", "study/peers"),
-            ("equal operations", "equal layer updates", "equal epochs", "Accuracy"),
-        ),
-        (("full_width/case_c_as_run_10",), ("case c, either, as run in 2018",)),
-    ],
-)
-def test_other_reports(directories, headings):
-    """Breaks if a table of controls, peers, or the run as of 2018 is not what the logs give."""
+@pytest.mark.parametrize("file", sorted(REPORTS))
+def test_the_stored_reports(file):
+    """Breaks if a stored report is not what its command makes of the logs."""
+    stored = (ROOT / "logs" / file).read_text(encoding="utf-8")
+    directories, field = REPORTS[file]
     collection = collect(*(str(ROOT / "logs" / name) for name in directories))
-    text = comparison.markdown_of(collection, directories)
-    for heading in headings:
-        table = re.search(f"^### [^\n]*{heading}\n.*?(\n\\|.*?\n)(?:\n|\\Z)", text, re.S | re.M)
-        assert table.group(1).count("\n") > 5
-        assert table.group(1) in RESULTS
+    made = comparison.markdown_of(select(collection, field) if field else collection, directories)
+    shown = made.replace(str(ROOT / "logs"), "logs")
+    assert stored.count("\n| ") > 10
+    assert without_origin(stored) == without_origin(shown)
+
+
+def test_the_schedules_at_a_glance():
+    """Breaks if a figure of the results' first table is not that of the stored reports."""
+    reports = [
+        (ROOT / "logs" / "study" / f"{name}.md").read_text(encoding="utf-8")
+        for name in ("answer", "controls", "peers")
+    ]
+    paired = "### Paired differences of test accuracy at equal "
+    seen = 0
+    for name, _, tflop, seeds, test, *against_fair in rows_after(
+        "All schedules that were run", RESULTS
+    ):
+        for report in reports:
+            accuracy = {row[1]: row for row in rows_after("### Accuracy", report)}
+            if name in accuracy:
+                case, *_ = accuracy[name]
+                assert accuracy[name][4:6] == [seeds, test]
+                costs = {row[1]: row[7] for row in rows_after("### Cost", report)}
+                assert costs[name] == tflop
+                for equal, shown in zip(("operations", "layer updates", "epochs"), against_fair):
+                    table = {row[0]: row[5] for row in rows_after(paired + equal, report)}
+                    assert table.get(f"{case} - a", "-") == shown
+                seen += 1
+    assert seen > 9
+
+
+def test_every_difference_in_the_results_is_in_a_stored_report():
+    """Breaks if a difference with an interval was typed wrongly, or is that of older runs."""
+    stored = "".join((ROOT / "logs" / file).read_text(encoding="utf-8") for file in REPORTS)
+    stored += "".join(shown for both in planned_differences().values() for _, shown, _ in both)
+    told = re.findall(r"[+-][0-9]\.[0-9]+\s\[[^]]*\]", RESULTS)
+    assert len(told) > 20
+    assert not [text for text in told if " ".join(text.split()) not in stored]
 
 
 def test_what_the_logs_are():
