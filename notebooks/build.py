@@ -169,14 +169,14 @@ def as_run_text(letter: str) -> str:
         )
     listed = ", ".join(f"`{name}`" for name in names)
     text = (
-        'Add `"--as-run"` to the options above to compute what the script computed, otherwise '
-        f"than the post describes: {listed}. `python -m unfair_bp.quirks` explains each; "
+        'Add `"--as-run"` to the options above to compute what the script did where it departs '
+        f"from the post: {listed}. `python -m unfair_bp.quirks` explains each; "
         '`"--quirk", "NAME"` switches on a single one.'
     )
     if "collapsed-rounds" in names:
         text += (
-            " The last says that TensorFlow merged the script's nine rounds into one: the published"
-            f" run of case {letter} updated all layers equally often. "
+            " The last: TensorFlow merges the script's nine rounds into one, so the published run "
+            f"of case {letter} must have updated all layers equally often. "
             "[The overview](overview.ipynb) shows it happen."
         )
     return text

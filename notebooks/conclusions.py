@@ -44,8 +44,8 @@ def _text(group: Group, groups: List[Group], choice: Choice) -> str:
         f"{setting_text(choice.setting)}; {count_text(len(group.seeds), 'seed')}, "
         f"{group.variant.epochs} epochs, protocol: {group.variant.mode}. Learning rate "
         f"{choice.value:g}, picked for this schedule by the accuracy on images held out of "
-        f"training ({count_text(choice.seeds, 'seed')}, epoch {choice.epoch}). In brackets 95 % "
-        "intervals of Student's t, not corrected; p after Holm's correction in its table.",
+        f"training ({count_text(choice.seeds, 'seed')}, epoch {choice.epoch}). Brackets: 95 % "
+        "intervals of Student's t, uncorrected. p: Holm's correction for all pairs at a budget.",
         "",
         f"Test accuracy after the last epoch: {with_interval('.4f', values['test'])}; training "
         f"accuracy: {with_interval('.4f', values['train'])}.",

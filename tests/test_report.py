@@ -155,7 +155,7 @@ def test_equal_operations_come_first(tmp_path):
         [("at train, mean", "0.6000"), ("pairs", "1"), ("difference", "-0.0500"), *rest],
     ]
     first = text[text.index(DIFFERENCES[0]) : text.index(DIFFERENCES[1])]
-    assert "operations (of the convolutions) of the whole cheaper run" in first
+    assert "total operations (of the convolutions) of the cheaper run" in first
     assert "interpolated linearly" in first
 
 

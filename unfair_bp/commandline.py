@@ -227,7 +227,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         type=minutes,
         default=CHECKPOINT_MINUTES,
         metavar="FLOAT",
-        help="also save within an epoch, this often (%(default)g), which is what a kill may cost",
+        help="also save within an epoch, this often (%(default)g); a kill loses no more than that",
     )
     parser.add_argument(
         "--tensorboard",

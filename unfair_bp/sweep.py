@@ -1,8 +1,8 @@
 """Train every combination of the values given, many runs at once, here or on a cluster.
 
-Every option of unfair_bp.train may be given several values, --seed also a span like 0-4. Each run
-is a training process of its own, with one thread unless told otherwise. Runs that are done are left
-alone; those that were begun go on, so the same command goes on with a sweep that was stopped.
+Options shown with [X ...] below take several values, --seed also a span like 0-4. Each run is a
+training process of its own, with one thread unless told otherwise. Finished runs are left alone and
+unfinished ones resume, so the same command continues a sweep that was stopped.
 
 For example:
 

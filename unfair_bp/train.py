@@ -160,7 +160,7 @@ def _parser() -> commandline.Parser:
     existing.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in --run-dir; it says itself what was run, but for a --data-dir",
+        help="continue the run in --run-dir with its stored options, --data-dir excepted",
     )
     existing.add_argument("--overwrite", action="store_true", help="replace the run in --run-dir")
     return parser

@@ -53,9 +53,8 @@ class Case:
     schedule: str = _option("fair", "which layers are updated when: " + schedules.GRAMMAR)
     moments: str = _option(
         "own",
-        "the optimizer's state of a layer that was skipped. own: as the schedule's method has it; "
-        "keep: it waits; reset: it starts from zero when the layer's turn comes again; reset-all: "
-        "also whenever the row changes",
+        "optimizer state of a skipped layer. own: as in the schedule's method; keep: unchanged; "
+        "reset: zero when the layer's turn comes again; reset-all: also whenever the row changes",
     )
     protocol: str = _option(
         "per-step",
@@ -84,13 +83,12 @@ class Case:
     test_size: Optional[int] = _option(None, "use the first N test images only")
     validation_size: Optional[int] = _option(
         None,
-        "hold the last N training images out of training, and evaluate on them after each epoch; "
-        "train_size takes the first images before that",
+        "hold out the last N training images (of the first --train-size, if given), and evaluate "
+        "on them after each epoch",
     )
     threads: int = _option(
         0,
-        "processor threads TensorFlow may use; 0: all there are. A process has those of its first "
-        "session",
+        "CPU threads TensorFlow may use; 0: all. The first session of a process fixes them",
     )
     architecture: Architecture = field(
         default=ALL_CONVOLUTIONAL, metadata={"meaning": "the network; the post's by default"}

@@ -36,8 +36,8 @@ OPERATIONS = Budget(
     axis="TFLOP of training",
     column="at TFLOP",
     form=".4g",
-    note="Both runs of a pair at the operations (of the convolutions) of the whole cheaper run. "
-    "Between two epochs of the other run, its test accuracy is interpolated linearly.",
+    note="Both runs of a pair at the total operations (of the convolutions) of the cheaper run. "
+    "The test accuracy of the other run is interpolated linearly between epochs.",
     missing=TOO_SHORT,
 )
 UPDATES = Budget(
@@ -47,8 +47,8 @@ UPDATES = Budget(
     axis="updates, mean over the layers",
     column="at updates",
     form=".0f",
-    note="Both runs of a pair at the layer updates, mean over the layers, of the run that made "
-    "fewer, interpolated linearly.",
+    note="Both runs of a pair at the total layer updates, mean over the layers, of the run that "
+    "made fewer. The test accuracy of the other run is interpolated linearly between epochs.",
     missing=TOO_SHORT,
 )
 EPOCHS = Budget(
@@ -68,10 +68,9 @@ TRAINING_ACCURACY = Budget(
     axis="training accuracy",
     column="at train, mean",
     form=".4f",
-    note="Both runs of a pair where each first reached the best training accuracy of the one that "
-    "reached less, interpolated linearly. Training accuracy is the mean of an epoch; beside it "
-    "stands the mean of the test accuracies before and after that epoch. The higher test accuracy "
-    "is that of the run that overfits less.",
+    note="Both runs of a pair where they first reach the lower of their two best training "
+    "accuracies, interpolated linearly. An epoch's training accuracy is paired with the mean of "
+    "the test accuracies before and after it. The run with the higher test accuracy overfits less.",
     missing="one run of the pair never reached the other's training accuracy of its second epoch",
 )
 BUDGETS = (OPERATIONS, UPDATES, EPOCHS, TRAINING_ACCURACY)
