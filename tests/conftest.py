@@ -31,6 +31,7 @@ def relative_error(actual, expected):
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     difference = np.max(np.abs(actual - expected))
+    assert np.isfinite(difference)  # max(0.0, nan) is 0.0: a caller would not see it
     return float(difference / np.max(np.abs(expected))) if difference != 0 else 0.0
 
 

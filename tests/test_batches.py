@@ -196,12 +196,15 @@ def test_prefetch_raises_what_the_thread_raised():
 
 def test_prefetch_thread_ends_when_closed():
     """Breaks if every epoch that is cut short leaves a thread behind."""
-    before = threading.active_count()
+
+    def running():
+        return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
+
     iterator = prefetch(iter(range(1000)))
     next(iterator)
-    assert threading.active_count() == before + 1
+    assert len(running()) == 1
     iterator.close()
-    assert threading.active_count() == before
+    assert not running()
 
 
 # --- images to look at

@@ -197,7 +197,7 @@ class FakeBench:
 def test_start_and_memory(result):
     """Breaks if a time or the memory is not measured, or not in its unit."""
     start = result["start"]
-    assert 0.01 < start["help_seconds"][1] < 5
+    assert 0.01 < start["help_seconds"][1] < 60
     assert 0.1 < start["import_seconds"] < 60
     assert 0.001 < start["graph_seconds"] < 30
     # The images alone are 184 million bytes.

@@ -7,9 +7,11 @@ from dataclasses import FrozenInstanceError, fields, replace
 import numpy as np
 import pytest
 
+from unfair_bp.data import shapes
+from unfair_bp.data.cifar import sets
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.cases import CASES, Case, as_text, case_named
+from unfair_bp.experiment.cases import CASES, TRAINING_IMAGES, Case, as_text, case_named
 
 
 def test_cases_are_those_of_the_post():
@@ -32,6 +34,12 @@ def test_settings_are_those_of_the_post():
     for name, case in CASES.items():
         assert case.name == name
         assert {key: getattr(case, key) for key in shared} == shared
+
+
+def test_training_images_of_each_data_set():
+    """Breaks if schedules are shown for another number of iterations than is trained."""
+    official = {name: files.train_images for name, files in sets.SETS.items()}
+    assert {**official, "shapes": len(shapes.load().train_images)} == TRAINING_IMAGES
 
 
 def test_a_case_is_frozen():

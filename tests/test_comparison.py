@@ -69,6 +69,12 @@ def test_p_without_spread_or_mean(values, p):
     assert statistics.p_value(values) == p
 
 
+def test_a_spread_that_is_rounding_is_none():
+    """Breaks if equal differences of accuracies are certain because of their last digits."""
+    values = [0.2 - 0.1, 0.7 - 0.6, 0.9 - 0.8]
+    assert np.ptp(values) > 0 and statistics.p_value(values) is None
+
+
 def test_a_single_value_has_no_interval():
     """Breaks if one seed pretends to certainty."""
     assert statistics.statistic([0.25]) == (0.25, None, None, 1)

@@ -9,7 +9,7 @@ from run_directories import epochs_of, write_run
 from unfair_bp.experiment import ledger
 from unfair_bp.reporting import comparison
 from unfair_bp.reporting.differences import Wanted
-from unfair_bp.results import budgets, differences
+from unfair_bp.results import budgets, differences, statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.running.metrics import LayerMetrics
 
@@ -54,6 +54,21 @@ def test_weights_after_the_last_epoch(tmp_path):
     assert fair["skewness, mean absolute value"].startswith("0.300 [")
     assert fair["seeds"] == "2"
     assert back["rotation of layer 1"] == back["skewness, mean absolute value"] == "-"
+
+
+def test_quantities_of_the_weights():
+    """Breaks if the first layer's stands for the last one's, or signs cancel in the mean."""
+    layers = LayerMetrics(epoch=1, rotation=(0.1, 0.2), norm=(1.0, 1.0), skewness=(0.3, -0.5))
+    found = {name: of(layers) for name, of in statistics.WEIGHT_QUANTITIES.items()}
+    assert found == pytest.approx(
+        {
+            "rotation_first": 0.1,
+            "rotation_last": 0.2,
+            "skewness_first": 0.3,
+            "skewness_last": -0.5,
+            "skewness": 0.4,
+        }
+    )
 
 
 def test_overfitting_and_skewness_beside_the_baseline(tmp_path):

@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import signal
+import socket
 import socketserver
 import sys
 import tempfile
@@ -79,6 +80,7 @@ def server(monkeypatch):
         thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield running
+        running.goes_on.set()  # what still answers ends now, not in the middle of another test
         running.shutdown()
         thread.join()
 
@@ -215,6 +217,11 @@ def test_no_server_is_one_line(server, path):
 def test_unknown_host_is_one_line(path, monkeypatch):
     """Breaks if a machine without a network ends in a traceback."""
     monkeypatch.setattr(download, "RETRIES", 0)
+
+    def unknown(*arguments, **options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     assert "cannot be downloaded" in failure("http://nowhere.invalid/data.tar.gz", path)
 
 
@@ -335,7 +342,10 @@ def test_waiting_can_be_interrupted(server, path):
     """Breaks if Ctrl-C does not end a download, or leaves half of the file behind."""
     server.goes_on.clear()
     process = fetching(server.url, path)
-    wait_until(lambda: server.requests, seconds=60)
+    wait_until(
+        lambda: any(x.stat().st_size for x in path.parent.glob("*")) if server.requests else False,
+        seconds=60,
+    )
     process.send_signal(signal.SIGINT)
     assert commands.finish(process)[0] in (-signal.SIGINT, 1)
     assert os.listdir(str(path.parent)) == []

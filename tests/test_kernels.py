@@ -39,6 +39,7 @@ ON, OFF = {"TF_ENABLE_ONEDNN_OPTS": "1"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}
         ((2, 21), NEWER, OFF, EIGEN),
         ((1, 15), NEWER, ON, EIGEN),
         ((2, 21), NEWER, {"TF_ENABLE_ONEDNN_OPTS": "false"}, EIGEN),
+        ((2, 21), OLDER, {"TF_ENABLE_ONEDNN_OPTS": "TRUE"}, ONEDNN),
     ],
 )
 def test_library_of_processor(version, facts, environment, expected):
@@ -67,10 +68,21 @@ def test_library_here(monkeypatch):
 )
 def test_chosen_form_of_each_layer(library, full, quarter):
     """Breaks if a layer gets another form than the one that the measurements speak for."""
-    names = {"P": "plain", "L": "library", "W": "Winograd"}
     for width, expected in ((1.0, full), (0.25, quarter)):
-        layers = ALL_CONVOLUTIONAL.scaled(width)
-        assert [name_of_choice(layer, library) for layer in layers] == [names[x] for x in expected]
+        assert forms_at(width, library) == expected
+
+
+def forms_at(width, library):
+    """The form of each layer, a letter each."""
+    letters = {"plain": "P", "library": "L", "Winograd": "W"}
+    layers = ALL_CONVOLUTIONAL.scaled(width)
+    return "".join(letters[name_of_choice(layer, library)] for layer in layers)
+
+
+def test_winograds_limits():
+    """Breaks if images of 8 pixels or layers of 96 channels get Winograd's form."""
+    assert forms_at(2.0, EIGEN) == "PWWWWWPPP"
+    assert forms_at(0.75, EIGEN) == "PWPPPPPPP"
 
 
 @pytest.mark.parametrize(

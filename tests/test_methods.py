@@ -17,7 +17,7 @@ from unfair_bp.experiment.cases import (
     run_length,
     schedule_of,
 )
-from unfair_bp.experiment.matrix import Schedule, fair_step_flops
+from unfair_bp.experiment.matrix import Schedule
 from unfair_bp.experiment.methods import METHODS
 from unfair_bp.experiment.schedules import parse, specification
 
@@ -166,9 +166,7 @@ def test_shuffled_has_the_same_rows(name):
         schedule.relative_cost(LAYERS), rel=1e-12
     )
     assert shuffled.hold == schedule.hold
-    assert (
-        not np.array_equal(shuffled.table[: schedule.period], schedule.table) or name == "freezeout"
-    )
+    assert not np.array_equal(shuffled.table[: schedule.period], schedule.table)
     assert parse(f"shuffled:{name}:1", 9, 2000) != shuffled
 
 
@@ -198,7 +196,8 @@ def test_counts_and_operations_against_a_plain_loop(text):
     counts, flops = np.zeros(9, int), 0
     for iteration in range(45):
         assert schedule.updates(iteration).tolist() == counts.tolist()
-        assert schedule.flops(LAYERS, iteration) == flops
+        if iteration in (0, 1, schedule.hold, 30, 44):  # long schedules take a while
+            assert schedule.flops(LAYERS, iteration) == flops
         row = schedule.table[(iteration // schedule.hold) % len(schedule.table)]
         counts += row
         flops += forward_flops(LAYERS) + backward_flops(LAYERS, row)
@@ -363,6 +362,32 @@ def test_what_does_not_go_together():
             tiny_case("a", quirks=("update-first",), **changes)
 
 
+def test_defaults_of_the_methods():
+    """Breaks if a method is given other numbers than its source has, where none are typed."""
+    assert parse("freezeout", 9, 400) == parse("freezeout:0.8:cubic:scaled", 9, 400)
+    assert parse("badam") == parse("badam:100:random:0")
+    assert parse("lisa") == parse("lisa:2:20:0")
+    assert parse("lisa-head") == parse("lisa-head:2:20:0")
+    assert parse("random:2", 5).period == 9 * 5
+
+
+def test_stages_of_a_part_of_a_long_run():
+    """Breaks if the last stage does not last until the end of a run whose rows are held."""
+    assert parse("freeze", 9, 9_999).hold == 1
+    assert parse("freeze", 9, 10_000).hold == -(-10_000 // 9)
+    for text, last in (("freeze:0.5", [9]), ("unfreeze:0.25", list(range(1, 10)))):
+        schedule = parse(text, 9, 20_000)
+        assert schedule.cycle >= 20_000
+        for iteration in (10_020, 15_000, 19_999):
+            row = schedule.table[iteration // schedule.hold]
+            assert (np.flatnonzero(row) + 1).tolist() == last
+
+
+def test_a_share_of_a_schedule_that_spans_its_run_spans_it():
+    """Breaks if a part of such a run passes for a whole one."""
+    assert parse("share:freezeout", 9, 500).spans == 500
+
+
 def test_the_catalogue_lists_every_name():
     """Breaks if a name has no line, or a line no source."""
     text = schedules.catalogue()
@@ -379,4 +404,3 @@ def test_text_of_a_long_schedule_is_short():
     text = schedules.as_text(parse("multirate:9:5*10"), LAYERS)
     assert "a cycle of 50 iterations, 5 rows of 10" in text
     assert "      1-4        . . . . . . . . 1   0.334" in text
-    assert fair_step_flops(LAYERS) > 0

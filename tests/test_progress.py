@@ -2,7 +2,7 @@
 
 import io
 import sys
-import time
+import types
 
 import pytest
 
@@ -40,33 +40,36 @@ def test_where_bars_show(monkeypatch, stream, shown):
 
 def test_lines_where_there_is_no_terminal(monkeypatch):
     """Breaks if a log file says nothing for hours, more than a line a minute, or moves a cursor."""
-    stream = Stream(False)
+    stream, now = Stream(False), [0.0]
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.2)
-    with progress_bar(total=10, initial=3, desc="epoch 1/2", unit="it") as bar:
+    monkeypatch.setattr(console, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    options = {"desc": "epoch 1/2", "unit": "it", "mininterval": 0}
+    with progress_bar(total=10, initial=3, **options) as bar:
         for step in range(7):
-            time.sleep(0.12)
+            now[0] += 35.0  # of the 60 between two lines
             bar.set_postfix_str(f"accuracy 0.{step}")  # asks for a new state at once
             bar.update()
     lines = stream.getvalue().splitlines()
-    assert 2 <= len(lines) <= 4
     assert lines[0].startswith("epoch 1/2: ")
-    assert all(" of 10 it, 00:0" in line and " to go, accuracy 0." in line for line in lines)
+    assert [line.rpartition("to go, ")[2] for line in lines] == [
+        f"accuracy 0.{step}" for step in (1, 3, 5)
+    ]
+    assert all(" of 10 it, 00:0" in line for line in lines)
     assert stream.getvalue().endswith("\n")
     assert not {"\r", "\x1b"}.intersection(stream.getvalue())
 
 
 def test_lines_that_nobody_reads(monkeypatch):
     """Breaks if a run ends because the lines of its progress cannot be written."""
-    stream = Stream(False)
+    stream, now = Stream(False), [0.0]
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.01)
-    with progress_bar(total=2, unit="it") as bar:
-        time.sleep(0.02)
+    monkeypatch.setattr(console, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    with progress_bar(total=2, unit="it", mininterval=0) as bar:
+        now[0] = 70.0
         bar.update()
         assert stream.getvalue().startswith("1 of 2 it, ")
         stream.close()
-        time.sleep(0.02)
+        now[0] = 140.0
         bar.update()
 
 

@@ -6,7 +6,7 @@ from conftest import LAYERS
 
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.architecture import ALL_CONVOLUTIONAL, backward_flops, forward_flops
+from unfair_bp.experiment.architecture import forward_flops
 
 
 def test_the_named_schedules():
@@ -57,20 +57,6 @@ def test_the_table_is_frozen():
     """Breaks if a caller can change a schedule that others hold."""
     with pytest.raises(ValueError, match="read-only"):
         schedules.parse("back").table[0, 0] = True
-
-
-@pytest.mark.parametrize("text", ["fair", "back", "front", "single", "random:4:7:1"])
-def test_counts_against_a_plain_loop(text):
-    """Breaks if a cycle that is cut short is counted wrongly."""
-    schedule = schedules.parse(text)
-    layers = ALL_CONVOLUTIONAL.scaled(0.25)
-    counts, flops = np.zeros(9, int), 0
-    for iteration in range(25):
-        assert schedule.updates(iteration).tolist() == counts.tolist()
-        assert schedule.flops(layers, iteration) == flops
-        row = schedule.table[iteration % schedule.period]
-        counts += row
-        flops += forward_flops(layers) + backward_flops(layers, row)
 
 
 def test_costs_are_those_of_the_reference():

@@ -74,6 +74,24 @@ def test_values_are_compared_after_the_same_epoch(logs):
     assert (choice.value, choice.epoch, choice.tried[-1]) == (3e-4, 2, (1e-2, 0.2))
 
 
+def test_of_equal_values_the_smallest_is_picked(logs):
+    """Breaks if a tie is decided by the order of the files."""
+    tuning(logs / "tuning/a/lower", "a", [0.9, 0.6], learning_rate=2e-4)
+    choice = select(collect(str(logs)), "learning_rate").choices[0]
+    assert (choice.variant.name, choice.value) == ("a", 2e-4)
+
+
+def test_what_is_unreadable_or_unfinished_is_told(logs):
+    """Breaks if a tuning run that lacks epochs, or a torn run, goes unmentioned."""
+    tuning(logs / "tuning/a/short", "a", [0.1, 0.2], learning_rate=1e-2, epochs=3)
+    tuning(logs / "tuning/a/torn", "a", [0.1, 0.2], learning_rate=2e-2)
+    (logs / "tuning/a/torn/metrics.csv").write_text("epoch,tr")
+    selected = select(collect(str(logs)), "learning_rate")
+    assert selected.unfinished == [f"{logs}/tuning/a/short: 2 of 3 epochs"]
+    (torn,) = selected.left_out
+    assert "torn" in torn
+
+
 def test_a_value_is_judged_by_the_mean_over_seeds(logs):
     """Breaks if one lucky seed decides."""
     tuning(logs / "tuning/a/again", "a", [0.9, 0.3], learning_rate=3e-4, seed=98)

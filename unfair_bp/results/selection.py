@@ -38,7 +38,8 @@ def select(collection: Collection, field: str) -> Collection:
 
     Runs with a ``validation_size`` are for tuning. The value with the best validation accuracy,
     mean over the tuning runs' seeds, after the last epoch that all of them have finished, is
-    picked. Of the other runs those at that value are kept; all schedules then stand in one table.
+    picked; of equal ones, the smallest value. Of the other runs those at that value are kept; all
+    schedules then stand in one table.
 
     Args:
         collection: All runs.
