@@ -290,7 +290,7 @@ def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
         (["--json", "there/is/none.json"], "there/is/none.json"),
         (["--json", "."], "is a directory"),
         (["--json", ""], "--json"),
-        (["--json", "x.png", "--png", "./x.png"], "give two names"),
+        (["--json", "x.png", "--png", "./x.png"], "x.png is named twice"),
         (["--png", "picture.exe"], "'.exe'"),
     ],
 )

@@ -53,6 +53,9 @@ def test_a_case_is_frozen():
     [
         ({"epochs": 0}, "epochs 0"),
         ({"epochs": -1}, "epochs -1"),
+        ({"epochs": 10**25}, "epochs 10000000000000000000000000"),
+        ({"learning_rate": 10**400}, "learning_rate 1000"),
+        ({"momentum": 10**400}, "momentum 1000"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"batch_size": 5, "augment": True}, "batch_size 5 is odd"),
         ({"learning_rate": float("nan")}, "learning_rate nan"),

@@ -73,6 +73,14 @@ def indices(run):
     return {name for name in os.listdir(run.file("checkpoints")) if name.endswith(".index")}
 
 
+def test_a_run_directory_that_is_gone_is_one_line(run, tmp_path):
+    """Breaks if a run whose directory was removed during training ends in a traceback."""
+    tiny = Tiny(run)
+    os.rename(str(tmp_path), f"{tmp_path} moved")
+    with pytest.raises(UsageError, match=r"^cannot write the checkpoint [^\n]*$"):
+        tiny.save(20)
+
+
 def test_the_newest_checkpoint_is_restored(run, capfd):
     """Breaks if an older checkpoint is taken, or a variable is left as it was."""
     assert run.saved_steps() == [10, 1]

@@ -95,6 +95,22 @@ def test_a_picture_is_not_overwritten(tmp_path, capsys):
     assert png.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--iterations", 1], "--iterations 1 is out of range; give at least 2"),
+        (["--repeats", 0], "--repeats 0 is out of range"),
+        (["--iterations", 20000], "--iterations 20000 with --batch-size 10 is too much"),
+        (["--iterations", 10000], "give a product of at most 99990"),
+    ],
+)
+def test_numbers_that_cannot_be_measured(capsys, monkeypatch, words, named):
+    """Breaks if a wrong number of batches is found after minutes, or names another option."""
+    monkeypatch.setattr(measures, "measure", None)
+    assert commands.here(collapse.main, *words) == 2
+    assert named in capsys.readouterr().err
+
+
 MEASURE = """
 import pickle, sys
 from unfair_bp.measuring import collapse

@@ -10,7 +10,7 @@ import unfair_bp
 from unfair_bp import CASES, Architecture, Case, Dataset, Layer, Schedule, build_graph, train
 from unfair_bp.backprop import graph
 from unfair_bp.backprop.graph_mode import tf
-from unfair_bp.data import sources
+from unfair_bp.data import shapes, sources
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import architecture, cases, schedules
 from unfair_bp.running import training
@@ -45,6 +45,16 @@ def test_names_are_those_of_their_modules():
         unfair_bp.tran  # noqa: B018
     with pytest.raises(ImportError):
         from unfair_bp import tran  # noqa: F401, PLC0415
+
+
+def test_a_case_takes_the_first_images_of_a_users_data(tmp_path):
+    """Breaks if a size that config.json names is not the size that was trained on."""
+    data = shapes.load(40, 30)
+    quietly(SMALL, data, tmp_path / "run")
+    config = RunDirectory(str(tmp_path / "run")).read_config()["data"]
+    assert (config["training_images"], config["test_images"]) == (14, 10)
+    with pytest.raises(FieldError, match=r"^train_size 41"):
+        quietly(replace(SMALL, train_size=41), data, tmp_path / "other")
 
 
 LARGE = ("numpy", "tensorflow", "matplotlib", "tqdm", "argparse", "dataclasses")

@@ -9,6 +9,7 @@ import pytest
 from run_directories import write_run
 
 from unfair_bp import files, plots, train
+from unfair_bp.errors import UsageError
 from unfair_bp.reporting import pictures
 from unfair_bp.running import tidying
 
@@ -143,6 +144,40 @@ def test_a_file_system_that_cannot_be_told_to_write(tmp_path, monkeypatch, name,
         with pytest.raises(OSError, match=os.strerror(number)):
             files.write(str(tmp_path / "x"), b"content")
         assert commands.snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_users_file_beside_is_left_alone(tmp_path, monkeypatch, link):
+    """Breaks if writing a picture takes or follows a file of the user's with a similar name."""
+    (tmp_path / "mine").write_bytes(b"mine")
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    for name in ("x.png.part", "x.png.7.part"):
+        if link:
+            (tmp_path / name).symlink_to("mine")
+        else:
+            (tmp_path / name).write_bytes(b"mine")
+    before = commands.snapshot(tmp_path)
+    with pytest.raises(UsageError, match=r"cannot write .*x\.png: File exists"):
+        files.write_or_refuse(str(tmp_path / "x.png"), b"picture")
+    assert commands.snapshot(tmp_path) == before
+    (tmp_path / "x.png.7.part").unlink()
+    files.write_or_refuse(str(tmp_path / "x.png"), b"picture")
+    del before["x.png.7.part"]
+    assert commands.snapshot(tmp_path) == {**before, "x.png": b"picture"}
+
+
+def test_a_data_set_on_a_full_disk(tmp_path):
+    """Breaks if a sweep's images are written through a map: a full disk then kills the process."""
+    script = (
+        "import resource\n"
+        "from unfair_bp.data import mapping, shapes\n"
+        "data = shapes.load(30, 20)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000))\n"
+        "try:\n    mapping.write(data, 'cache')\n"
+        "except OSError as error:\n    print(error.strerror)\n"
+    )
+    assert commands.run(["-c", script], tmp_path) == (0, "File too large\n", "")
+    assert os.listdir(str(tmp_path / "cache")) == []
 
 
 def test_a_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):

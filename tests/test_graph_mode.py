@@ -107,3 +107,9 @@ def test_the_import_is_silent(tmp_path, before):
     script = f"import sys; {before}import unfair_bp.backprop.graph_mode"
     status, _, stderr = commands.run(["-c", script], tmp_path)
     assert (status, stderr) == (0, "")
+
+
+def test_a_closed_standard_error(tmp_path):
+    """Breaks if a process that was started without one cannot import the package."""
+    script = "import os; os.close(2); import unfair_bp.backprop.graph_mode; print('imported')"
+    assert commands.run(["-c", script], tmp_path)[:2] == (0, "imported\n")

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -116,6 +117,19 @@ def test_without_room_every_run_holds_a_copy(tmp_path, monkeypatch, capfd):
     assert commandline.run(images.main, ["cifar10", str(place)]) == 0
     out, error = capfd.readouterr()
     assert out == "" and "warning: cannot write into" in error
+
+
+def test_a_reader_that_was_killed_is_not_remembered(tmp_path, monkeypatch):
+    """Breaks if one kill, as by too little memory, fails every run of a sweep."""
+    ends = [-9, 0]
+
+    def run(*words, **options):
+        return subprocess.CompletedProcess(words, ends.pop(0), b"file\n", b"")
+
+    monkeypatch.setattr(images.subprocess, "run", run)
+    for status in (-9, 0, 0):
+        assert images.mapped("killed", str(tmp_path), "cifar10", None).status == status
+    assert not ends
 
 
 def test_a_data_set_is_read_once_and_its_absence_is_told(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The named schedules against their formulas, written out again as loops; costs, and controls."""
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -381,6 +382,16 @@ def test_stages_of_a_part_of_a_long_run():
         for iteration in (10_020, 15_000, 19_999):
             row = schedule.table[iteration // schedule.hold]
             assert (np.flatnonzero(row) + 1).tolist() == last
+
+
+def test_a_very_long_run_takes_no_more_memory():
+    """Breaks if a schedule of ten rows is made from an array as long as its run."""
+    tracemalloc.start()
+    try:
+        assert parse("freeze", 9, 10**9).period == 9
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_share_of_a_schedule_that_spans_its_run_spans_it():

@@ -171,3 +171,9 @@ def test_long_texts_that_begin_alike_are_told_apart():
         assert len(set(short)) == 3
         assert {len(text) for text in short} == {length}
     assert naming.short_name("x" * 60) == "x" * 60
+
+
+def test_a_name_is_looked_for_at_the_runs_length():
+    """Breaks if a run on a user's own data, whose length the case does not know, is misnamed."""
+    case = Case(data="own", schedule="freeze:1")
+    assert naming.schedule_name(case, 300) == "freeze"

@@ -124,7 +124,7 @@ def no_work(place):
         patch.setattr(
             animation,
             "save_animation",
-            lambda schedule, layers, path, overwrite: animation.check_animation(path, overwrite),
+            lambda schedule, layers, path, overwrite: files.check(path, overwrite),
         )
         yield patch
 

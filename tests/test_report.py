@@ -367,15 +367,24 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     assert "\n# z" not in comparison.markdown(str(tmp_path))
 
 
+@pytest.mark.parametrize("ending", ["pgf", "raw", "eps", ""])
+def test_another_format_is_refused_before_the_work(tmp_path, capsys, ending):
+    """Breaks if a format that Matplotlib alone knows is found to need LaTeX after the work."""
+    assert commands.here(report.main, tmp_path / "nowhere", "--png", f"x.{ending}") == 2
+    assert "give a file that ends in .png, .svg or .pdf" in capsys.readouterr().err
+
+
 def test_blocks_in_markdown():
-    """Breaks if a cell's bar splits the cell, or numbers are not aligned to the right."""
+    """Breaks if a bar splits a cell, an asterisk is taken for emphasis, or numbers stand left."""
     blocks = [
         document.Heading(2, "A"),
         document.Picture(b"", "nothing"),
         document.Table(["x", "n"], [["a|b*2 c*3", "1"]], range(1, 2)),
         document.Bullets(["one\ntwo"]),
+        document.Paragraph("back*100 and `single*5`"),
     ]
     expected = "## A\n\n| x | n |\n| --- | ---: |\n| a\\|b\\*2 c\\*3 | 1 |\n\n- one two\n"
+    expected += "\nback\\*100 and `single*5`\n"
     assert document.as_markdown(blocks) == expected
 
 

@@ -824,7 +824,10 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, name):
 @pytest.mark.parametrize(
     ("words", "warnings"),
     [
-        ("--case a --as-run", ["--as-run changes nothing: the script of case a had no quirk"]),
+        (
+            "--case a --as-run",
+            ["--as-run changes nothing: only the scripts of b to f had quirks; give their --case"],
+        ),
         ("--case c --as-run", []),
         ("--case a", []),
         (

@@ -20,7 +20,6 @@ For example:
 
 import argparse
 import json
-import os
 import sys
 from typing import Sequence
 
@@ -70,12 +69,9 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.running import sessions  # noqa: PLC0415 - imports TensorFlow
 
     if options.png is not None:
-        style.check_picture(options.png, options.overwrite)  # before minutes of work
-    if options.json is not None:
-        files.check(options.json, options.overwrite)
-    named = [os.path.realpath(path) for path in (options.png, options.json) if path is not None]
-    if len(named) > len(set(named)):
-        raise UsageError(f"--png and --json are both {options.json}; give two names")
+        files.check_kind(options.png, files.PICTURES)  # before minutes of work
+    named = [path for path in (options.png, options.json) if path is not None]
+    files.check_all(named, options.overwrite)
     with sessions.enough_memory(sessions.too_large(case)):
         if options.sweep:
             result = measures.measure_sweep(case, options.workers, options.repeats)

@@ -30,7 +30,8 @@ import sys
 from dataclasses import replace
 from typing import Sequence
 
-from unfair_bp import commandline
+from unfair_bp import commandline, files
+from unfair_bp.data import shapes
 from unfair_bp.errors import UsageError
 
 READ_AT_WIDTH = 1.0  # layer 1's convolution must take longer than the move of its weights
@@ -51,10 +52,19 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
-    for option, value in (("--iterations", options.iterations), ("--repeats", options.repeats)):
-        if value < 1:
-            raise UsageError(f"{option} {value} is out of range; give at least 1")
+    # The learning rate is 0 on the first batch, so that one batch changes nothing.
+    for option, value, least in (
+        ("--iterations", options.iterations, 2),
+        ("--repeats", options.repeats, 1),
+    ):
+        if value < least:
+            raise UsageError(f"{option} {value} is out of range; give at least {least}")
     case = commandline.resolve_case(options)
+    if (options.iterations + 1) * case.batch_size > shapes.LARGEST:
+        raise UsageError(
+            f"--iterations {options.iterations} with --batch-size {case.batch_size} is too much; "
+            f"give a product of at most {shapes.LARGEST - case.batch_size}"
+        )
 
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
     from unfair_bp.figures import style  # noqa: PLC0415
@@ -63,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     from unfair_bp.running import sessions  # noqa: PLC0415
 
     if options.png is not None:
-        style.check_picture(options.png, options.overwrite)  # before minutes of work
+        files.check_kind(options.png, files.PICTURES)  # before minutes of work
+        files.check(options.png, options.overwrite)
 
     with sessions.enough_memory(sessions.too_large(case)):
         results = measures.measure(case, options.iterations, options.repeats)
@@ -72,14 +83,13 @@ def main(arguments: Sequence[str]) -> int:
         f"batches of {case.batch_size}, change after {options.iterations} of them"
     )
     print(f"{heading}\n\n{measures.as_text(results)}\n")
+    if options.png is not None:  # before the readings, which take their time, too
+        style.save(collapse_figure(results, heading), options.png, options.overwrite)
+        print(f"wrote {options.png}")
     full = replace(case, width=READ_AT_WIDTH)
     with sessions.enough_memory(sessions.too_large(full)):
         readings = measures.readings(full, options.iterations)
     print(measures.readings_as_text(readings))
-    if options.png is not None:
-        figure = collapse_figure(results, heading)
-        style.save(figure, options.png, options.overwrite)
-        print(f"wrote {options.png}")
     return 0
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Sequence
 
 from unfair_bp.console import warn
 from unfair_bp.errors import UsageError
@@ -13,6 +13,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+PICTURES = ("png", "svg", "pdf")  # endings
+ANIMATIONS = ("gif",)
 UNFINISHED = ".part"  # ends the name of a file until all of it is written
 # What ``flock`` raises on file systems without locks: some network and user-space ones.
 NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
@@ -45,15 +47,54 @@ def check(path: str, overwrite: bool) -> None:
         )
 
 
-def write(path: str, content: bytes) -> None:
+def check_kind(path: str, kinds: Sequence[str]) -> None:
+    """Refuse a path that does not end as one of some formats.
+
+    Args:
+        path: Where a picture is to be written.
+        kinds: ``PICTURES`` or ``ANIMATIONS``.
+
+    Raises:
+        UsageError: If it has another ending.
+    """
+    kind = os.path.splitext(path)[1][1:]
+    if kind.lower() not in kinds:
+        *others, last = (f".{ending}" for ending in kinds)
+        endings = f"{', '.join(others)} or {last}" if others else last
+        raise UsageError(
+            f"{path}: {'.' + kind!r} is not a picture format; give a file that ends in {endings}"
+        )
+
+
+def check_all(paths: Sequence[str], overwrite: bool) -> None:
+    """Refuse paths that cannot all be written, before the first of them is.
+
+    Raises:
+        UsageError: As :func:`check`, and if two of them are the same file.
+    """
+    places = [os.path.realpath(path) for path in paths]
+    for path, place in zip(paths, places):
+        check(path, overwrite)
+        if places.count(place) > 1:
+            raise UsageError(f"{path} is named twice; give each output its own name")
+
+
+def write(path: str, content: bytes, new: bool = False) -> None:
     """Write a file under another name and then rename it, so that no reader sees half of it.
+
+    Args:
+        path: Where it goes.
+        content: All of it.
+        new: Take another name that nobody has. In a directory of the package's own, the name
+            ``path.part`` can only be left by an earlier try, and is taken.
 
     Raises:
         OSError: If it cannot be written; an earlier file is unchanged, and nothing else is left.
     """
-    beside = path + UNFINISHED
+    beside = f"{path}.{os.getpid()}{UNFINISHED}" if new else path + UNFINISHED
+    file = open(beside, "xb" if new else "wb")  # noqa: SIM115 - what is not ours is not removed
     try:
-        with open(beside, "wb") as file:
+        with file:
             file.write(content)
             file.flush()
             _sync(file.fileno())
@@ -78,7 +119,7 @@ def write_or_refuse(
         UsageError: If it cannot be written; what was there is as it was.
     """
     try:
-        write(path, content)
+        write(path, content, new=True)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; {advice}") from error
 
@@ -138,14 +179,13 @@ def is_locked(path: str) -> bool:
         os.close(file)
 
 
-def lock(file: int, wait: bool = False) -> bool:
+def lock(file: int) -> bool:
     """Lock an open file for this process until it is closed.
 
     Where the system or the file system has no locks, a warning says so and nothing is locked.
 
     Args:
         file: Its descriptor.
-        wait: Wait while another process has the lock.
 
     Returns:
         False if another process has the lock.
@@ -156,7 +196,7 @@ def lock(file: int, wait: bool = False) -> bool:
     try:
         if fcntl is None:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -174,8 +214,7 @@ def _locked(path: str) -> Optional[int]:
             if not lock(file):
                 os.close(file)
                 return None
-            # Between the two steps its owner may have removed the file that was opened.
-            if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
+            if _is_at(file, path):
                 content = os.read(file, 64).strip()
                 if content and not content.isdigit():
                     raise OSError(errno.EEXIST, "it is another file, not the package's lock")
@@ -187,6 +226,14 @@ def _locked(path: str) -> Optional[int]:
             os.close(file)
             raise
         os.close(file)
+
+
+def _is_at(file: int, path: str) -> bool:
+    """Whether an open file still has this path; its owner may have removed it meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _owner(path: str) -> str:

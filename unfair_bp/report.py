@@ -16,6 +16,7 @@ import sys
 from typing import Sequence
 
 from unfair_bp import commandline, files
+from unfair_bp.console import warn
 from unfair_bp.reporting import comparison
 from unfair_bp.reporting.differences import Wanted
 from unfair_bp.results.budgets import BUDGETS
@@ -65,7 +66,9 @@ def main(arguments: Sequence[str]) -> int:
     """Report on the runs below one or more directories; returns the exit status."""
     options = _parser().parse_args(arguments)
     paths = [path for path in (options.markdown, options.png, options.html) if path]
-    comparison.check_files(paths, options.overwrite)
+    if options.png:
+        files.check_kind(options.png, files.PICTURES)
+    files.check_all(paths, options.overwrite)
     collection = collect(*options.roots)
     comparison.check_baseline(collection, options.baseline)
     budgets = [budget for budget in BUDGETS if options.at in (None, budget.option)]
@@ -73,9 +76,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.select:
         collection = select(collection, options.select.replace("-", "_"))
     for line in collection.left_out:
-        print(f"warning: not counted: {' '.join(line.split())}", file=sys.stderr)
+        warn(f"not counted: {' '.join(line.split())}")
     text = comparison.markdown_of(collection, options.roots, wanted)
-    if options.png:  # first, because its name may still be refused
+    if options.png:
         comparison.write_png(options.png, collection, wanted, options.overwrite)
     if options.html:
         page = comparison.html_of(collection, [*comparison.COMMAND, *arguments], wanted)

@@ -9,12 +9,10 @@ For example:
 """
 
 import argparse
-import os
 import sys
 from typing import Sequence
 
-from unfair_bp import commandline
-from unfair_bp.errors import UsageError
+from unfair_bp import commandline, files
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.cases import intended_schedule
 
@@ -69,16 +67,11 @@ def main(arguments: Sequence[str]) -> int:
 def _check_paths(options: argparse.Namespace) -> None:
     """Refuse files that cannot be written before anything is printed or drawn."""
     if options.png is not None:
-        from unfair_bp.figures.style import check_picture  # noqa: PLC0415
-
-        check_picture(options.png, options.overwrite)
+        files.check_kind(options.png, files.PICTURES)
     if options.gif is not None:
-        from unfair_bp.figures.animation import check_animation  # noqa: PLC0415
-
-        check_animation(options.gif, options.overwrite)
-    both = options.png is not None and options.gif is not None
-    if both and os.path.realpath(options.png) == os.path.realpath(options.gif):
-        raise UsageError(f"--png and --gif are both {options.gif}; give two names")
+        files.check_kind(options.gif, files.ANIMATIONS)
+    named = [path for path in (options.png, options.gif) if path is not None]
+    files.check_all(named, options.overwrite)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def warn_of_idle(case: cases.Case, as_run: bool) -> None:
     for name in cases.idle_quirks(case):
         warn(f"the quirk {name} changes nothing in this run")
     if as_run and not case.quirks:
-        warn(f"--as-run changes nothing: the script of case {case.name} had no quirk")
+        warn("--as-run changes nothing: only the scripts of b to f had quirks; give their --case")
     idle = naming.idle_layers(case)
     if idle:
         noun = "layer" if idle.isdigit() else "layers"

@@ -38,7 +38,11 @@ def _held_back_stderr() -> Iterator[None]:
     """
     if sys.stderr is not None:  # as in a process without a console
         sys.stderr.flush()
-    shown = os.dup(2)
+    try:
+        shown = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:

@@ -36,12 +36,14 @@ def write(dataset: Dataset, directory: str) -> str:
         return path
     kinds = [(name, value.dtype, value.shape) for name, value in values.items()]
     os.makedirs(directory, exist_ok=True)
+    head = {"descr": np.dtype(kinds).descr, "fortran_order": False, "shape": (1,)}
     beside = f"{path}.{os.getpid()}.part"
     try:
-        record = np.lib.format.open_memmap(beside, "w+", np.dtype(kinds), (1,))
-        for name, value in values.items():
-            record[name][0] = value
-        record.flush()
+        # Not through a map: writing to a map of a file on a full disk kills the process.
+        with open(beside, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, head)
+            for value in values.values():
+                file.write(np.ascontiguousarray(value).data)
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):

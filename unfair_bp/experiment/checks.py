@@ -1,6 +1,5 @@
 """What a case refuses: values of the wrong type, out of range, unknown, or not to be combined."""
 
-import math
 from dataclasses import fields
 from typing import Any, Collection, Mapping, Optional, Tuple
 
@@ -8,6 +7,7 @@ from unfair_bp.errors import FieldError
 from unfair_bp.experiment import ledger, matrix
 from unfair_bp.experiment.matrix import shortened
 
+LARGEST = 2**31 - 1  # of counts
 ADAM_QUIRKS = {"adam-constant", "update-first"}
 
 
@@ -25,28 +25,36 @@ def check_types(case: Any) -> None:
 def check_numbers(case: Any) -> None:
     """Refuse numbers that are out of range."""
     for name, least, most in (
-        ("epochs", 1, None),
-        ("batch_size", 1, None),
+        ("epochs", 1, LARGEST),
+        ("batch_size", 1, LARGEST),
         ("seed", 0, 2**32 - 1),
         ("threads", 0, 1024),
-        ("train_size", 1, None),
-        ("test_size", 1, None),
-        ("validation_size", 1, None),
+        ("train_size", 1, LARGEST),
+        ("test_size", 1, LARGEST),
+        ("validation_size", 1, LARGEST),
     ):
         value = getattr(case, name)
-        if value is not None and (value < least or (most is not None and value > most)):
-            limit = f"at least {least}" if most is None else f"{least} to {most}"
-            raise FieldError(name, f"{value} is out of range; give {limit}")
+        if value is not None and not least <= value <= most:
+            limit = f"at least {least}" if value < least else f"{least} to {most}"
+            raise FieldError(name, f"{_shown(value)} is out of range; give {limit}")
     for name, most in (("learning_rate", 1.0), ("epsilon", 1.0), ("width", 16.0)):
         value = getattr(case, name)
-        if not (math.isfinite(value) and 0.0 < value <= most):
+        if not 0.0 < value <= most:
             raise FieldError(
-                name, f"{value:g} is out of range; give a number above 0 and at most {most:g}"
+                name,
+                f"{_shown(value)} is out of range; give a number above 0 and at most {most:g}",
             )
     for name in ("momentum", "beta1", "beta2"):
         value = getattr(case, name)
         if not 0.0 <= value < 1.0:
-            raise FieldError(name, f"{value:g} is out of range; give 0 or more and less than 1")
+            raise FieldError(
+                name, f"{_shown(value)} is out of range; give 0 or more and less than 1"
+            )
+
+
+def _shown(value: float) -> str:
+    """A number in a few letters; one of Python's integers may be too large for a float."""
+    return f"{value:g}" if isinstance(value, float) else shortened(str(value))
 
 
 def check_choices(case: Any, choices: Mapping[str, Collection[str]]) -> None:

@@ -129,9 +129,9 @@ def unfreeze(size: Size, part: str = "1") -> Schedule:
 def _staged(size: Size, stages: np.ndarray, part: str) -> Schedule:
     """Stages of equal length within the first part of a run; the last one lasts until its end."""
     within = max(1, round(fraction(part, "FRACTION") * size.iterations))
-    hold, rows = 1, size.iterations
-    stage = np.arange(rows) * len(stages) // within
-    if size.iterations >= LONGEST_PERIOD:
+    if size.iterations < LONGEST_PERIOD:
+        hold, stage = 1, np.arange(size.iterations) * len(stages) // within
+    else:
         hold = -(-within // len(stages))
         stage = np.arange(-(-size.iterations // hold))
     return Schedule("", stages[np.minimum(stage, len(stages) - 1)], hold, spans=size.iterations)

@@ -72,7 +72,8 @@ def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
     schedule = intended_schedule(case, iterations)
     for name in METHODS:
         with contextlib.suppress(FieldError):  # it needs arguments, or does not fit the network
-            if schedule_of(replace(case, schedule=name, moments="own", quirks=())) == schedule:
+            named = replace(case, schedule=name, moments="own", quirks=())
+            if schedule_of(named, iterations) == schedule:
                 return name
     return case.schedule + _moments(case)
 

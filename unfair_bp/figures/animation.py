@@ -28,7 +28,6 @@ from unfair_bp.figures.style import (
     GRID,
     PINK,
     UPDATED,
-    check_path,
     default_style,
 )
 
@@ -259,15 +258,6 @@ class NetworkDrawing:
         )
 
 
-def check_animation(path: str, overwrite: bool) -> None:
-    """Refuse a path that :func:`save_animation` cannot write.
-
-    Raises:
-        UsageError: As :func:`unfair_bp.figures.style.check_path`.
-    """
-    check_path(path, ["gif"], ".gif", overwrite)
-
-
 def save_animation(
     schedule: Schedule, layers: Sequence[LayerSpec], path: str, overwrite: bool = False
 ) -> None:
@@ -276,7 +266,8 @@ def save_animation(
     Raises:
         UsageError: If the file exists and is not to be overwritten, or cannot be written.
     """
-    check_animation(path, overwrite)
+    files.check_kind(path, files.ANIMATIONS)
+    files.check(path, overwrite)
     drawing = NetworkDrawing(schedule, layers)
     sequence = frames(schedule)
     ends = {frame.row: frame for frame in sequence}  # the last frame of each row

@@ -5,7 +5,7 @@ import io
 import os
 import textwrap
 from itertools import cycle
-from typing import Iterable, Iterator, Tuple
+from typing import Iterator, Tuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from unfair_bp import files
-from unfair_bp.errors import UsageError
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 BLUE = "#0072B2"
@@ -86,36 +85,6 @@ def layer_axis(axes: Axes, layers: int, inches: float) -> None:
     axes.set_xlabel("layer")
 
 
-def check_path(path: str, kinds: Iterable[str], endings: str, overwrite: bool) -> None:
-    """Refuse a path that cannot be written; to be called before the work, not after it.
-
-    Args:
-        path: Where a picture is to be.
-        kinds: Endings that can be written, without their dots.
-        endings: What to give instead, in words.
-        overwrite: Whether a file that is there may be replaced.
-
-    Raises:
-        UsageError: If the ending is unknown, the file exists, or there is no directory for it.
-    """
-    kind = os.path.splitext(path)[1][1:].lower()
-    if kind not in kinds:
-        raise UsageError(
-            f"{path}: {'.' + kind!r} is not a picture format; give a file that ends in {endings}"
-        )
-    files.check(path, overwrite)
-
-
-def check_picture(path: str, overwrite: bool) -> None:
-    """Refuse a path that :func:`save` cannot write.
-
-    Raises:
-        UsageError: As :func:`check_path`.
-    """
-    known = FigureCanvasAgg.get_supported_filetypes()
-    check_path(path, known, ".png, .svg or .pdf", overwrite)
-
-
 @default_style()
 def render(figure: Figure, kind: str) -> bytes:
     """A figure as the content of a file of a format, such as png."""
@@ -130,5 +99,6 @@ def save(figure: Figure, path: str, overwrite: bool = False) -> None:
     Raises:
         UsageError: If the file exists and is not to be overwritten, or cannot be written.
     """
-    check_picture(path, overwrite)
+    files.check_kind(path, files.PICTURES)
+    files.check(path, overwrite)
     files.write_or_refuse(path, render(figure, os.path.splitext(path)[1][1:].lower()))

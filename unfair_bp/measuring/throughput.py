@@ -19,6 +19,7 @@ import numpy as np
 from unfair_bp.data import mapping
 from unfair_bp.data.batches import Batch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
+from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case, iterations_per_epoch
 from unfair_bp.measuring.processes import TEST_IMAGES, TRAIN_IMAGES, memory
 from unfair_bp.measuring.timing import Quartiles, quartiles
@@ -133,22 +134,34 @@ def _processes(case: Case, needed: Dict[int, int]) -> "Iterator[Dict[int, List[s
 
 
 def _turn(processes: "Sequence[subprocess.Popen]", seconds: float) -> List[Turn]:
-    """Let processes train at the same time, for so many seconds."""
+    """Let processes train at the same time, for the given number of seconds."""
     for process in processes:
-        process.stdin.write(f"{seconds}\n")
+        _ask(process, f"{seconds}")
     return [Turn(**_answer(process)) for process in processes]
 
 
 def _memory(process: "subprocess.Popen") -> Dict[str, Optional[int]]:
-    process.stdin.write("memory\n")
+    _ask(process, "memory")
     return _answer(process)
 
 
+def _ask(process: "subprocess.Popen", line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # a process that has ended gives no answer
+        process.stdin.write(line + "\n")
+
+
 def _answer(process: "subprocess.Popen") -> Dict[str, Any]:
-    """A line of JSON from a process."""
+    """A line of JSON from a process.
+
+    Raises:
+        UsageError: If it has ended, as when there is not enough memory.
+    """
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError(f"a training process ended with status {process.wait()}")
+        raise UsageError(
+            f"a training process that is measured ended with status {process.wait()}; give fewer "
+            "--workers, or a smaller --batch-size"
+        )
     return json.loads(line)
 
 

@@ -1,9 +1,7 @@
 """A comparison of runs as Markdown, as a picture, and as one HTML page that holds everything."""
 
-import os
 from typing import Dict, Optional, Sequence
 
-from unfair_bp import files
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment.schedules import parse
 from unfair_bp.reporting.differences import EVERYTHING, Wanted, baseline_of
@@ -129,18 +127,6 @@ def _tuning_of(collection: Collection) -> "matplotlib.figure.Figure":  # noqa: F
 
     choices = collection.choices
     return tuning_curves(choices, [setting_text(choice.setting) for choice in choices])
-
-
-def check_files(paths: Sequence[str], overwrite: bool) -> None:
-    """Make sure that files can be written, before the first of them is.
-
-    Raises:
-        UsageError: If one cannot be, exists and may not be overwritten, or is named twice.
-    """
-    for path in paths:
-        files.check(path, overwrite)
-        if sum(os.path.abspath(path) == os.path.abspath(other) for other in paths) > 1:
-            raise UsageError(f"{path} is named twice; give each output its own name")
 
 
 def write_png(path: str, collection: Collection, wanted: Wanted, overwrite: bool) -> None:

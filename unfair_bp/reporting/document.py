@@ -87,19 +87,26 @@ def as_markdown(blocks: Sequence[Block]) -> str:
 def _markdown(block: Block) -> str:
     """One block with its line ends."""
     if isinstance(block, Heading):
-        return "#" * block.level + " " + _line(block.text) + "\n"
+        return "#" * block.level + " " + _markdown_text(block.text) + "\n"
     if isinstance(block, Paragraph):
-        return _line(block.text) + "\n"
+        return _markdown_text(block.text) + "\n"
     if isinstance(block, Bullets):
-        return "".join(f"- {_line(item)}\n" for item in block.items)
+        return "".join(f"- {_markdown_text(item)}\n" for item in block.items)
     rule = ["---:" if i in block.numbers else "---" for i in range(len(block.header))]
     lines = [block.header, rule, *block.rows]
     return "".join(f"| {' | '.join(map(_markdown_cell, cells))} |\n" for cells in lines)
 
 
 def _markdown_cell(text: str) -> str:
-    """A schedule's name may have the marks of tables and emphasis, as ``back*100``."""
-    return re.sub(r"([|*])", r"\\\1", _line(text))
+    return _markdown_text(text).replace("|", "\\|")
+
+
+def _markdown_text(text: str) -> str:
+    """Text without emphasis: a schedule's name may have the mark for it, as ``back*100``."""
+    parts = CODE.split(_line(text))
+    parts[0::2] = [part.replace("*", "\\*") for part in parts[0::2]]
+    parts[1::2] = [f"`{part}`" for part in parts[1::2]]
+    return "".join(parts)
 
 
 def _line(text: str) -> str:

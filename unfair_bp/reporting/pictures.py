@@ -9,7 +9,7 @@ from unfair_bp.errors import UsageError
 from unfair_bp.experiment import naming
 from unfair_bp.results.run import NEEDED_FILES, Run, read_run
 
-FORMATS = ("png", "svg", "pdf")
+FORMATS = files.PICTURES
 
 
 def check_available() -> None:

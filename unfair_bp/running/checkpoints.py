@@ -66,7 +66,7 @@ class Checkpoints:
                     global_step=step,
                     write_meta_graph=False,
                 )
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, ValueError, tf.errors.OpError) as error:  # ValueError: no directory
             tidying.delete(tidying.unfinished(directory))
             raise UsageError(
                 f"cannot write the checkpoint {self._path(step)} ({reason(error)}); earlier ones "

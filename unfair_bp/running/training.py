@@ -43,7 +43,8 @@ def train(
 
     Args:
         case: What to run.
-        data: What to train and test on; None loads the data set that the case names.
+        data: What to train and test on, or its first images if the case has a ``train_size`` or
+            ``test_size``; None loads the data set that the case names.
         run_dir: The run directory.
         resume: Go on with the run that is there.
         overwrite: Replace the run that is there.
@@ -68,7 +69,7 @@ def train(
         )
     run = RunDirectory(os.fspath(run_dir))
     run.check_start(case, resume, overwrite)
-    dataset = sources.load(case) if data is None else data
+    dataset = sources.load(case) if data is None else data.first(case.train_size, case.test_size)
     trainer = Trainer(case, dataset, run, checkpoint_minutes, tensorboard)
     trainer.train(command, report, resume=resume, overwrite=overwrite)
     return trainer.metrics

@@ -95,9 +95,10 @@ def outcome_of(future: "distributed.Future") -> Optional[Outcome]:  # noqa: F821
         raise
     except KilledWorker:
         return Outcome(LOST, "its workers were lost")
-    except (*TIMEOUTS, CommClosedError):
-        return None
     except Exception as error:  # whatever a worker raises, its own ImportError among them
+        late = isinstance(error, (*TIMEOUTS, CommClosedError))
+        if late and future.status != "error":  # an attempt may fail with a timeout of its own
+            return None
         return Outcome(1, f"a worker failed: {type(error).__name__}: {error}")
 
 

@@ -42,7 +42,10 @@ def mapped(owner: str, cwd: str, data: str, data_dir: Optional[str]) -> Mapped:
     if data not in SETS:
         return Mapped(0, b"", {})
     with _ONE_AT_A_TIME:
-        return _mapped(owner, cwd, data, data_dir)
+        found = _mapped(owner, cwd, data, data_dir)
+        if found.status < 0:  # the reader was killed: the next run tries again
+            _mapped.cache_clear()
+        return found
 
 
 @functools.lru_cache(maxsize=16)
