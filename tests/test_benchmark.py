@@ -383,8 +383,8 @@ def test_the_table_of_many_runs_at_once():
         (["--sweep", "--threads", "1"], "--threads cannot be given with --sweep"),
         (["--sweep", "--png", "x.png"], "--png cannot be given with --sweep"),
         (["--sweep", "--workers", "0", "1"], "--workers 0 is out of range"),
-        (["--workers", "2"], "--workers is of use with --sweep only"),
-        (["--epochs", "2"], "--epochs is of use with --sweep only"),
+        (["--workers", "2"], "--workers works only with --sweep"),
+        (["--epochs", "2"], "--epochs works only with --sweep"),
     ],
 )
 def test_options_that_do_not_go_together(capsys, words, said):

@@ -142,7 +142,7 @@ def test_data_of_ones_own_has_no_source():
 
 def test_a_place_for_embedded_data_is_refused(tmp_path):
     """Breaks if the user believes that the images come from there."""
-    with pytest.raises(UsageError, match=r"--data-dir .* is of no use"):
+    with pytest.raises(UsageError, match=r"--data-dir .* has no effect"):
         sources.load(replace(CASES["a"], data="shapes"), str(tmp_path))
 
 

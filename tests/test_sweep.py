@@ -451,7 +451,7 @@ def test_the_error_of_a_training_process_is_reported(tmp_path):
     this, _ = job(tmp_path, "--data", "shapes", "--data-dir", "here")
     for _ in range(2):
         outcome = attempt(this)
-        assert outcome.status == 2 and outcome.message.startswith("--data-dir 'here' is of no use")
+        assert outcome.status == 2 and outcome.message.startswith("--data-dir 'here' has no effect")
     log = (tmp_path / "x" / "run.log").read_text()
     line = "$ python -m unfair_bp.train --data shapes --data-dir here --run-dir x/run\n"
     assert log.startswith(line) and log.count(line) == 2

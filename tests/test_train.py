@@ -792,7 +792,7 @@ BAD_INPUT = {
     "resume of nothing": ("--resume", "no run to resume"),
     "no data": ("--data cifar10 --data-dir missing", "'missing'"),
     "data that is none": ("--data cifar10 --data-dir .", "'.'"),
-    "a place for embedded data": ("--data-dir file", "'file' is of no use"),
+    "a place for embedded data": ("--data-dir file", "'file' has no effect"),
     "run directory below a file": ("--run-dir file/run", "file/run"),
     "run directory is a file": ("--run-dir file", "file"),
     "run directory on no disk": ("--run-dir /proc/x", "/proc/x"),

@@ -105,7 +105,7 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--png cannot be given with --sweep, which draws nothing; give --json")
     for option in ("workers", "epochs"):
         if getattr(options, option) is not None and not options.sweep:
-            raise UsageError(f"--{option} is of use with --sweep only; give both or neither")
+            raise UsageError(f"--{option} works only with --sweep; add --sweep, or leave it out")
 
 
 if __name__ == "__main__":

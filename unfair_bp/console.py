@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-SECONDS_BETWEEN_LINES = 60.0  # of a bar whose output is no terminal
+SECONDS_BETWEEN_LINES = 60.0  # of a bar whose output is not a terminal
 
 
 def load_bars() -> "Type[tqdm]":

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         first = failed[0]
         raise UsageError(
             f"{len(failed)} of {len(results)} runs failed; {first.run.path}: {first.message}; see "
-            f"{first.run.log}, then say the same command to try again"
+            f"{first.run.log}, then run the same command to try again"
         )
     return 0
 

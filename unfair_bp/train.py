@@ -167,7 +167,7 @@ def _parser() -> commandline.Parser:
 
 
 def _case_and_directory(options: argparse.Namespace) -> Tuple[cases.Case, RunDirectory]:
-    """What to run and where; a run to resume says itself what it is.
+    """The case and its run directory; the case of a run to resume is read from there.
 
     Raises:
         UsageError: If it cannot be run there, or options contradict the run to resume.

@@ -204,7 +204,7 @@ def _check_array(field: str, value: object, kind: type, expected: str) -> None:
     if not isinstance(value, np.ndarray):
         raise FieldError(field, f"is a {type(value).__name__}, expected a NumPy array: {expected}")
     if isinstance(value, np.ma.MaskedArray):
-        raise FieldError(field, "is a masked array, whose masked values would be trained on; fill")
+        raise FieldError(field, "is a masked array, whose masked values would be used; fill it")
     if not np.issubdtype(value.dtype, kind):
         raise FieldError(field, f"has the type {value.dtype}, expected {expected}")
     if value.size == 0:

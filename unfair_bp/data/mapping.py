@@ -66,7 +66,7 @@ def read(path: str) -> Dataset:
         return Dataset(str(record["name"][0]), tuple(record["classes"][0].tolist()), **arrays)
     except (*MALFORMED, UsageError) as error:
         raise UsageError(
-            f"{path} is not a whole data set ({error}); delete it, or say the sweep's command again"
+            f"{path} is not a whole data set ({error}); delete it, or run the sweep's command again"
         ) from error
 
 

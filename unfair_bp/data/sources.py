@@ -37,8 +37,8 @@ def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
 def _shapes(case: Case, data_dir: Optional[str]) -> Dataset:
     if data_dir is not None:
         raise UsageError(
-            f"--data-dir {data_dir!r} is of no use: the data set of this run is shapes, which is "
-            f"embedded; leave it out, or train with --data {' or '.join(SETS)}"
+            f"--data-dir {data_dir!r} has no effect: this run uses shapes, which is embedded; "
+            f"leave it out, or train with --data {' or '.join(SETS)}"
         )
     sizes = {"train_size": case.train_size, "test_size": case.test_size}
     return shapes.load(**{name: size for name, size in sizes.items() if size is not None})

@@ -33,9 +33,9 @@ class Layer:
         for field in ("kernel", "outputs", "stddev", "pool"):
             object.__setattr__(self, field, as_python(getattr(self, field)))
         if not (_is_count(self.kernel) and self.kernel % 2):
-            raise FieldError("kernel", f"{self.kernel!r} is not an odd number of pixels; give 1, 3")
+            raise FieldError("kernel", f"{self.kernel!r} is not an odd number; give 1 or 3 pixels")
         if not _is_count(self.outputs):
-            raise FieldError("outputs", f"{self.outputs!r} is not a number of channels; give 1, 2")
+            raise FieldError("outputs", f"{self.outputs!r} is not a count; give 8 channels")
         number = isinstance(self.stddev, (int, float)) and not isinstance(self.stddev, bool)
         if not (number and math.isfinite(self.stddev) and self.stddev > 0):
             raise FieldError("stddev", f"{self.stddev!r} is not a number above 0; give 0.05")
@@ -106,7 +106,7 @@ class Architecture:
             raise FieldError("layers", "is empty; give at least one layer")
         if self.layers[-1].pool:
             raise FieldError(
-                "layers", "has a 2x2 pool after its last layer, where the global pool is; leave out"
+                "layers", "has a 2x2 pool after its last layer, where the global pool is; remove it"
             )
         size = self.image_size
         for number, layer in enumerate(self.layers, start=1):
@@ -158,7 +158,7 @@ class Architecture:
                 raise FieldError(
                     "width",
                     f"{width:g} leaves layer {number} without a channel; "
-                    f"give at least {1.0 / narrowest:g}",
+                    f"give more than {0.5 / narrowest:g}",
                 )
             stddev = layer.stddev * (full_inputs / inputs) ** 0.5
             specs.append(LayerSpec(layer.kernel, inputs, outputs, stddev, size, layer.pool))

@@ -40,9 +40,8 @@ class Case:
     """One training run, resolved: everything that its result depends on.
 
     The command line is generated from these fields (``learning_rate`` is ``--learning-rate``).
-    NumPy scalars and arrays of no dimension are taken for numbers, and a boolean array
-    ``[rows, layers]`` or a
-    :class:`~unfair_bp.experiment.matrix.Schedule` for a schedule.
+    NumPy scalars and arrays of no dimension are accepted as numbers, and a boolean array
+    ``[rows, layers]`` or a :class:`~unfair_bp.experiment.matrix.Schedule` as a schedule.
 
     Raises:
         FieldError: If a field has a value that cannot be run.

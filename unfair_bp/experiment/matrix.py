@@ -59,7 +59,7 @@ class Schedule:
         if not 1 <= self.hold <= LONGEST_HOLD:
             raise FieldError(
                 "schedule",
-                f"holds each row {self.hold} iterations; give 1 to {LONGEST_HOLD}",
+                f"holds each row for {self.hold} iterations; give 1 to {LONGEST_HOLD}",
             )
         if self.moments not in MOMENTS:
             raise FieldError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from unfair_bp.experiment.matrix import Schedule
 
-MOVING_ROWS = 12  # arrows move in schedules of at most so many rows; others have a frame a row
+MOVING_ROWS = 12  # arrows move in schedules of up to this many rows; longer ones have a frame a row
 MOST_FRAMES = 100  # of those others
 GOLDEN = (5**0.5 - 1) / 2
 # Milliseconds; a GIF counts in hundredths of a second, and browsers slow down less than two.

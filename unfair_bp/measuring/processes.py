@@ -35,7 +35,7 @@ def seconds_of_help() -> float:
 
 
 def start_of(case: Case) -> Start:
-    """Start a case in a new process, on as many images as CIFAR-10 has, and let it run a little."""
+    """Start a case in a new process on a data set of CIFAR-10's size, and let it run a little."""
     facts = json.loads(_python("-m", "unfair_bp.measuring.processes", json.dumps(asdict(case))))
     return Start(**facts)
 

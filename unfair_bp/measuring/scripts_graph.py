@@ -93,7 +93,7 @@ def scripts_graph(case: Case) -> Built:
 
 
 def _adam_assigns(case: Case, rate: Any, variables: Sequence[Any], dw: Any) -> List[tf.Operation]:
-    """The scripts' Adam: constant corrections; whether a step sees the new m and v is not said."""
+    """The scripts' Adam: constant corrections; whether a step sees the new m and v is undefined."""
     weight, m, v = variables
     step = rate * (m / (1 - case.beta1)) / ((v / (1 - case.beta2)) ** 0.5 + case.epsilon)
     return [

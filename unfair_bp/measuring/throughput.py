@@ -59,7 +59,7 @@ def measure(
     """Let every combination train in turn, with a progress bar.
 
     Args:
-        case: What a run is; its threads are of no account.
+        case: What a run is; its threads are ignored.
         cores: How many the machine has.
         workers: Numbers of runs at a time.
         repeats: Turns of each combination.
@@ -197,7 +197,7 @@ def as_text(result: Dict[str, Any]) -> str:
 
 
 def _work(case: Case, path: str) -> None:
-    """Train for as many seconds as a line says, or tell the memory, until the input ends."""
+    """Read lines: train for the number of seconds given, or report the memory."""
     from unfair_bp.backprop.graph import build_graph, starting_weights  # noqa: PLC0415
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415 - imports TensorFlow
     from unfair_bp.running import sessions  # noqa: PLC0415 - imports TensorFlow

@@ -45,7 +45,7 @@ def report_blocks(
     if collection.settings:
         blocks.append(Bullets(_notes(list(collection.settings.values()), wanted)))
     else:
-        blocks.append(Paragraph("No run at a picked value yet: this is the tuning alone."))
+        blocks.append(Paragraph("No run uses a picked value yet; only the tuning is shown."))
     blocks += _selection_blocks(collection.choices, pictures.get(None))
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
@@ -59,7 +59,7 @@ def report_blocks(
 
 
 def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
-    """How to read what the report has; nothing about what it has not."""
+    """Notes on how to read the parts that this report has."""
     groups = [group for alike in settings for group in alike]
     variants = [group.variant for group in groups]
     augmented = any(variant.augment for variant in variants)
@@ -178,6 +178,8 @@ def setting_text(setting: Setting) -> str:
     for name in ("beta1", "beta2", "epsilon", "momentum"):
         if getattr(case, name) != getattr(CASES["a"], name):
             parts.append(f"{name} {_value(setting, name)}")
+    if case.nesterov:
+        parts.append("Nesterov")
     if case.initial_weights != "numpy":
         parts.append(f"initial weights of {case.initial_weights}")
     return ", ".join(parts)

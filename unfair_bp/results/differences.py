@@ -217,7 +217,7 @@ def _difference(match: Match, budget: Budget, names: Dict[Variant, str]) -> Opti
 
 
 def _accuracy_at(at: float, spent: np.ndarray, accuracy: np.ndarray) -> float:
-    """The accuracy where a run first spent so much, linear between the two epochs around it."""
+    """The accuracy where a run first reached this budget, linear between two epochs."""
     after = int(np.argmax(spent >= at))
     around = slice(max(after - 1, 0), after + 1)
     return float(np.interp(at, spent[around], accuracy[around]))

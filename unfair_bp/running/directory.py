@@ -220,7 +220,11 @@ class RunDirectory:
         return {**config, "case": configuration.known(config["case"])}
 
     def case(self) -> Case:
-        """What the run was started with, under a name that fits; a UsageError as read_config's."""
+        """What the run was started with, under a name that fits.
+
+        Raises:
+            UsageError: As :meth:`read_config`.
+        """
         return named(Case(**configuration.known(configuration.load(self.path)["case"])))
 
     def identity(self) -> np.ndarray:

@@ -23,7 +23,7 @@ RESULT_SECONDS = 5
 TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
 LOST_SCHEDULER = (
     "the connection to the scheduler is lost; runs that were begun are being saved: start "
-    "scheduler and workers again, then say the same command"
+    "scheduler and workers again, then run the same command"
 )
 LOST = -signal.SIGKILL  # status of an attempt whose workers were lost
 

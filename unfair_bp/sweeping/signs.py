@@ -56,7 +56,7 @@ class SignOfLife:
                 raise cannot_write(self.path, error) from error
 
     def end(self) -> None:
-        """Remove the file: whatever runs for this sweep shall save and stop."""
+        """Remove the file: the processes of this sweep then save and stop."""
         with contextlib.suppress(OSError):
             os.remove(self.path)
 
