@@ -27,8 +27,8 @@ from unfair_bp import commandline, files
 from unfair_bp.errors import UsageError
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print a table and, if asked, write it and draw it; returns the exit status."""
+def _parser() -> commandline.Parser:
+    """What may be asked for."""
     parser = commandline.Parser(prog="python -m unfair_bp.benchmark", description=__doc__)
     parser.set_defaults(case="a")
     commandline.add_fields(parser, ["width", "batch_size", "threads", "epochs"])
@@ -54,7 +54,12 @@ def main(arguments: Sequence[str]) -> int:
     ):
         parser.add_argument(option, type=commandline.path, metavar="FILE", help=meaning)
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print a table and, if asked, write it and draw it; returns the exit status."""
+    options = _parser().parse_args(arguments)
     _check(options)
     case = commandline.resolve_case(options)
     if case.batch_size % 2:

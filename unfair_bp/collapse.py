@@ -37,8 +37,8 @@ from unfair_bp.errors import UsageError
 READ_AT_WIDTH = 1.0  # layer 1's convolution must take longer than the move of its weights
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print a table and, if asked, draw it; returns the exit status."""
+def _parser() -> commandline.Parser:
+    """What may be asked for."""
     parser = commandline.Parser(prog="python -m unfair_bp.collapse", description=__doc__)
     parser.set_defaults(case="a", width=0.25)
     commandline.add_fields(parser, ["width", "batch_size"])
@@ -51,7 +51,12 @@ def main(arguments: Sequence[str]) -> int:
         help="also draw the result into this new file",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print a table and, if asked, draw it; returns the exit status."""
+    options = _parser().parse_args(arguments)
     # The learning rate is 0 on the first batch, so that one batch changes nothing.
     for option, value, least in (
         ("--iterations", options.iterations, 2),

@@ -9,13 +9,15 @@ import sys
 from typing import Sequence
 
 from unfair_bp import commandline
+from unfair_bp.console import progress_bar
+from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running.directory import RunDirectory
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Evaluate a run; returns the exit status."""
+def _parser() -> commandline.Parser:
+    """What may be asked for."""
     parser = commandline.Parser(prog="python -m unfair_bp.evaluate", description=__doc__)
     commandline.add_run(parser)
     commandline.add_data_dir(parser)
@@ -24,16 +26,19 @@ def main(arguments: Sequence[str]) -> int:
         action="store_true",
         help="evaluate on the images that --validation-size held out, not on the test set",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Evaluate a run; returns the exit status."""
+    options = _parser().parse_args(arguments)
     run = RunDirectory(options.run_dir)
-    config = run.read_config()
-    case = Case(**config["case"])
+    case = Case(**run.read_config()["case"])
     if options.validation and case.validation_size is None:
         raise UsageError(f"--validation: {run.path} held no images out; leave it out")
 
     from unfair_bp.backprop.graph import build_graph  # noqa: PLC0415
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
-    from unfair_bp.console import progress_bar  # noqa: PLC0415
     from unfair_bp.data import sources  # noqa: PLC0415
     from unfair_bp.running import sessions  # noqa: PLC0415 - --help answers at once
     from unfair_bp.running.checkpoints import Checkpoints  # noqa: PLC0415
@@ -41,11 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
     run.check_checkpoint()  # before data is loaded, or even downloaded
     dataset = sources.load(case, options.data_dir)
-    if dataset.fingerprint() != config["data"]["sha256"]:
-        raise UsageError(
-            f"the data ({dataset.name}) is not what {run.path} was trained with "
-            f"({config['data']['name']}); give its --data-dir"
-        )
+    _check_data(dataset, run)
     part, images, labels = "test set", dataset.test_images, dataset.test_labels
     if options.validation:
         part, (images, labels) = "held-out images", dataset.hold_out(case.validation_size)[1]
@@ -75,6 +76,20 @@ def main(arguments: Sequence[str]) -> int:
         )
     print(as_text(evaluation, dataset.classes))
     return 0
+
+
+def _check_data(dataset: Dataset, run: RunDirectory) -> None:
+    """Refuse images that the run was not trained with.
+
+    Raises:
+        UsageError: If they are others.
+    """
+    trained = run.read_config()["data"]
+    if dataset.fingerprint() != trained["sha256"]:
+        raise UsageError(
+            f"the data ({dataset.name}) is not what {run.path} was trained with "
+            f"({trained['name']}); give its --data-dir"
+        )
 
 
 if __name__ == "__main__":

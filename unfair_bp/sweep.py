@@ -21,8 +21,8 @@ from unfair_bp.running.signals import Interrupted
 from unfair_bp.sweeping import plan, summary
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Train what is not done yet; returns the exit status."""
+def _parser() -> commandline.Parser:
+    """What may be asked for."""
     parser = commandline.Parser(prog="python -m unfair_bp.sweep", description=__doc__)
     commandline.add_case(parser, several=True)
     commandline.add_quick(parser)
@@ -47,7 +47,12 @@ def main(arguments: Sequence[str]) -> int:
         help="have the workers of this Dask scheduler train, such as tcp://HOST:8786",
     )
     parser.add_argument("--dry-run", action="store_true", help="list the runs, and train nothing")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train what is not done yet; returns the exit status."""
+    options = _parser().parse_args(arguments)
     runs = plan.plan(options, options.root)
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers {options.workers} is out of range; give at least 1")

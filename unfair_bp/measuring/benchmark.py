@@ -5,9 +5,12 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
+from unfair_bp.backprop.fast import choice
+from unfair_bp.console import progress_bar
 from unfair_bp.experiment.cases import Case
-from unfair_bp.measuring import processes
+from unfair_bp.measuring import processes, subjects, throughput
 from unfair_bp.measuring.timing import Quartiles, alternate, quartiles
+from unfair_bp.running import provenance
 
 HELP_STARTS = 5  # timed starts of a command's help
 PASSES = {
@@ -29,9 +32,6 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
     Returns:
         What ``--json`` writes. Times are in seconds, each as its quartiles.
     """
-    from unfair_bp.console import progress_bar  # noqa: PLC0415 - --help answers at once
-    from unfair_bp.measuring import subjects  # noqa: PLC0415 - imports TensorFlow
-
     help_seconds = quartiles([processes.seconds_of_help() for _ in range(HELP_STARTS)])
     start = processes.start_of(case)
     with subjects.steps(case) as works:
@@ -78,8 +78,6 @@ def measure_sweep(case: Case, workers: Optional[Sequence[int]], repeats: int) ->
     Returns:
         What ``--json`` writes.
     """
-    from unfair_bp.measuring import throughput  # noqa: PLC0415 - --help answers at once
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     powers = [2**power for power in range(cores.bit_length())]
     return {
@@ -97,9 +95,6 @@ def measure_sweep(case: Case, workers: Optional[Sequence[int]], repeats: int) ->
 
 def _environment() -> Dict[str, str]:
     """The versions and the processor that were measured."""
-    from unfair_bp.backprop.fast import choice  # noqa: PLC0415 - imports TensorFlow
-    from unfair_bp.running import provenance  # noqa: PLC0415 - imports TensorFlow
-
     return {
         **provenance.software(),
         "kernels": choice.library(),
@@ -141,8 +136,6 @@ def as_text(result: Result) -> str:
     facts = {**result["environment"], **result["settings"]}
     lines = [f"{name:<14} {value}" for name, value in facts.items()]
     if "throughput" in result:
-        from unfair_bp.measuring import throughput  # noqa: PLC0415 - --help answers at once
-
         return "\n".join([*lines, "", throughput.as_text(result)])
     lines += ["", *_step_lines(result), "", *_form_lines(result), "", *_other_lines(result)]
     return "\n".join(lines)
@@ -150,8 +143,6 @@ def as_text(result: Result) -> str:
 
 def _step_lines(result: Result) -> List[str]:
     """A line for each step: its time, what part of a fair step that is, and its rate."""
-    from unfair_bp.measuring import subjects  # noqa: PLC0415 - imports TensorFlow
-
     steps = {(step["name"], step["row"]): step for step in result["steps"]}
     fair, rate = steps[subjects.FAIR, None], multiply_rate(result)
     lines = [
@@ -175,8 +166,6 @@ def _step_lines(result: Result) -> List[str]:
 
 def multiply_rate(result: Result) -> float:
     """The machine's rate of multiplying matrices, GFLOP/s: that of the size that does best."""
-    from unfair_bp.measuring import subjects  # noqa: PLC0415 - imports TensorFlow
-
     return max(
         step["flops"] / step["seconds"][1] / 1e9
         for step in result["steps"]

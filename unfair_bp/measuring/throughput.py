@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import numpy as np
 
+from unfair_bp.console import progress_bar
 from unfair_bp.data import mapping
 from unfair_bp.data.batches import Batch, prefetch, training_batches
 from unfair_bp.data.dataset import Dataset
@@ -69,8 +70,6 @@ def measure(
         For JSON: ``throughput``, runs in an hour of each combination, as quartiles; and ``memory``,
         in bytes, of a run with one thread: its peak, and what of it all runs share.
     """
-    from unfair_bp.console import progress_bar  # noqa: PLC0415 - --help answers at once
-
     pairs = combinations(cores, workers)
     needed = {threads: max(w for w, t in pairs if t == threads) for _, threads in pairs}
     iterations = case.epochs * iterations_per_epoch(case, TRAIN_IMAGES)
