@@ -57,7 +57,7 @@ def start(words, cwd, stdout=subprocess.PIPE):
 def finish(process):
     """Wait for a process; returns its status, standard output and standard error."""
     try:
-        stdout, stderr = process.communicate(timeout=300)
+        stdout, stderr = process.communicate(timeout=900)  # also beside other work
     except subprocess.TimeoutExpired:
         process.kill()
         raise

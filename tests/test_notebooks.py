@@ -424,7 +424,7 @@ def test_a_case_runs(letter, tmp_path):
     shutil.copytree(str(ANSWER / "schedule_fair" / "seed0"), str(run))
     notebook = build.all_notebooks()["case_" + letter]
     set_parameters(notebook, SMALL_RUN)
-    build.execute(notebook, str(tmp_path), timeout=120)
+    build.execute(notebook, str(tmp_path), timeout=600)
     check_pictures(notebook)
     assert len((run / "metrics.csv").read_text().splitlines()) == 1 + SMALL_RUN["EPOCHS"]
     assert f'"name": "{letter}"' in (run / "config.json").read_text()
@@ -442,7 +442,7 @@ def test_the_overview_runs(tmp_path):
         (figures / name).touch()
     notebook = build.overview_notebook()
     set_parameters(notebook, SMALL_COLLAPSE)
-    build.execute(notebook, str(tmp_path), timeout=120)
+    build.execute(notebook, str(tmp_path), timeout=600)
     check_pictures(notebook)
     assert sorted(path.name for path in figures.iterdir()) == names
     assert "## Picked: learning rate" in (figures / "report.md").read_text()

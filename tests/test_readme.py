@@ -95,42 +95,59 @@ def test_it_is_short_and_its_links_lead_somewhere():
             assert not heading or heading[1:] in anchors, heading
 
 
-def planned_differences():
-    """Interval and corrected p of each planned comparison, computed from the runs' files alone.
-
-    By pair: after the last epoch, and at the operations of the whole run from the back.
-    """
-    runs = {}
-    for letter, schedule in {"a": "fair", "c": "back", "e": "front"}.items():
-        for path in (ROOT / "logs" / "study" / "answer" / f"schedule_{schedule}").glob("seed*"):
-            with (path / "metrics.csv").open(newline="") as file:
-                rows = [
-                    (float(x["flops"]), float(x["test_accuracy"])) for x in csv.DictReader(file)
-                ]
-            runs[letter, path.name] = np.transpose(rows)
-    budget = max(operations[-1] for (letter, _), (operations, _) in runs.items() if letter == "c")
+def runs_of(schedule):
+    """Operations and test accuracy after each epoch of a schedule's runs in the study, by seed."""
     found = {}
-    for pair in ("c - a", "e - a", "c - e"):
-        one, other = ({seed for x, seed in runs if x == letter} for letter in pair[::4])
-        for at in (None, budget):
-            values = [
-                np.subtract(
-                    *(
-                        y[-1] if at is None else np.interp(at, x, y)
-                        for x, y in (runs[letter, seed] for letter in pair[::4])
-                    )
-                )
-                for seed in sorted(one & other)
-            ]
-            low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-            p = stats.ttest_1samp(values, 0)[1]
-            shown = f"{np.mean(values):+.4f} [{low:+.4f}, {high:+.4f}]"
-            found.setdefault(pair, []).append((len(values), shown, p))
-    corrected = iter(statistics.holm([p for both in found.values() for *_, p in both]))
-    return {
-        pair: [(count, shown, f"{next(corrected):.4f}") for count, shown, _ in both]
-        for pair, both in found.items()
-    }
+    for part in ("answer", "peers"):
+        for path in (ROOT / "logs" / "study" / part).glob("**/metrics.csv"):
+            case = json.loads((path.parent / "config.json").read_text())["case"]
+            if case["schedule"] == schedule:
+                with path.open(newline="") as file:
+                    rows = list(csv.DictReader(file))
+                numbers = [(float(row["flops"]), float(row["test_accuracy"])) for row in rows]
+                found[case["seed"]] = np.transpose(numbers)
+    return found
+
+
+def paired(one, other, operations=None):
+    """Pairs, difference with its interval, and p: after the last epoch, or at these operations."""
+    runs = runs_of(one), runs_of(other)
+    values = [
+        np.subtract(
+            *(
+                accuracy[-1] if operations is None else np.interp(operations, spent, accuracy)
+                for spent, accuracy in (side[seed] for side in runs)
+            )
+        )
+        for seed in sorted(set(runs[0]) & set(runs[1]))
+    ]
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    shown = f"{np.mean(values):+.4f} [{low:+.4f}, {high:+.4f}]"
+    return len(values), shown, stats.ttest_1samp(values, 0)[1]
+
+
+def corrected(found):
+    """The same with p after Holm's correction for all of them, as it is written."""
+    values = statistics.holm([p for _, _, p in found])
+    return [(count, shown, f"{p:.4f}") for (count, shown, _), p in zip(found, values)]
+
+
+def planned_differences():
+    """The planned comparisons, computed from the runs' files alone: by pair, at both budgets."""
+    budget = max(spent[-1] for spent, _ in runs_of("back").values())
+    pairs = {"c - a": ("back", "fair"), "e - a": ("front", "fair"), "c - e": ("back", "front")}
+    found = [paired(*both, at) for both in pairs.values() for at in (None, budget)]
+    values = iter(corrected(found))
+    return {pair: [next(values), next(values)] for pair in pairs}
+
+
+def test_when_in_the_run():
+    """Breaks if a difference between schedules of equal counts is not that of the runs."""
+    told = rows_after("### When, not only how often", RESULTS)
+    pairs = [[name.strip("`") for name in row[0].split(" - ")] for row in told]
+    found = corrected([paired(*both) for both in pairs])
+    assert [tuple(row[1:]) for row in told] == [(str(n), shown, p) for n, shown, p in found]
+    assert len(told) == 3
 
 
 def test_what_came_out():
@@ -146,6 +163,18 @@ def test_what_came_out():
         for equal, shown in zip(("layer updates", "training accuracy"), said[pair][2:]):
             table = rows_after(f"### Paired differences of test accuracy at equal {equal}", report)
             assert {row[0]: row[5] for row in table}[pair] == shown
+
+
+def test_the_network():
+    """Breaks if the package's README shows another network than is trained by default."""
+    shown = rows_after("## The network", (ROOT / "unfair_bp" / "README.md").read_text())
+    assert shown == [
+        [
+            *(str(number), f"{layer.kernel}x{layer.kernel}", str(layer.inputs)),
+            *(str(layer.outputs), f"{layer.size}x{layer.size}", "yes" if layer.pool else "no"),
+        ]
+        for number, layer in enumerate(CASES["a"].layers, start=1)
+    ]
 
 
 def test_costs_of_the_methods():
@@ -283,6 +312,7 @@ def test_every_difference_in_the_results_is_in_a_stored_report():
     """Breaks if a difference with an interval was typed wrongly, or is that of older runs."""
     stored = "".join((ROOT / "logs" / file).read_text(encoding="utf-8") for file in REPORTS)
     stored += "".join(shown for both in planned_differences().values() for _, shown, _ in both)
+    stored += "".join(row[2] for row in rows_after("### When, not only how often", RESULTS))
     told = re.findall(r"[+-][0-9]\.[0-9]+\s\[[^]]*\]", RESULTS)
     assert len(told) > 20
     assert not [text for text in told if " ".join(text.split()) not in stored]
