@@ -344,6 +344,8 @@ def test_an_attempt_that_a_new_scheduler_does_not_know_is_made_again(scripted):
 class LostOnce(Future):
     """A result that its worker has taken with it, so that it is made again."""
 
+    status = "finished"
+
     def result(self, timeout=None):
         self.result = super().result
         raise TimeoutError
@@ -354,6 +356,16 @@ def test_a_result_that_is_lost_is_waited_for(scripted, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "Future", LostOnce)
     results, made_up = scripted({"seed1": [done]})
     assert results["seed1"].state == "done" and len(made_up.jobs) == 1
+
+
+def test_an_attempt_that_fails_with_a_timeout_has_failed():
+    """Breaks if a file system's timeout is taken for a result that is late, and waited for."""
+    future = Future()
+    future.status = "error"
+    future.set_exception(TimeoutError("the disk"))
+    assert cluster.outcome_of(future) == (1, "a worker failed: TimeoutError: the disk")
+    future.status = "pending"
+    assert cluster.outcome_of(future) is None
 
 
 def test_results_that_are_written_elsewhere_are_a_failure(scripted):

@@ -73,7 +73,8 @@ def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
     for name in METHODS:
         with contextlib.suppress(FieldError):  # it needs arguments, or does not fit the network
             named = replace(case, schedule=name, moments="own", quirks=())
-            if schedule_of(named, iterations) == schedule:
+            known = schedule_of(named, iterations)
+            if known == schedule and known.spans == schedule.spans:
                 return name
     return case.schedule + _moments(case)
 
