@@ -49,10 +49,13 @@ def test_scaling_keeps_the_size_of_signals():
 
 
 def test_no_channel_left():
-    """Breaks if a width that leaves a layer without a channel is built."""
+    """Breaks if a width that leaves a layer without a channel is built, or the limit is wrong."""
     assert min(layer.outputs for layer in ALL_CONVOLUTIONAL.scaled(1 / 64)) == 1
     with pytest.raises(UsageError, match="leaves layer 3 without a channel"):
         ALL_CONVOLUTIONAL.scaled(1 / 256)
+    with pytest.raises(UsageError, match=r"give more than 0\.0078125$"):
+        ALL_CONVOLUTIONAL.scaled(1 / 128)
+    assert min(layer.outputs for layer in ALL_CONVOLUTIONAL.scaled(0.0079)) == 1
 
 
 def test_values_of_numpy_are_taken():

@@ -51,7 +51,7 @@ def test_a_case_is_frozen():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"epochs": 0}, "epochs 0"),
+        ({"epochs": 0}, "epochs 0 is out of range; give at least 1"),
         ({"epochs": -1}, "epochs -1"),
         ({"epochs": 10**25}, "epochs 10000000000000000000000000"),
         ({"learning_rate": 10**400}, "learning_rate 1000"),
@@ -67,7 +67,7 @@ def test_a_case_is_frozen():
         ({"beta2": float("nan")}, "beta2 nan"),
         ({"epsilon": 0.0}, "epsilon 0"),
         ({"seed": -1}, "seed -1"),
-        ({"seed": 2**32}, "seed 4294967296"),
+        ({"seed": 2**32}, "seed 4294967296 is out of range; give 0 to 4294967295"),
         ({"width": 0.0}, "width 0"),
         ({"width": float("nan")}, "width nan"),
         ({"width": 17.0}, "width 17"),

@@ -137,11 +137,12 @@ def test_quick_and_what_is_given_beside_it():
         "width",
         "epochs",
         "learning_rate",
+        "threads",
     }
     for words in (["--quick", "--epochs", "1"], ["--epochs", "1", "--quick"]):
         assert resolve("--case", "e", *words) == replace(quick, epochs=1)
     post = ["--width", "1", "--data", "cifar10", "--epochs", "50", "--learning-rate", "1e-4"]
-    assert resolve("--quick", *post) == CASES["a"]
+    assert resolve("--quick", *post, "--threads", "0") == CASES["a"]
 
 
 def test_quirks():

@@ -256,6 +256,15 @@ def test_runs_without_a_pair_have_no_table_of_differences(tmp_path):
     assert "quirks for" not in text
 
 
+def test_settings_that_differ_have_headings_that_differ(tmp_path):
+    """Breaks if two tables have the same heading, as those with and without Nesterov's momentum."""
+    for nesterov in (False, True):
+        changes = {"optimizer": "sgd", "nesterov": nesterov}
+        write_run(tmp_path / str(nesterov), "a", [0.2], **changes)
+    headings = re.findall("^## (Width .*)$", comparison.markdown(str(tmp_path)), re.MULTILINE)
+    assert len(set(headings)) == 2 and sum("Nesterov" in heading for heading in headings) == 1
+
+
 def test_a_run_of_ones_own_is_reported(tmp_path):
     """Breaks if another network, optimizer, or a long schedule cannot be reported or drawn."""
     other = {"architecture": OTHER_NETWORK, "optimizer": "sgd"}
@@ -372,6 +381,8 @@ def test_another_format_is_refused_before_the_work(tmp_path, capsys, ending):
     """Breaks if a format that Matplotlib alone knows is found to need LaTeX after the work."""
     assert commands.here(report.main, tmp_path / "nowhere", "--png", f"x.{ending}") == 2
     assert "give a file that ends in .png, .svg or .pdf" in capsys.readouterr().err
+    assert commands.here(report.main, tmp_path / "nowhere", "--png", "x.PNG") == 2
+    assert "nowhere is not a directory" in capsys.readouterr().err  # the format is known
 
 
 def test_blocks_in_markdown():
@@ -711,10 +722,12 @@ def test_nothing_is_written_if_a_name_is_wrong(logs, tmp_path, capsys):
 
 def test_one_file_cannot_be_two_outputs(logs, tmp_path, capsys):
     """Breaks if one output replaces the other."""
-    words = ("--png", tmp_path / "x.png", "--html", str(tmp_path) + "/./x.png")
-    assert commands.here(report.main, logs, *words) == 2
-    assert "named twice" in capsys.readouterr().err
-    assert not (tmp_path / "x.png").exists()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for same in ("/./x.png", "/link/x.png"):
+        words = ("--png", tmp_path / "x.png", "--html", str(tmp_path) + same)
+        assert commands.here(report.main, logs, *words) == 2
+        assert "named twice" in capsys.readouterr().err
+        assert not (tmp_path / "x.png").exists()
 
 
 @pytest.mark.parametrize(
