@@ -68,7 +68,7 @@ MAY_IMPORT = {
         "files",
         "console",
     },
-    "commandline": {"errors", "experiment", "console"},
+    "commandline": {"errors", "experiment", "console", "running.directory"},
 }
 ANYTHING_BUT_COMMANDS = {"commandline", *MAY_IMPORT}
 MAY_IMPORT.update({command: ANYTHING_BUT_COMMANDS for command in COMMANDS})

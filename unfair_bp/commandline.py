@@ -12,10 +12,10 @@ from unfair_bp import __version__, console
 from unfair_bp.errors import FieldError, UsageError
 from unfair_bp.experiment import ledger, naming
 from unfair_bp.experiment.cases import CASES, QUICK, Case, case_named
+from unfair_bp.running.directory import CHECKPOINT_MINUTES
 
 DEFAULT_CASE = "a"
 USAGE_STATUS = 2
-CHECKPOINT_MINUTES = 10.0
 LONGEST_SPAN = 1000  # integers that a span such as 0-4 may stand for
 INTERRUPTED_STATUS = 130  # as a shell reports a command that Ctrl-C ended
 # Fields that no option sets: two name the case, and networks are given from Python.

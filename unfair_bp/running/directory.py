@@ -43,6 +43,7 @@ TRAINING = "training.txt"
 WEIGHTS_BEFORE = "weights_before.npz"
 WEIGHTS_AFTER = "weights_after.npz"
 EXAMPLES = "examples.npz"
+CHECKPOINT_MINUTES = 10.0  # between two within an epoch
 LOCK = "run.lock"
 FILES = (CONFIG, COMMAND, METRICS, LAYERS, TRAINING, WEIGHTS_BEFORE, WEIGHTS_AFTER, EXAMPLES)
 UNBEGUN = {LOCK, CONFIG + files.UNFINISHED}  # left by a run that was killed at its start

@@ -38,13 +38,8 @@ def commit() -> Optional[str]:
 
 def processor() -> str:
     """Return the processor's name and the number of cores."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model n")]
-        name = models[0] if models else name
-    except OSError:
-        pass  # not Linux
+    facts = choice.processor_facts()
+    name = facts.get("model name") or platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count() or 1} cores"
 
 

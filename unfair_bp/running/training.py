@@ -18,7 +18,7 @@ from unfair_bp.experiment import ledger
 from unfair_bp.experiment.cases import Case, iterations_per_epoch
 from unfair_bp.running import configuration, directory, provenance, sessions, tidying
 from unfair_bp.running.checkpoints import Checkpoints
-from unfair_bp.running.directory import RunDirectory
+from unfair_bp.running.directory import CHECKPOINT_MINUTES, RunDirectory
 from unfair_bp.running.epochs import FinishedEpochs
 from unfair_bp.running.events import EventWriter
 from unfair_bp.running.metrics import EpochMetrics, Progress
@@ -34,7 +34,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    checkpoint_minutes: float = 10.0,
+    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     tensorboard: bool = False,
     report: Callable[[str], None] = print,
     command: str = "unfair_bp.train, called from Python",
@@ -95,7 +95,7 @@ class Trainer:
         case: Case,
         dataset: Dataset,
         run: RunDirectory,
-        checkpoint_minutes: float = 10.0,
+        checkpoint_minutes: float = CHECKPOINT_MINUTES,
         tensorboard: bool = False,
     ) -> None:
         ledger.check_runnable(case.quirks)

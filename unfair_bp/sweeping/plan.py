@@ -12,7 +12,13 @@ from unfair_bp import commandline
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running import configuration
-from unfair_bp.running.directory import CONFIG, METRICS, WEIGHTS_AFTER, RunDirectory
+from unfair_bp.running.directory import (
+    CHECKPOINT_MINUTES,
+    CONFIG,
+    METRICS,
+    WEIGHTS_AFTER,
+    RunDirectory,
+)
 
 CASE, SEED = "case", "seed"
 LONGEST_NAME = 40  # characters of a value in the name of a directory
@@ -167,7 +173,7 @@ def _train_words(options: argparse.Namespace, axes: Sequence[str]) -> Tuple[str,
             words.append("--" + name.replace("_", "-"))
     if options.data_dir is not None:
         words += ["--data-dir", options.data_dir]
-    if options.checkpoint_minutes != commandline.CHECKPOINT_MINUTES:
+    if options.checkpoint_minutes != CHECKPOINT_MINUTES:
         words += ["--checkpoint-minutes", str(options.checkpoint_minutes)]
     return tuple(words)
 
