@@ -11,9 +11,11 @@ from unfair_bp.results import statistics
 from unfair_bp.results.budgets import BUDGETS
 from unfair_bp.results.collection import Group, collect
 from unfair_bp.results.differences import Difference, differences
+from unfair_bp.results.run import EITHER
 from unfair_bp.results.selection import Choice, select
 
 STUDY = Path(__file__).resolve().parent.parent / "logs" / "study"
+SMALLEST_P = 0.01  # a smaller one is not written out
 LEVEL = 0.05  # of p after Holm's correction, below which a difference is taken for one
 
 
@@ -42,10 +44,11 @@ def _text(group: Group, groups: List[Group], choice: Choice) -> str:
     values = statistics.summary(group)
     lines = [
         f"{setting_text(choice.setting)}; {count_text(len(group.seeds), 'seed')}, "
-        f"{group.variant.epochs} epochs, protocol: {group.variant.mode}. Learning rate "
+        f"{group.variant.epochs} epochs, {_mode(group)}. Learning rate "
         f"{choice.value:g}, picked for this schedule by the accuracy on images held out of "
         f"training ({count_text(choice.seeds, 'seed')}, epoch {choice.epoch}). Brackets: 95 % "
-        "intervals of Student's t, uncorrected. p: Holm's correction for all pairs at a budget.",
+        "intervals of Student's t, uncorrected. p: Holm's correction for all pairs at a budget. "
+        "Not all were planned; [these were](../logs/README.md#the-answer-so-far).",
         "",
         f"Test accuracy after the last epoch: {with_interval('.4f', values['test'])}; training "
         f"accuracy: {with_interval('.4f', values['train'])}.",
@@ -70,7 +73,14 @@ def verdict(found: Difference) -> str:
         return "unknown: there is no p"
     first, second = found.label.split(" - ")
     better = f"{first} is {'better' if found.statistic.mean > 0 else 'worse'} than {second}"
-    return f"{better if found.p < LEVEL else 'no clear difference'} (p = {found.p:.2f})"
+    shown = f"p = {found.p:.2f}" if found.p >= SMALLEST_P else f"p < {SMALLEST_P}"
+    return f"{better if found.p < LEVEL else 'no clear difference'} ({shown})"
+
+
+def _mode(group: Group) -> str:
+    """The protocol and quirks of a group in words."""
+    mode = group.variant.mode
+    return "one row, so both protocols agree" if mode == EITHER else f"protocol: {mode}"
 
 
 def beside(letter: str) -> str:

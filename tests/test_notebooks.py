@@ -489,7 +489,10 @@ def test_conclusions_are_the_reports(tmp_path, monkeypatch):
     text = conclusions.conclusion("c")
     assert "Learning rate 0.2, picked for this schedule" in text
     assert "Test accuracy after the last epoch: 0.7515 [" in text
-    assert "| epochs | c - a | 2 | +0.1015 [+0.0951, +0.1079] | c is better than a (p = " in text
+    assert (
+        "| epochs | c - a | 2 | +0.1015 [+0.0951, +0.1079] | c is better than a (p < 0.01) |"
+        in text
+    )
     run_directories.write_run(tmp_path / "new", "c", [0.1], seed=3, learning_rate=0.2, epochs=2)
     assert conclusions.conclusion("c").splitlines()[1:3] == text.splitlines()[1:3]
     assert "b - a" not in text

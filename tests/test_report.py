@@ -549,7 +549,7 @@ def test_each_setting_and_protocol_has_its_panels(tmp_path):
     write_run(tmp_path / "3", "a", [0.3], width=0.5)
     panels = panels_of(comparison.figure(str(tmp_path)))
     titles = [axes.get_title() for axes in panels["legend"]]
-    assert [title[:9] + title.split(": ")[1] for title in titles] == [
+    assert [title[:9] + title.split("; ")[1] for title in titles] == [
         "Width 1, per-batch",
         "Width 1, per-step",
         "Width 0.5either",
@@ -564,7 +564,7 @@ def test_fair_runs_are_drawn_beside_each_protocol(tmp_path):
     write_run(tmp_path / "d", "d", [0.3], protocol="per-batch", quirks=("elu-slope",))
     write_run(tmp_path / "e", "e", [0.4], protocol="per-batch")
     panels = {
-        axes.get_title().split(": ")[1]: [
+        axes.get_title().split("; ")[1]: [
             text.get_text().split(",")[0] for text in axes.get_legend().texts
         ]
         for axes in panels_of(comparison.figure(str(tmp_path)))["legend"]

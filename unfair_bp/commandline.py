@@ -206,12 +206,28 @@ def add_fields(
         elif item.type is bool:
             group = parser.add_mutually_exclusive_group()
             group.add_argument(option, action="store_true", default=None, help=meaning)
-            group.add_argument("--no-" + option[2:], action="store_false", dest=name, default=None)
+            group.add_argument(
+                "--no-" + option[2:],
+                action="store_false",
+                dest=name,
+                default=None,
+                help=f"switch {option} off",
+            )
         else:
             kind = int if item.type == Optional[int] else item.type
             more: Dict[str, Any] = {"nargs": "+"} if several else {}
             more["type"] = integers if several and kind is int else kind
+            meaning += _default_text(name)
             parser.add_argument(option, metavar=kind.__name__.upper(), help=meaning, **more)
+
+
+def _default_text(name: str) -> str:
+    """What a field is if its option is not given, as the end of the option's help."""
+    values = list(dict.fromkeys(getattr(case, name) for case in CASES.values()))
+    if values == [None]:
+        return ""
+    shown = " or ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
+    return f" (default: {shown}{', by the case' if len(values) > 1 else ''})"
 
 
 def add_quick(parser: argparse.ArgumentParser) -> None:

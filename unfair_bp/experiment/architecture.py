@@ -141,7 +141,8 @@ class Architecture:
         would not move for several epochs.
 
         Args:
-            width: 1.0 is the network itself; 0.25 gives the post's 64, 64, 32, ... channels.
+            width: 1.0 is the network itself; 0.25 makes 64, 64, 32, ... of the post's 256, 256,
+                128, ... channels.
 
         Raises:
             FieldError: If a layer would be left without a channel, or ``width`` is not finite.

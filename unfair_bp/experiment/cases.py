@@ -69,7 +69,7 @@ class Case:
     momentum: float = _option(0.9, "sgd: decay of the accumulated gradient")
     nesterov: bool = _option(False, "sgd: look ahead along the accumulated gradient")
     beta1: float = _option(0.9, "adam: decay of the mean of the gradient")
-    beta2: float = _option(0.9, "adam: decay of the mean of its square (0.9 in the post)")
+    beta2: float = _option(0.9, "adam: decay of the mean of its square; usually 0.999")
     epsilon: float = _option(1e-8, "adam: guard against division by zero")
     seed: int = _option(678, "initial weights, order of the images and augmentation follow it")
     initial_weights: str = _option(

@@ -2,7 +2,7 @@
 
 Each entry is a switch, ``--quirk NAME``; ``--as-run`` turns on those that a case's script had. The
 rule itself stands beside the true one, in the module that ``where`` names. Found by reading the
-published scripts and by running their graph on TensorFlow 1.8, 1.15 and 2.21.
+published scripts and by running their graph on TensorFlow 1.15 and 2.21.
 """
 
 from typing import Dict, NamedTuple, Sequence, Tuple

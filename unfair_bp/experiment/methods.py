@@ -108,7 +108,7 @@ def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "s
 
 
 def freeze(size: Size, part: str = "1") -> Schedule:
-    """Layers are frozen one after the other, the first first, evenly over the run or a part of it.
+    """Layers are frozen one after the other, from the first on, evenly over the run or a part.
 
     Layer i < L is updated while t < i T / L; the last layer always. A part shortens T. In runs of
     10,000 iterations and more, a stage is rounded up to whole iterations.

@@ -141,7 +141,7 @@ def _draw_published(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epochs")
-    _tidy(axes, "published (dotted: full width, one run each), and these runs")
+    _tidy(axes, "dotted: published (full width; c to f in effect fair); solid: these")
 
 
 def _draw_last(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from matplotlib.ticker import NullLocator
 
 from unfair_bp.figures.looks import looks
 from unfair_bp.figures.style import GRID, WIDTH, default_style, new_figure, plain
+from unfair_bp.results.run import EITHER
 from unfair_bp.results.selection import Choice
 from unfair_bp.results.series import letter_of
 
@@ -28,7 +29,8 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
         styles = looks([(letter_of(item), item.name, item.augment) for item in variants])
         for choice, variant, style in zip(alike, variants, styles):
             values, accuracies = zip(*choice.tried)
-            label = f"{variant.training}, {variant.mode}, after epoch {choice.epoch}"
+            words = [variant.training, variant.mode, f"after epoch {choice.epoch}"]
+            label = ", ".join(word for word in words if word != EITHER)
             axes.plot(values, accuracies, label=plain(label), **style)
             best = dict(choice.tried)[choice.value]
             axes.plot(choice.value, best, "o", color="black", fillstyle="none", markersize=14)

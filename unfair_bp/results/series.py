@@ -48,7 +48,7 @@ def parts(
     """
     return [
         Part(
-            title=f"{title}: {mode}",
+            title=f"{title}; {mode}",
             series=[_series(group, chosen) for group in chosen],
             differences={budget: differences(chosen, budget, baseline) for budget in budgets},
         )
