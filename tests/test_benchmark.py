@@ -24,7 +24,7 @@ from unfair_bp.experiment.architecture import (
     Layer,
     forward_flops,
 )
-from unfair_bp.figures.benchmark import benchmark_figure
+from unfair_bp.figures.benchmark import WHOLE, benchmark_figure
 from unfair_bp.measuring import benchmark as benchmarking
 from unfair_bp.measuring import processes, subjects, throughput
 from unfair_bp.measuring.autodiff import build_autodiff_graph
@@ -240,12 +240,37 @@ def test_text_and_picture(result):
         rows = table[start + 2 : start + 2 + len(layers)]
         assert [row.split()[0] for row in rows] == list(layers)
         assert [row.count("*") for row in rows] == [1] * len(layers)
+    (form,) = [
+        form
+        for form in result["forms"]
+        if (form["name"], form["layer"], form["form"]) == ("forward", 1, "plain")
+    ]
+    rate = "%.0f" % (form["flops"] / form["seconds"][1] / 1e9)
+    assert table[4].split()[1].rstrip("*") == rate
+    (ready, first), (augmented, second) = result["input"].items()
+    times = 1e3 * first[1], 1e3 * second[1]
+    expected = f"{ready} {times[0]:.2f} ms, {augmented} {times[1]:.2f} ms an iteration: "
+    assert expected + f"{times[1] / times[0]:.3f}\n" in text
     figure = benchmark_figure(result)
-    back, front, _ = figure.axes
+    back, front, whole = figure.axes
     for axes, name in ((back, "back"), (front, "front")):
         heights = [bar.get_height() for bar in axes.patches]
         expected = [steps[name, row]["seconds"][1] / fair["seconds"][1] for row in range(9)]
         assert heights == pytest.approx(expected)
+        (floors,) = [line.get_ydata() for line in axes.lines if "floor" in line.get_label()]
+        expected = [steps[name, row]["flops"] / fair["flops"] for row in range(9)]
+        assert list(floors) == pytest.approx(expected)
+    names = [label.get_text() for label in whole.get_yticklabels()]
+    shown = dict(zip(names, whole.patches))
+    (floors,) = [line.get_xdata() for line in whole.lines if line.get_marker() == "|"]
+    for name, label in WHOLE.items():
+        step = steps[name, None]
+        assert shown[label].get_width() == pytest.approx(step["seconds"][1] / fair["seconds"][1])
+        assert floors[names.index(label)] == pytest.approx(step["flops"] / fair["flops"])
+    said = [text.get_text() for text in whole.texts]
+    assert [float(words.split()[0]) for words in said] == pytest.approx(
+        [bar.get_width() for bar in whole.patches], abs=0.0051
+    )
 
 
 def test_a_bar_that_is_cut_is_marked(result):
@@ -286,6 +311,7 @@ def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
     [
         (["--repeats", "0"], "--repeats 0 is out of range"),
         (["--input-repeats", "-3"], "--input-repeats -3 is out of range"),
+        (["--repeats", "1" + 20 * "0"], "give 1 to 100000"),
         (["--batch-size", "3"], "--batch-size 3 is odd"),
         (["--json", "there/is/none.json"], "there/is/none.json"),
         (["--json", "."], "is a directory"),
@@ -375,6 +401,8 @@ def test_the_table_of_many_runs_at_once():
     assert "of 1: 1.50, of 2: 2.50, of 4: 4.50, of 8: 8.50; 0.50 of it" in lines[-1]
     result["memory"] = {"peak_bytes": None, "shared_bytes": None}
     assert benchmarking.as_text(result).endswith("memory   unknown")
+    result["memory"] = {"peak_bytes": 2**30, "shared_bytes": None}  # as older Linux tells it
+    assert benchmarking.as_text(result).endswith("memory   unknown")
 
 
 @pytest.mark.parametrize(
@@ -383,6 +411,7 @@ def test_the_table_of_many_runs_at_once():
         (["--sweep", "--threads", "1"], "--threads cannot be given with --sweep"),
         (["--sweep", "--png", "x.png"], "--png cannot be given with --sweep"),
         (["--sweep", "--workers", "0", "1"], "--workers 0 is out of range"),
+        (["--sweep", "--input-repeats", "3"], "--input-repeats cannot be given with --sweep"),
         (["--workers", "2"], "--workers works only with --sweep"),
         (["--epochs", "2"], "--epochs works only with --sweep"),
     ],

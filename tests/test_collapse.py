@@ -72,6 +72,59 @@ def test_tables_and_picture_of_any_number_of_layers(layers):
     assert [len(line.get_xdata()) for line in back.get_lines()] == 4 * [layers]
 
 
+def test_each_graph_is_drawn_where_it_belongs():
+    """Breaks if a graph stands in the other schedule's panel, or under another one's name."""
+    results = [
+        measures.Measurement(subject, 0.1 * (i + 1), 26 + i, (i + 1.0, 2.0), 0.5)
+        for i, subject in enumerate(measures.SUBJECTS)
+    ]
+    _, back, front, cost = collapse_figure(results, "heading").axes
+    for axes, schedule in ((back, "back"), (front, "front")):
+        assert axes.get_title(loc="left") == f"from the {schedule}"
+        expected = [r for i, r in enumerate(results) if i == 0 or r.subject.schedule == schedule]
+        drawn = [tuple(line.get_ydata()) for line in axes.get_lines()]
+        assert drawn == [result.movement for result in expected]
+    names = [label.get_text() for label in cost.get_yticklabels()]
+    assert names == [f"{r.subject.schedule}: {r.subject.name}" for r in results]
+    assert [bar.get_width() for bar in cost.patches] == pytest.approx(
+        [1e3 * result.seconds for result in results]
+    )
+    said = [text.get_text() for text in cost.texts]
+    assert said[2].startswith("300 ms, 28 conv.")
+
+
+def test_movement_is_in_learning_rates(monkeypatch):
+    """Breaks if a movement is not divided, the time not the median, or "apart" of another layer."""
+    start = [np.zeros([2, 2]), np.zeros([3])]
+    moved = {"fair": [0.1, 0.4], "back": [0.1, 0.5], "front": [0.3, 0.4]}
+
+    class Bench:
+        def __init__(self, subject, case):
+            self.subject, self.session, self.built = subject, self, self
+            self.weights, self.times = (), [5.0, 1.0, 9.0]
+
+        def train(self, batch, first=False):
+            return 0.0 if first else self.times.pop()
+
+        def run(self, _):
+            return [w + far for w, far in zip(start, moved[self.subject.schedule])]
+
+        def count_convolutions(self, batch):
+            return 26
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(measures, "Bench", Bench)
+    monkeypatch.setattr(measures, "starting_weights", lambda case: start)
+    subjects = [measures.Subject("scripts", name, None) for name in moved]
+    case = tiny_case("a", learning_rate=0.01)
+    fair, back, front = measures.measure(case, iterations=1, repeats=3, subjects=subjects)
+    assert fair.movement == pytest.approx((10, 40)) and front.movement == pytest.approx((30, 40))
+    assert [found.seconds for found in (fair, back, front)] == [5.0] * 3
+    assert (fair.apart, back.apart, front.apart) == pytest.approx((0.0, 0.25, 2.0))
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -98,10 +151,12 @@ def test_a_picture_is_not_overwritten(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--iterations", 1], "--iterations 1 is out of range; give at least 2"),
+        (["--iterations", 1], "--iterations 1 is out of range; give 2 to 100000"),
         (["--repeats", 0], "--repeats 0 is out of range"),
         (["--iterations", 20000], "--iterations 20000 with --batch-size 10 is too much"),
         (["--iterations", 10000], "give a product of at most 99990"),
+        (["--repeats", 10**20], "give 1 to 100000"),
+        (["--batch-size", 50000], "--batch-size 50000 is too much; give at most 33333"),
     ],
 )
 def test_numbers_that_cannot_be_measured(capsys, monkeypatch, words, named):

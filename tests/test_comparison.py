@@ -6,6 +6,7 @@ from dataclasses import replace
 import commands
 import numpy as np
 import pytest
+import reports
 from run_directories import (
     DATA,
     FLOPS_PER_EPOCH,
@@ -21,7 +22,6 @@ from unfair_bp.experiment import ledger
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.experiment.schedules import parse, specification
-from unfair_bp.reporting import comparison
 from unfair_bp.results import budgets, differences, statistics
 from unfair_bp.results.collection import collect
 from unfair_bp.results.run import read_run
@@ -330,7 +330,17 @@ def test_a_schedule_of_the_whole_run_is_not_cut_short(tmp_path):
         write_run(tmp_path / "b1", "back", rows, schedule="back", seed=1, flops=flops)
         found = differences.differences(only_groups(tmp_path), budgets.OPERATIONS, "back")
         assert [item.label for item in found].count("freeze - c") == count
-    text = comparison.markdown(str(tmp_path))
+    # At 0.7 of training accuracy, which freeze has reached one epoch before its end.
+    reached = dict(test=[0.1, 0.5, 0.8, 0.2], train=[0.2, 0.5, 0.7, 0.6999])
+    write_run(tmp_path / "f1", "own", schedule="freeze", seed=1, flops=10_000, **reached)
+    write_run(tmp_path / "b1", "back", rows, [0.1, 0.2, 0.3, 0.7], schedule="back", seed=1)
+    found = differences.differences(only_groups(tmp_path), budgets.TRAINING_ACCURACY, "back")
+    assert "freeze - c" not in [item.label for item in found]
+    reached["train"] = [0.2, 0.5, 0.6, 0.7]
+    write_run(tmp_path / "f1", "own", schedule="freeze", seed=1, flops=10_000, **reached)
+    found = differences.differences(only_groups(tmp_path), budgets.TRAINING_ACCURACY, "back")
+    assert "freeze - c" in [item.label for item in found]
+    text = reports.markdown(tmp_path)
     assert "would be cut short: freeze - a, unfreeze - a." in text
     assert "A schedule that spans its run is compared at the end of the run only" in text
 

@@ -87,6 +87,8 @@ def test_data_sets_are_values():
     for name in ("train_images", "train_labels", "test_images", "test_labels", "classes"):
         other = replace(one, **{name: getattr(one, name)[::-1]})
         assert other != one and len({one, other}) == 2
+    wide = Dataset(**dict(SOUND, train_labels=np.int64(SOUND["train_labels"])))
+    assert wide == one and len({one, wide}) == 1
     assert replace(one, name="another") != one
     assert one != "own"
 

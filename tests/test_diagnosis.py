@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
+import reports
 from run_directories import epochs_of, write_run
 
 from unfair_bp.experiment import ledger
-from unfair_bp.reporting import comparison
 from unfair_bp.reporting.differences import Wanted
 from unfair_bp.results import budgets, differences, statistics
 from unfair_bp.results.collection import collect
@@ -46,7 +46,7 @@ def test_weights_after_the_last_epoch(tmp_path):
     for seed, skewness in ((0, 0.2), (1, 0.4)):
         with_layers(tmp_path / f"a{seed}", "a", [0.3, 0.4], skewness, seed=seed)
         write_run(tmp_path / f"c{seed}", "c", [0.3, 0.4], seed=seed)  # before there was layers.csv
-    fair, back = table(comparison.markdown(str(tmp_path)), "Weights")
+    fair, back = table(reports.markdown(tmp_path), "Weights")
     assert fair["rotation of layer 1"].startswith("0.020 [0.020")
     assert fair["rotation of layer 9"].startswith("0.180 [0.180")
     assert fair["skewness of layer 1"].startswith("+0.300 [-0.971, +1.571")
@@ -79,11 +79,11 @@ def test_overfitting_and_skewness_beside_the_baseline(tmp_path):
         with_layers(tmp_path / f"c{seed}", "c", [0.5], 0.5 + seed, back, seed=seed)
         with_layers(tmp_path / f"e{seed}", "e", [0.4, 0.5], 0.5, seed=seed)
     heading = "Paired differences of overfitting"
-    (row,) = table(comparison.markdown(str(tmp_path)), heading)
+    (row,) = table(reports.markdown(tmp_path), heading)
     assert (row["cases"], row["pairs"]) == ("c - a", "2")
     assert row["train - test"] == "-0.1000 [-0.1000, -0.1000]"
     assert row["skewness, mean absolute value"] == "+0.300 [+0.300, +0.300]"
-    (row,) = table(comparison.markdown(str(tmp_path), Wanted("back")), heading)
+    (row,) = table(reports.markdown(tmp_path, Wanted("back")), heading)
     assert row["cases"] == "a - c" and row["train - test"].startswith("+0.1000")
 
 
@@ -113,7 +113,7 @@ def test_two_epochs_are_needed_for_training_accuracy(tmp_path):
     """Breaks if a run of one epoch, which has no middle, ends in a traceback."""
     for name in "ac":
         write_run(tmp_path / name, name, [0.5])
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     assert "never reached the other's training accuracy of its second epoch: c - a." in text
 
 
@@ -121,7 +121,7 @@ def test_training_accuracy_with_augmentation_is_another(tmp_path):
     """Breaks if training accuracies on augmented and on plain images count as the same."""
     write_run(tmp_path / "a", "a", [0.3, 0.5])
     write_run(tmp_path / "b", "b", [0.3, 0.5])
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     assert "Not compared here" not in text
     assert table(text, "Paired differences of test accuracy at equal training accuracy") == []
     assert len(table(text, "Paired differences of test accuracy at equal epochs")) == 1
@@ -131,9 +131,9 @@ def test_each_epoch_beside_the_published_logs(tmp_path):
     """Breaks if another case, epoch or part of the log is taken, or a difference reversed."""
     for seed, test in ((0, [0.5, 0.6]), (1, [0.6, 0.7])):
         write_run(tmp_path / str(seed), "c", test, data=FULL, seed=seed, **AS_RUN)
-    rows = table(comparison.markdown(str(tmp_path)), "Epoch by epoch")
+    rows = table(reports.markdown(tmp_path), "Epoch by epoch")
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    lines = [line for line in comparison.markdown(str(tmp_path)).splitlines() if "| 1 |" in line]
+    lines = [line for line in reports.markdown(tmp_path).splitlines() if "| 1 |" in line]
     cells = lines[-1][2:-2].split(" | ")
     assert cells[1].startswith("0.5500 [")
     assert cells[2:6] == ["0.5680", "-0.0180", "0.5756", "-0.0256"]  # c, then e
@@ -154,11 +154,32 @@ def test_each_epoch_beside_the_published_logs(tmp_path):
 def test_only_the_same_training_is_compared_epoch_by_epoch(tmp_path, changes):
     """Breaks if a smaller network, other rules or other images pass for the post's experiment."""
     write_run(tmp_path, "c", [0.5], **{"data": FULL, **AS_RUN, **changes})
-    assert "Epoch by epoch" not in comparison.markdown(str(tmp_path))
+    assert "Epoch by epoch" not in reports.markdown(tmp_path)
+
+
+def test_augmented_runs_are_compared_with_the_augmented_log(tmp_path):
+    """Breaks if a fair augmented run stands beside the log of one that was not augmented."""
+    write_run(tmp_path / "a", "a", [0.3], data=FULL)
+    write_run(tmp_path / "b", "b", [0.3], data=FULL, quirks=ledger.as_run("b"))
+    write_run(tmp_path / "plain", "b", [0.3], data=FULL, seed=4)
+    ((groups),) = collect(str(tmp_path)).settings.values()
+    twins = {
+        (group.variant.name, bool(group.variant.quirks)): list(statistics.published_twins(group))
+        for group in groups
+    }
+    assert twins == {("a", False): ["a"], ("b", True): ["b"], ("b", False): []}
+
+
+def test_weights_need_every_seed(tmp_path):
+    """Breaks if a seed without measured layers ends in a traceback, or is left out of a mean."""
+    write_run(tmp_path / "0", "a", [0.3], seed=0)
+    with_layers(tmp_path / "1", "a", [0.3], 0.1, seed=1)
+    ((group,),) = collect(str(tmp_path)).settings.values()
+    assert statistics.weight_summary(group) == {}
 
 
 def test_epochs_beyond_the_published_log(tmp_path):
     """Breaks if a run that is longer than the log ends in a traceback."""
     write_run(tmp_path, "c", [0.5] * 11, data=FULL, **AS_RUN)
-    rows = table(comparison.markdown(str(tmp_path)), "Epoch by epoch")
+    rows = table(reports.markdown(tmp_path), "Epoch by epoch")
     assert rows[10]["published c"] == "-" and len(epochs_of([0.5] * 11)) == len(rows)

@@ -125,6 +125,10 @@ def other_data(run):
     commands.edit_config(run, lambda config: config["case"].update(test_size=5))
 
 
+def own_data(run):
+    commands.edit_config(run, lambda config: config["case"].update(data="own"))
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -136,6 +140,7 @@ def other_data(run):
         (no_checkpoints, "holds no checkpoint"),
         (cut_values, "no other"),
         (other_data, "is not what"),
+        (own_data, "was trained on images given from Python"),
     ],
 )
 def test_a_run_that_cannot_be_evaluated_is_one_line(finished, tmp_path, capfd, damage, named):

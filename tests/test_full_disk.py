@@ -150,8 +150,9 @@ def test_a_file_system_that_cannot_be_told_to_write(tmp_path, monkeypatch, name,
 def test_a_users_file_beside_is_left_alone(tmp_path, monkeypatch, link):
     """Breaks if writing a picture takes or follows a file of the user's with a similar name."""
     (tmp_path / "mine").write_bytes(b"mine")
-    monkeypatch.setattr(os, "getpid", lambda: 7)
-    for name in ("x.png.part", "x.png.7.part"):
+    monkeypatch.setattr(files.uuid, "uuid4", lambda: files.uuid.UUID(int=7 << 64))
+    mine = "x.png.0000000000000007.part"
+    for name in ("x.png.part", mine):
         if link:
             (tmp_path / name).symlink_to("mine")
         else:
@@ -160,10 +161,21 @@ def test_a_users_file_beside_is_left_alone(tmp_path, monkeypatch, link):
     with pytest.raises(UsageError, match=r"cannot write .*x\.png: File exists"):
         files.write_or_refuse(str(tmp_path / "x.png"), b"picture")
     assert commands.snapshot(tmp_path) == before
-    (tmp_path / "x.png.7.part").unlink()
+    (tmp_path / mine).unlink()
     files.write_or_refuse(str(tmp_path / "x.png"), b"picture")
-    del before["x.png.7.part"]
+    del before[mine]
     assert commands.snapshot(tmp_path) == {**before, "x.png": b"picture"}
+
+
+def test_a_file_that_is_replaced_keeps_its_place_and_permissions(tmp_path):
+    """Breaks if --overwrite puts a file in the place of a link, or opens a private file to all."""
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    link.symlink_to("target")
+    files.write_or_refuse(str(link), b"new")
+    assert link.is_symlink() and target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_data_set_on_a_full_disk(tmp_path):

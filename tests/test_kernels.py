@@ -1,5 +1,6 @@
 """Which library the convolutions run on, and which form of their derivatives is chosen for it."""
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,14 @@ ON, OFF = {"TF_ENABLE_ONEDNN_OPTS": "1"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}
 def test_library_of_processor(version, facts, environment, expected):
     """Breaks if a machine is taken for another, or what the user switched off is ignored."""
     assert library_of_processor(version, facts, environment) == expected
+
+
+def test_what_linux_says_of_the_first_processor(monkeypatch):
+    """Breaks if a value is cut wrongly, or is that of another processor."""
+    text = "processor\t: 0\nmodel name\t: One: two\nflags\t\t: avx fma\n\nmodel name\t: Other\n"
+    monkeypatch.setattr(choice, "open", lambda *words, **more: io.StringIO(text), raising=False)
+    facts = {"processor": "0", "model name": "One: two", "flags": "avx fma"}
+    assert choice.processor_facts() == facts
 
 
 def test_library_here(monkeypatch):

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -119,35 +121,79 @@ def test_without_room_every_run_holds_a_copy(tmp_path, monkeypatch, capfd):
     assert out == "" and "warning: cannot write into" in error
 
 
+class Alive:
+    """A sweep that is alive, or is for so many looks."""
+
+    def __init__(self, looks=10**9):
+        self.looks = looks
+
+    def alive(self):
+        self.looks = max(0, self.looks - 1)
+        return self.looks > 0
+
+
+def test_what_killed_readers_left_is_removed(tmp_path, dataset):
+    """Breaks if every kill leaves a data set's worth of disk behind, or takes a live one's file."""
+    path = mapping.write(dataset, str(tmp_path))
+    os.remove(path)
+    for name, age in ((".old.part", 7200), (".new.part", 60)):
+        pathlib.Path(path + name).write_bytes(b"part")
+        os.utime(path + name, (time.time() - age, time.time() - age))
+    mapping.write(dataset, str(tmp_path))
+    names = [os.path.basename(path) + ending for ending in ("", ".new.part")]
+    assert sorted(os.listdir(str(tmp_path))) == sorted(names)
+
+
 def test_a_reader_that_was_killed_is_not_remembered(tmp_path, monkeypatch):
     """Breaks if one kill, as by too little memory, fails every run of a sweep."""
     ends = [-9, 0]
 
-    def run(*words, **options):
-        return subprocess.CompletedProcess(words, ends.pop(0), b"file\n", b"")
+    class Reader:
+        def __init__(self, *words, **options):
+            self.returncode = ends.pop(0)
 
-    monkeypatch.setattr(images.subprocess, "run", run)
+        def communicate(self, timeout):
+            return b"file\n", b""
+
+    monkeypatch.setattr(images.subprocess, "Popen", Reader)
     for status in (-9, 0, 0):
-        assert images.mapped("killed", str(tmp_path), "cifar10", None).status == status
+        found = images.mapped("killed", str(tmp_path), "cifar10", None, Alive())
+        assert found.status == status
     assert not ends
+
+
+def test_a_reader_ends_with_its_sweep(tmp_path, monkeypatch):
+    """Breaks if Ctrl-C waits for a download to end."""
+    started = []
+
+    class Reader(subprocess.Popen):
+        def __init__(self, words, **options):
+            started.append(self)
+            super().__init__([sys.executable, "-c", "import time; time.sleep(60)"], **options)
+
+    monkeypatch.setattr(images.subprocess, "Popen", Reader)
+    monkeypatch.setattr(images, "POLL", 0.01)
+    watch = Alive(3)
+    assert images.mapped("stopped", str(tmp_path), "cifar10", None, watch).status < 0
+    assert watch.looks == 0 and len(started) == 1
 
 
 def test_a_data_set_is_read_once_and_its_absence_is_told(tmp_path, monkeypatch):
     """Breaks if each run of a sweep looks for data that is not there, or the error is lost."""
     calls = []
-    real = images.subprocess.run
+    real = images.subprocess.Popen
 
     def run(*words, **options):
         calls.append(words)
         return real(*words, **options)
 
-    monkeypatch.setattr(images.subprocess, "run", run)
+    monkeypatch.setattr(images.subprocess, "Popen", run)
     for _ in range(2):
-        found = images.mapped("sweep 1", str(tmp_path), "cifar10", "nowhere")
+        found = images.mapped("sweep 1", str(tmp_path), "cifar10", "nowhere", Alive())
         assert found.status == 2 and not found.environment
         assert found.said.startswith(b"error: --data-dir 'nowhere': No such file or directory")
     assert len(calls) == 1
-    images.mapped("sweep 2", str(tmp_path), "cifar10", "nowhere")
+    images.mapped("sweep 2", str(tmp_path), "cifar10", "nowhere", Alive())
     assert len(calls) == 2
-    assert images.mapped("sweep 2", str(tmp_path), "shapes", None) == (0, b"", {})
+    assert images.mapped("sweep 2", str(tmp_path), "shapes", None, Alive()) == (0, b"", {})
     assert len(calls) == 2

@@ -171,6 +171,19 @@ def test_shuffled_has_the_same_rows(name):
     assert parse(f"shuffled:{name}:1", 9, 2000) != shuffled
 
 
+@pytest.mark.parametrize("name", ["freeze", "unfreeze:0.5", "freezeout"])
+@pytest.mark.parametrize("T", [90, 9_999, 10_000, 50_000])
+def test_shuffled_runs_are_shuffled_finely(name, T):
+    """Breaks if a long run is shuffled in a few blocks, or has other counts than its schedule."""
+    schedule, shuffled = parse(name, 9, T), parse(f"shuffled:{name}", 9, T)
+    assert shuffled.spans == shuffled.cycle == T
+    assert shuffled.period == min(T, 10_000) and shuffled.hold == -(-T // 10_000)
+    assert abs(shuffled.updates(T) - schedule.updates(T)).max() <= 3 * shuffled.hold
+    stays = (shuffled.table[1:] == shuffled.table[:-1]).all(axis=1).mean()
+    assert stays < 0.7
+    np.testing.assert_allclose(shuffled.mean_rates, schedule.mean_rates, rtol=0.03)
+
+
 def test_shuffled_cycles_differ():
     """Breaks if one order is repeated, which would be another fixed schedule."""
     cycles = parse("shuffled:back").table.sum(axis=1).reshape(-1, 9)
@@ -183,11 +196,38 @@ def test_share_has_the_mean_rates(name):
     """Breaks if the control has another mean rate than what it controls for, or skips a layer."""
     schedule, share = parse(name), parse(f"share:{name}")
     assert share.period == 1
-    np.testing.assert_allclose(share.rates[0], schedule.rates.mean(axis=0), rtol=1e-15)
+    np.testing.assert_allclose(share.rates[0], schedule.rates.mean(axis=0), rtol=1e-13)
     assert share.table[0].tolist() == (schedule.table.any(axis=0)).tolist()
     if name == "back":
         assert share.relative_cost(LAYERS) == 1.0
         assert share.rates[0].tolist() == [i / 9 for i in range(1, 10)]
+
+
+def test_share_is_of_all_that_follows():
+    """Breaks if the control of single+9 is that of single: fair with a ninth of every rate."""
+    assert parse("share:single+9") == parse("1-8@0.1111111111111111,9")
+    assert parse("share:9@0.5;8*7") == parse("8@0.5,9@0.25")
+
+
+@pytest.mark.parametrize("text", ["freeze", "freeze:0.95", "unfreeze:0.95", "freezeout"])
+def test_means_are_those_of_the_run(text):
+    """Breaks if a last row that the end of the run cuts is counted as a whole one."""
+    T = 50_000
+    schedule = parse(text, 9, T)
+    assert schedule.cycle == T
+    rows = [schedule.row_at(t) for t in range(T)]
+    means = schedule.rates[rows].mean(axis=0)
+    np.testing.assert_allclose(schedule.mean_rates, means, rtol=1e-12)
+    np.testing.assert_allclose(parse(f"share:{text}", 9, T).rates[0], means, rtol=1e-12)
+    fair = forward_flops(LAYERS) + backward_flops(LAYERS, [True] * 9)
+    cost = schedule.row_flops(LAYERS)[rows].mean() / fair
+    assert schedule.relative_cost(LAYERS) == pytest.approx(cost, rel=1e-12)
+    shown = schedules.as_text(schedule, LAYERS)
+    assert f"a cycle of {T} iterations" in shown
+    assert f"layer 1..9: {' '.join(map(str, schedule.updates(T)))}\n" in shown
+    if text == "freezeout":
+        rates = " ".join(f"{rate:.3g}" for rate in means)
+        assert shown.endswith(f"mean learning rate, relative to the case's, layer 1..9: {rates}")
 
 
 @pytest.mark.parametrize("text", KINDS)
@@ -239,7 +279,8 @@ def test_equality_sees_everything():
 @pytest.mark.parametrize(
     "text",
     [
-        *("freezeout:0", "freezeout:1.1", "freezeout:0.5:round", "freezeout:0.5:linear:3"),
+        *("freezeout:0", "freezeout:0.009", "freezeout:1.1", "freezeout:0.5:round"),
+        *("freezeout:0.5:linear:3", "freeze:0.0001"),
         *("freeze:x", "freezeout:0.8:cubic:scaled:1", "lisa:8", "lisa:0", "lisa:1:0"),
         *("lisa:1:20:-1", "lisa-head:9", "badam:0", "badam:5:up", "badam:5:random:4294967296"),
         *("multirate", "multirate:9", "multirate:10:2", "multirate:9:10001", "clock:1,1"),
@@ -298,6 +339,9 @@ def test_restarts():
     assert replace(parse("fair*2"), moments="reset-all").restarts.all()
     stages = replace(parse("unfreeze", 9, 90), moments="reset-all").restarts
     assert stages[:, 8].sum() == 9 and stages[::10, 8].all()
+    for text, blocks in (("unfreeze", 9), ("freeze:0.5", 9), ("freezeout", 9)):
+        long = replace(parse(text, 9, 50_000), moments="reset-all").restarts
+        assert long.any(axis=1).sum() == blocks
 
 
 def test_layers_may_be_added_where_no_rate_is_lost():
@@ -370,11 +414,17 @@ def test_defaults_of_the_methods():
     assert parse("lisa") == parse("lisa:2:20:0")
     assert parse("lisa-head") == parse("lisa-head:2:20:0")
     assert parse("random:2", 5).period == 9 * 5
+    assert parse("freezeout", 1, 50).table.all()  # the last layer trains to the end
+    assert parse("freezeout:0.01", 9, 400).spans_run
 
 
 def test_stages_of_a_part_of_a_long_run():
     """Breaks if the last stage does not last until the end of a run whose rows are held."""
     assert parse("freeze", 9, 9_999).hold == 1
+    counts = parse("freeze:0.33", 9, 50).updates(50)  # 16.5 iterations, rounded to 16
+    assert counts.tolist() == [math.ceil(16 * i / 9) for i in range(1, 9)] + [50]
+    counts = parse("freeze:0.35", 9, 50).updates(50)  # 17.5, rounded to 18
+    assert counts.tolist() == [2 * i for i in range(1, 9)] + [50]
     assert parse("freeze", 9, 10_000).hold == -(-10_000 // 9)
     for text, last in (("freeze:0.5", [9]), ("unfreeze:0.25", list(range(1, 10)))):
         schedule = parse(text, 9, 20_000)

@@ -157,6 +157,18 @@ def test_a_letter_stands_for_schedule_protocol_and_augmentation(name, changes, e
     assert replace(named(case), name=name, question=case.question) == case
 
 
+def test_a_policy_is_named_where_it_is_not_the_schedules_own():
+    """Breaks if what every run has parts the runs of one schedule, or another policy is hidden."""
+    for schedule, moments, expected in (
+        ("share:back", "keep", "share:back"),
+        ("share:back", "reset", "share:back, moments reset"),
+        ("badam:7", "reset-all", "badam:7"),
+        ("badam:7", "keep", "badam:7, moments keep"),
+    ):
+        case = Case(schedule=schedule, moments=moments)
+        assert naming.schedule_name(case) == expected
+
+
 def test_a_name_of_ones_own_stays():
     """Breaks if a case that was named in Python is called something else."""
     rows = np.eye(9, dtype=bool)

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import reports
 
 from unfair_bp import Architecture, Case, Dataset, Layer, build_graph, train
 from unfair_bp.data.batches import training_batches
 from unfair_bp.errors import UsageError
-from unfair_bp.reporting import comparison, pictures
+from unfair_bp.reporting import pictures
 from unfair_bp.running.directory import RunDirectory
 
 FIVE_LAYERS = Architecture(
@@ -63,7 +64,7 @@ def test_a_network_of_ones_own(case, data, tmp_path):
 
     paths = pictures.draw(str(tmp_path / "whole"))
     assert set(paths) == {"curves", "updates", "layers", "weights", "images"}
-    report = comparison.markdown(str(tmp_path))
+    report = reports.markdown(tmp_path)
     assert "bars" in report and "back" in report
 
     # Stopped after an epoch and resumed, it ends with the same bits.

@@ -119,7 +119,7 @@ def no_work(place):
         patch.setattr(measuring_collapse, "measure", reached)
         patch.setattr(style, "render", lambda figure, kind: b"")
         patch.setattr(pictures, "_figures", lambda run: dict.fromkeys(["curves"]))
-        patch.setattr(comparison, "figure_of", lambda collection, wanted: None)
+        patch.setattr(comparison, "figure", lambda collection, wanted: None)
         patch.setattr(schedule_figure, "schedule_heatmap", lambda schedule, layers: None)
         patch.setattr(
             animation,

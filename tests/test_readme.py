@@ -292,7 +292,7 @@ def test_the_stored_reports(file):
     stored = (ROOT / "logs" / file).read_text(encoding="utf-8")
     directories, field = REPORTS[file]
     collection = collect(*(str(ROOT / "logs" / name) for name in directories))
-    made = comparison.markdown_of(select(collection, field) if field else collection, directories)
+    made = comparison.markdown(select(collection, field) if field else collection, directories)
     shown = made.replace(str(ROOT / "logs"), "logs")
     assert stored.count("\n| ") > 10
     assert without_origin(stored) == without_origin(shown)

@@ -8,6 +8,7 @@ import re
 import commands
 import numpy as np
 import pytest
+import reports
 from run_directories import OTHER_NETWORK, write_run
 
 from unfair_bp import report
@@ -89,7 +90,7 @@ def table(text, heading, number=0):
 
 def test_accuracies_stand_beside_the_published_ones(logs):
     """Breaks if a column is swapped, or another case's published numbers stand in a row."""
-    rows = table(comparison.markdown(logs), "Accuracy")
+    rows = table(reports.markdown(logs), "Accuracy")
     assert [(row["case"], row["epochs"], row["seeds"]) for row in rows] == [
         ("a", "3", "2"),
         ("c", "2", "1"),
@@ -114,7 +115,7 @@ def test_accuracies_stand_beside_the_published_ones(logs):
 
 def test_the_cost_of_a_run(logs):
     """Breaks if updates of the first and the last layer are swapped, or units are wrong."""
-    rows = table(comparison.markdown(logs), "Cost")
+    rows = table(reports.markdown(logs), "Cost")
     assert list(rows[0])[4:6] == ["updates of layer 1", "updates of layer 9"]
     assert list(rows[0].values())[3:] == ["3", "3", "27", "15", "9", "32"]
     assert list(rows[1].values())[3:] == ["2", "2", "18", "10", "6", "21"]
@@ -122,7 +123,7 @@ def test_the_cost_of_a_run(logs):
 
 def test_differences_are_over_common_seeds(logs):
     """Breaks if the report takes other runs for a difference than those it says."""
-    (row,) = table(comparison.markdown(logs), DIFFERENCES[2])
+    (row,) = table(reports.markdown(logs), DIFFERENCES[2])
     assert row == {
         "cases": "c, 3 ep. - a",
         "question": "from the back against fair",
@@ -139,7 +140,7 @@ def test_equal_operations_come_first(tmp_path):
     fair = 2 * 10**12
     write_run(tmp_path / "a", "a", [0.2, 0.4, 0.5], flops=fair)
     write_run(tmp_path / "c", "c", [0.2, 0.3, 0.5], flops=fair // 2)
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     assert tuple(re.findall("^### (.*)", text, re.MULTILINE)) == (
         *DIFFERENCES,
         "Accuracy",
@@ -164,7 +165,7 @@ def test_what_cannot_be_compared_is_said(tmp_path):
     write_run(tmp_path / "a", "a", [0.2], flops=8)
     write_run(tmp_path / "c", "c", [0.3], [0.2], flops=4)
     write_run(tmp_path / "e", "e", [0.3], seed=2)
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     assert "quirks for: e - a, c - e.\n" in text
     early = "one run of the pair ended below what the other had after its first epoch: c - a.\n"
     assert text.count(early) == text[: text.index(DIFFERENCES[1])].count(early) == 1
@@ -178,7 +179,7 @@ def test_a_tiny_p_is_not_written_as_zero(tmp_path):
     for seed in (1, 2):
         write_run(tmp_path / f"a{seed}", "a", [0.25], seed=seed)
         write_run(tmp_path / f"c{seed}", "c", [0.5 + seed * 1e-6], seed=seed)
-    (row,) = table(comparison.markdown(str(tmp_path)), DIFFERENCES[2])
+    (row,) = table(reports.markdown(tmp_path), DIFFERENCES[2])
     assert row["p (Holm)"] == "<0.0001"
 
 
@@ -198,7 +199,7 @@ def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
     """Breaks if schedules are not compared and nobody says what to run, or to give."""
     for name in ("single", "9;8-9"):
         write_run(tmp_path / name, "own", [0.2, 0.2], schedule=name, augment=augment)
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     ending = ", augmented" * augment
     assert "### Paired" not in text
     assert (
@@ -206,7 +207,7 @@ def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
         f"with: 9;8-9{ending}, single{ending}. Train one with these options, "
         "or compare with another: `--baseline SCHEDULE`.\n"
     ) in text
-    text = comparison.markdown(str(tmp_path), Wanted("single"))
+    text = reports.markdown(tmp_path, Wanted("single"))
     assert [len(table(text, heading)) for heading in DIFFERENCES] == [1, 1, 1, 1]
     assert "No run with" not in text
     assert "--baseline single` (unfair_bp" in text
@@ -215,12 +216,12 @@ def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
 def test_only_what_there_is_is_mentioned(tmp_path):
     """Breaks if a report of one run speaks of augmentation, protocols or differences."""
     write_run(tmp_path / "x" / "1", "own", [0.2], schedule="single")
-    text = comparison.markdown(str(tmp_path / "x"))
+    text = reports.markdown(tmp_path / "x")
     for word in ("ugment", "either", "ublished", "Differences", "baseline", "### Paired", "No two"):
         assert word not in text, word
     write_run(tmp_path / "x" / "2", "b", [0.2])
     write_run(tmp_path / "x" / "3", "d", [0.2])
-    text = comparison.markdown(str(tmp_path / "x"))
+    text = reports.markdown(tmp_path / "x")
     for word in (
         "augmented ones",
         "`either`",
@@ -243,7 +244,7 @@ def test_one_budget_alone(tmp_path, capsys):
         headings = re.findall("^### (Paired.*)", text, re.MULTILINE)
         assert headings == [heading, OVERFITTING]
         assert f"--at {at}` (unfair_bp" in text
-    page = comparison.html(str(tmp_path), None, Wanted("fair", (UPDATES,)))
+    page = reports.html(tmp_path, Wanted("fair", (UPDATES,)))
     headings = [heading for heading in Page(page).texts["h3"] if heading.startswith("Paired")]
     assert headings == [DIFFERENCES[1], OVERFITTING]
 
@@ -251,7 +252,7 @@ def test_one_budget_alone(tmp_path, capsys):
 def test_runs_without_a_pair_have_no_table_of_differences(tmp_path):
     """Breaks if there are headings without tables."""
     write_run(tmp_path, "a", [0.2])
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     assert "### Paired" not in text
     assert "quirks for" not in text
 
@@ -261,7 +262,7 @@ def test_settings_that_differ_have_headings_that_differ(tmp_path):
     for nesterov in (False, True):
         changes = {"optimizer": "sgd", "nesterov": nesterov}
         write_run(tmp_path / str(nesterov), "a", [0.2], **changes)
-    headings = re.findall("^## (Width .*)$", comparison.markdown(str(tmp_path)), re.MULTILINE)
+    headings = re.findall("^## (Width .*)$", reports.markdown(tmp_path), re.MULTILINE)
     assert len(set(headings)) == 2 and sum("Nesterov" in heading for heading in headings) == 1
 
 
@@ -270,7 +271,7 @@ def test_a_run_of_ones_own_is_reported(tmp_path):
     other = {"architecture": OTHER_NETWORK, "optimizer": "sgd"}
     for name, schedule in (("own", "back"), ("mine", ";".join(99 * ["1-5", "5"]))):
         write_run(tmp_path / name, name, [0.2], schedule=schedule, **other)
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     rows = table(text, "Accuracy")
     short = naming.short_name(";".join(99 * ["1-5", "5"]), 28)
     assert short.startswith("1-5;5;1-5;5;1-5;5;1-5;5~")
@@ -280,13 +281,13 @@ def test_a_run_of_ones_own_is_reported(tmp_path):
     assert "Optimizer sgd with momentum 0.9. " in text
     assert "Layers at width 1: 3x3 to 8 channels, stddev 0.1; 3x3 to 8 channels" in text
     assert list(table(text, "Cost")[0])[5] == "updates of layer 5"
-    legend = comparison.figure(str(tmp_path)).axes[0].get_legend()
+    legend = reports.figure(tmp_path).axes[0].get_legend()
     assert legend.texts[1].get_text() == "back, 1 epoch, 1 seed"
 
 
 def test_how_it_was_made_and_what_is_missing(logs):
     """Breaks if the origin is not stated, or a run disappears without a word."""
-    text = comparison.markdown(logs)
+    text = reports.markdown(logs)
     made = f"Made by `python -m unfair_bp.report {logs}` (unfair_bp "
     assert made in text
     assert "from 6 runs in 1 setting." in text
@@ -300,7 +301,7 @@ def test_each_setting_has_its_tables(tmp_path):
     write_run(tmp_path / "1", "a", [0.1], width=0.25)
     write_run(tmp_path / "2", "a", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
     write_run(tmp_path / "3", "c", [0.3], width=0.5, batch_size=20, learning_rate=0.01)
-    text = comparison.markdown(str(tmp_path))
+    text = reports.markdown(tmp_path)
     images = "CIFAR-10, drawn, 50 training and 20 test images"
     assert re.findall("^## (.*)", text, re.MULTILINE) == [
         f"Width 0.5, {images}, batches of 20, learning rate 0.01",
@@ -323,9 +324,9 @@ def test_each_setting_has_its_tables(tmp_path):
 def test_another_experiment_has_no_published_numbers(tmp_path, changes):
     """Breaks if numbers of the post stand beside a run, or images, that the post does not have."""
     write_run(tmp_path, "a", [0.1], **changes)
-    (row,) = table(comparison.markdown(str(tmp_path)), "Accuracy")
+    (row,) = table(reports.markdown(tmp_path), "Accuracy")
     assert [name for name in row if "published" in name] == []
-    legend, *panels = comparison.figure(str(tmp_path)).axes
+    legend, *panels = reports.figure(tmp_path).axes
     name = changes.get("schedule", "fair" if "architecture" in changes else "a")
     (text,) = (text.get_text() for text in legend.get_legend().get_texts())
     assert text.startswith(name)
@@ -338,7 +339,7 @@ def test_another_experiment_has_no_published_numbers(tmp_path, changes):
 
 def test_the_page_is_whole_and_needs_no_other(logs):
     """Breaks if tags are left open, something is loaded from elsewhere, or a picture is missing."""
-    text = comparison.html(logs)
+    text = reports.html(logs)
     page = Page(text)
     assert page.tags[0] == ("html", {"lang": "en"})
     assert {"charset": "utf-8"} in page.attributes("meta")
@@ -357,8 +358,8 @@ def test_the_page_is_whole_and_needs_no_other(logs):
 
 def test_the_page_says_what_the_markdown_says(logs):
     """Breaks if a number or a warning is in one form of the report only."""
-    page = Page(comparison.html(logs))
-    text = comparison.markdown(logs)
+    page = Page(reports.html(logs))
+    text = reports.markdown(logs)
     for heading in ("Accuracy", "Cost", *DIFFERENCES):
         for row in table(text, heading):
             assert set(row.values()) - {""} <= {*page.texts["td"], *page.texts["th"]}
@@ -370,10 +371,10 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     """Breaks if a data set's name or a path is taken for markup, or splits a table's row."""
     name = '<script>x|"y"&$\\bad$\n# z'
     write_run(tmp_path / "<b>|&", "a", [0.1], data={"name": name}, epochs=2)
-    page = Page(comparison.html(str(tmp_path)))
+    page = Page(reports.html(tmp_path))
     assert page.attributes("script") == []
     assert any('<script>x|"y"&$\\bad$ # z' in heading for heading in page.texts["h2"])
-    assert "\n# z" not in comparison.markdown(str(tmp_path))
+    assert "\n# z" not in reports.markdown(tmp_path)
 
 
 @pytest.mark.parametrize("ending", ["pgf", "raw", "eps", ""])
@@ -434,14 +435,14 @@ def only_panels_of(figure):
 def test_a_panel_that_would_be_empty_is_left_out(tmp_path):
     """Breaks if runs of one epoch, which have no test accuracy in its middle, get empty axes."""
     write_run(tmp_path / "a", "a", [0.1])
-    assert "train" not in panels_of(comparison.figure(str(tmp_path)))
+    assert "train" not in panels_of(reports.figure(tmp_path))
     write_run(tmp_path / "c", "c", [0.1, 0.2])
-    assert "train" in panels_of(comparison.figure(str(tmp_path)))
+    assert "train" in panels_of(reports.figure(tmp_path))
 
 
 def test_the_picture_shows_means_and_ranges(logs):
     """Breaks if a curve is drawn over another quantity, or mean and seeds are mixed up."""
-    panels = only_panels_of(comparison.figure(logs))
+    panels = only_panels_of(reports.figure(logs))
     for name, per_epoch in (("epochs", 1), ("updates", 5), ("tflop", 3)):
         axes = panels[name]
         np.testing.assert_allclose(axes.lines[0].get_xdata(), per_epoch * np.array([1, 2, 3]))
@@ -460,9 +461,11 @@ def test_the_picture_shows_means_and_ranges(logs):
 
 def test_the_picture_shows_the_last_epoch(logs):
     """Breaks if an interval is not the table's, or a seed is missing."""
-    last = only_panels_of(comparison.figure(logs))["last"]
+    last = only_panels_of(reports.figure(logs))["last"]
     ends = [line for line in last.lines if line.get_marker() == "_"]
     assert list(ends[0].get_ydata()) == pytest.approx([0.55 - 0.6353, 0.55 + 0.6353], abs=1e-4)
+    means = [float(line.get_ydata()[0]) for line in last.lines if line.get_marker() not in "_."]
+    assert means == pytest.approx([0.55, 0.1, 0.55])
     seeds = [line.get_ydata() for line in last.lines if line.get_marker() == "."]
     assert [sorted(values) for values in seeds] == [[0.5, 0.6], [0.1], [0.25, 0.45, 0.95]]
     assert [tick.get_text() for tick in last.get_xticklabels()] == [
@@ -474,7 +477,7 @@ def test_the_picture_shows_the_last_epoch(logs):
 
 def test_published_curves_have_a_panel_of_their_own(logs):
     """Breaks if a published curve is missing, cut, or drawn where accuracies are compared."""
-    published = only_panels_of(comparison.figure(logs))["published"]
+    published = only_panels_of(reports.figure(logs))["published"]
     dotted = [line for line in published.lines if line.get_linestyle() == ":"]
     assert sorted({line.get_ydata()[-1] for line in dotted}) == [0.7765, 0.8298]
     assert {line.get_xdata()[-1] for line in dotted} == {10}  # a's log goes on to 50
@@ -488,7 +491,7 @@ def test_differences_are_drawn_as_differences(tmp_path):
         write_run(tmp_path / f"a{seed}", "a", [0.3, 0.3, 0.4], seed=seed)
         write_run(tmp_path / f"c{seed}", "c", [0.3, 0.3, 0.4 + change], seed=seed)
         write_run(tmp_path / f"e{seed}", "e", [0.3, 0.3, 0.4 - change], seed=seed)
-    axes = only_panels_of(comparison.figure(str(tmp_path)))["differences"]
+    axes = only_panels_of(reports.figure(tmp_path))["differences"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c - a", "e - a", "c - e"]
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert texts == ["operations", "layer updates", "epochs", "training accuracy"]
@@ -508,7 +511,7 @@ def test_at_one_budget_the_picture_has_its_panel_and_the_differences(tmp_path):
     for name in "ac":
         write_run(tmp_path / name, name, [0.1, 0.2])
     collection = collect(str(tmp_path))
-    figure = comparison.figure_of(collection, Wanted(budgets=(OPERATIONS,)))
+    figure = comparison.figure(collection, Wanted(budgets=(OPERATIONS,)))
     assert list(panels_of(figure)) == ["legend", "tflop", "differences"]
 
 
@@ -518,7 +521,7 @@ def test_at_most_four_bands_in_a_panel(tmp_path, count, bands):
     for n in range(count):
         for seed in range(2):
             write_run(tmp_path / f"{n}-{seed}", "own", [0.1], schedule=str(n + 1), seed=seed)
-    axes = only_panels_of(comparison.figure(str(tmp_path)))["epochs"]
+    axes = only_panels_of(reports.figure(tmp_path))["epochs"]
     assert len(axes.collections) == bands
     assert ("band" in axes.get_title(loc="left")) == bool(bands)
 
@@ -526,7 +529,7 @@ def test_at_most_four_bands_in_a_panel(tmp_path, count, bands):
 def test_one_run_of_one_epoch_can_be_drawn(tmp_path):
     """Breaks if a single point, or a single seed, cannot be drawn or is invisible."""
     write_run(tmp_path / "run", "f", [0.1])
-    figure = comparison.figure(str(tmp_path))
+    figure = reports.figure(tmp_path)
     epochs = only_panels_of(figure)["epochs"]
     (mean,) = epochs.lines
     assert mean.get_xydata().tolist() == [[1, 0.1]]
@@ -538,7 +541,7 @@ def test_a_long_curve_stays_a_line(tmp_path):
     """Breaks if fifty epochs become a row of overlapping marks, or a short curve loses some."""
     write_run(tmp_path / "a", "a", [0.1] * 50)
     write_run(tmp_path / "c", "c", [0.1] * 20)
-    means = only_panels_of(comparison.figure(str(tmp_path)))["epochs"].lines
+    means = only_panels_of(reports.figure(tmp_path))["epochs"].lines
     assert [line.get_markevery() for line in means] == [3, 1]
 
 
@@ -547,7 +550,7 @@ def test_each_setting_and_protocol_has_its_panels(tmp_path):
     write_run(tmp_path / "1", "c", [0.1])
     write_run(tmp_path / "2", "c", [0.2], protocol="per-batch")
     write_run(tmp_path / "3", "a", [0.3], width=0.5)
-    panels = panels_of(comparison.figure(str(tmp_path)))
+    panels = panels_of(reports.figure(tmp_path))
     titles = [axes.get_title() for axes in panels["legend"]]
     assert [title[:9] + title.split("; ")[1] for title in titles] == [
         "Width 1, per-batch",
@@ -567,7 +570,7 @@ def test_fair_runs_are_drawn_beside_each_protocol(tmp_path):
         axes.get_title().split("; ")[1]: [
             text.get_text().split(",")[0] for text in axes.get_legend().texts
         ]
-        for axes in panels_of(comparison.figure(str(tmp_path)))["legend"]
+        for axes in panels_of(reports.figure(tmp_path))["legend"]
     }
     assert panels == {
         "per-batch": ["a: fair", "front"],
@@ -582,7 +585,7 @@ def test_every_case_looks_different(tmp_path):
         write_run(tmp_path / name, name, [0.1])
     write_run(tmp_path / "long", "a", [0.1, 0.2])
     write_run(tmp_path / "single", "a", [0.1], schedule="single")
-    legend = comparison.figure(str(tmp_path)).axes[0].get_legend()
+    legend = reports.figure(tmp_path).axes[0].get_legend()
     looks = {
         (line.get_marker(), line.get_fillstyle(), line.get_markerfacecolor() == "white")
         for line in legend.get_lines()
@@ -594,7 +597,7 @@ def test_every_case_looks_different(tmp_path):
 
 def looks_of(root):
     """The lines of the legend by their labels."""
-    legend = comparison.figure(str(root)).axes[0].get_legend()
+    legend = reports.figure(root).axes[0].get_legend()
     labels = [text.get_text() for text in legend.get_texts()]
     return dict(zip(labels, legend.get_lines()))
 
@@ -628,12 +631,12 @@ def test_names_of_many_schedules_do_not_run_into_each_other(tmp_path):
     """Breaks if the names below the last panel overlap, or are turned though there is room."""
     for n in range(1, 3):
         write_run(tmp_path / str(n), "own", [0.1], schedule=f"random:{n}:90:12345")
-    axes = only_panels_of(comparison.figure(str(tmp_path)))["last"]
+    axes = only_panels_of(reports.figure(tmp_path))["last"]
     assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {0}
     for n in range(3, 9):
         write_run(tmp_path / str(n), "own", [0.1], schedule=f"random:{n}:90:12345")
     write_run(tmp_path / "8", "own", [0.1, 0.2], schedule="random:1:90:12345")
-    axes = only_panels_of(comparison.figure(str(tmp_path)))["last"]
+    axes = only_panels_of(reports.figure(tmp_path))["last"]
     assert {tick.get_rotation() for tick in axes.get_xticklabels()} == {30}
     assert "\n" not in "".join(tick.get_text() for tick in axes.get_xticklabels())
 
@@ -654,7 +657,7 @@ def test_standard_output_is_the_markdown_file(logs, tmp_path, capsys):
     path = tmp_path / "report.md"
     assert commands.here(report.main, logs, "--markdown", path) == 0
     written = capsys.readouterr()
-    assert path.read_bytes().decode() == printed.out == comparison.markdown(logs)
+    assert path.read_bytes().decode() == printed.out == reports.markdown(logs)
     assert written.out == ""
     assert f"wrote {path}" in written.err
     assert re.match(r"warning: not counted: \S*torn\S*metrics\.csv is damaged", printed.err)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import commands
 import numpy as np
@@ -378,6 +379,27 @@ def test_create_in_a_place_that_vanished_is_one_line(run):
     blocked = RunDirectory(run.file("config.json") + "/run")
     with pytest.raises(UsageError, match=r"cannot write .*config\.json/run: .*another --run-dir"):
         blocked.create(CONFIG, "record")
+
+
+def test_a_run_that_goes_on_has_no_final_weights(run):
+    """Breaks if the weights of a shorter training pass for those after the last epoch."""
+    config, path = run.read_config(), Path(run.file("weights_after.npz"))
+    path.write_bytes(b"weights")
+    run.reopen(config, "again")
+    assert path.exists()
+    config["case"]["epochs"] += 1
+    run.reopen(config, "longer")
+    assert not path.exists()
+
+
+def test_what_was_not_finished_of_a_picture_is_the_packages_own(run):
+    """Breaks if a kill while pictures are drawn leaves a file that --overwrite cannot remove."""
+    figures = Path(run.file("figures"))
+    figures.mkdir()
+    for name in ("curves.png", "curves.png.part", "curves.png.12ab.part"):
+        (figures / name).write_bytes(b"")
+    run.create(run.read_config(), "again")
+    assert not figures.exists()
 
 
 def test_reopen_adds_to_the_record(run):

@@ -465,6 +465,16 @@ def test_a_lock_that_somebody_removed_is_no_failure(tmp_path):
         (tmp_path / "lock").unlink()
 
 
+def test_a_lock_that_another_process_has_made_meanwhile_stays(tmp_path):
+    """Breaks if the first of two, whose file somebody removed, lets a third one in."""
+    path = str(tmp_path / "lock")
+    with files.only_process(path, "trains here"):
+        os.remove(path)
+        process = hold(path)
+    assert os.path.exists(path) and files.is_locked(path)
+    process.communicate("")
+
+
 def test_without_locks_there_is_a_warning(tmp_path, capfd, monkeypatch):
     """Breaks if a system without locks cannot train, or is not warned."""
     monkeypatch.setattr(files, "fcntl", None)

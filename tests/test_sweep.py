@@ -4,10 +4,12 @@ import argparse
 import ast
 import contextlib
 import inspect
+import json
 import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,7 +96,8 @@ def test_a_run_is_trained_as_it_was_planned(tmp_path, line):
     assert all(as_trained(run) == run.case for run in runs)
     assert len({run.path for run in runs}) == len(runs)
     for word in ("--tensorboard", "--no-plots", "--data-dir", "--checkpoint-minutes"):
-        assert all((word in run.words) == (word in line) for run in runs)
+        given = [any(x.startswith(word) for x in run.words) for run in runs]
+        assert given == len(runs) * [word in line]
 
 
 def test_every_option_of_training_is_one_of_the_sweep(capsys):
@@ -182,10 +185,57 @@ def test_a_run_is_done_when_its_last_file_is_written(tmp_path):
     assert run.progress() == plan.Progress(1, 5, True)
     (longer,) = planned(tmp_path, "--seed 3 --epochs 2")
     assert longer.path == run.path and not longer.progress().finished
-    # Killed between the last row and the final weights, whose file is that of the first training.
-    old = os.stat(written.file("metrics.csv")).st_mtime_ns - 1
-    os.utime(written.file("weights_after.npz"), ns=(old, old))
-    assert not run.progress().finished
+
+
+def test_a_copy_of_a_run_does_not_take_its_place(tmp_path):
+    """Breaks if a sweep goes on with the user's backup and leaves the run itself behind."""
+    for part in ("backup", ""):
+        finish(run_directories.write_run(tmp_path / part / "seed3", "a", [0.5], seed=3, threads=1))
+    (run,) = planned(tmp_path, "--seed 3 --epochs 1")
+    assert run.path == str(tmp_path / "seed3")
+    shutil.rmtree(str(tmp_path / "seed3"))
+    (run,) = planned(tmp_path, "--seed 3 --epochs 1")
+    assert run.path == str(tmp_path / "backup" / "seed3")
+
+
+def test_a_run_is_what_it_trains_whatever_it_is_called(tmp_path, capfd):
+    """Breaks if a run that was stored under a letter starts again, or one training runs twice."""
+    run = run_directories.write_run(tmp_path / "old", "a", [0.5], schedule="back", threads=1)
+    assert json.loads(pathlib.Path(run.file("config.json")).read_text())["case"]["name"] == "a"
+    finish(run)
+    (found,) = planned(tmp_path, "--schedule back --epochs 1")
+    assert found.path == str(tmp_path / "old")
+    words = ["--case", "a", "c", "--schedule", "back", "--epochs", 5, "--root", tmp_path / "new"]
+    assert commands.here(sweep.main, *words, "--dry-run") == 2
+    assert "would be the same run" in capfd.readouterr().err
+
+
+def test_lengths_of_a_schedule_that_spans_its_run(tmp_path):
+    """Breaks if runs of different lengths pass for one run that may grow."""
+    runs = planned(tmp_path, "--schedule freeze --data shapes --epochs 2 4 --seed 0")
+    assert len({run.path for run in runs}) == 2
+    run_directories.write_run(
+        tmp_path / "old", "own", [0.5, 0.6], schedule="freeze", seed=0, threads=1
+    )
+    (run,) = planned(tmp_path, "--schedule freeze --epochs 4 --seed 0")
+    assert run.path == str(tmp_path / "seed0")
+
+
+def test_what_training_would_refuse_is_said_before_the_sweep(tmp_path, capfd):
+    """Breaks if a run fails in the middle of a sweep for what could be seen before."""
+    for words, said in (
+        ("--data own", "--data 'own' is a data set that was given from Python"),
+        ("--data shapes --train-size 200000", "--train-size 200000 is out of range for shapes"),
+        ("--train-size 50001", "--train-size 50001 is more than the 50000 images"),
+        ("--data shapes cifar10 --data-dir x", "--data-dir 'x' has no effect"),
+    ):
+        arguments = [*shlex.split(words), "--root", tmp_path, "--dry-run"]
+        assert commands.here(sweep.main, *arguments) == 2
+        assert said in capfd.readouterr().err
+    run_directories.write_run(tmp_path / "seed3", "a", [0.5], seed=3, threads=1)
+    assert commands.here(sweep.main, "--seed", 3, "--epochs", 1, "--root", tmp_path) == 2
+    error = capfd.readouterr().err
+    assert error.endswith("holds no checkpoint; move it away, or give another --root\n")
 
 
 def test_a_sweep_that_is_done_starts_nothing(tmp_path, capsys, monkeypatch):
@@ -465,7 +515,7 @@ def test_the_error_of_a_training_process_is_reported(tmp_path):
         outcome = attempt(this)
         assert outcome.status == 2 and outcome.message.startswith("--data-dir 'here' has no effect")
     log = (tmp_path / "x" / "run.log").read_text()
-    line = "$ python -m unfair_bp.train --data shapes --data-dir here --run-dir x/run\n"
+    line = "$ python -m unfair_bp.train --data shapes --data-dir here --run-dir=x/run\n"
     assert log.startswith(line) and log.count(line) == 2
 
 

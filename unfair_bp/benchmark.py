@@ -25,6 +25,9 @@ from typing import Sequence
 
 from unfair_bp import commandline, files
 from unfair_bp.errors import UsageError
+from unfair_bp.measuring.timing import MOST_REPEATS
+
+INPUT_REPEATS = 5
 
 
 def _parser() -> commandline.Parser:
@@ -44,9 +47,8 @@ def _parser() -> commandline.Parser:
     parser.add_argument(
         "--input-repeats",
         type=int,
-        default=5,
         metavar="INT",
-        help="timed runs of dozens of iterations, with augmentation and without (5)",
+        help=f"timed runs of dozens of iterations, with augmentation and without ({INPUT_REPEATS})",
     )
     for option, meaning in (
         ("--png", "also draw the result into this new file"),
@@ -81,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.sweep:
             result = measures.measure_sweep(case, options.workers, options.repeats)
         else:
-            result = measures.measure(case, options.repeats, options.input_repeats)
+            result = measures.measure(case, options.repeats, options.input_repeats or INPUT_REPEATS)
     print(measures.as_text(result))
     if options.json is not None:
         files.write_or_refuse(options.json, (json.dumps(result, indent=1) + "\n").encode())
@@ -101,11 +103,13 @@ def _check(options: argparse.Namespace) -> None:
     for option in ("repeats", "input_repeats", "workers"):
         given = getattr(options, option)
         for value in given if isinstance(given, list) else [given]:
-            if value is not None and value < 1:
+            if value is not None and not 1 <= value <= MOST_REPEATS:
                 name = "--" + option.replace("_", "-")
-                raise UsageError(f"{name} {value} is out of range; give at least 1")
+                raise UsageError(f"{name} {value} is out of range; give 1 to {MOST_REPEATS}")
     if options.sweep and options.threads is not None:
         raise UsageError("--threads cannot be given with --sweep, which tries several numbers")
+    if options.sweep and options.input_repeats is not None:
+        raise UsageError("--input-repeats cannot be given with --sweep; leave it out")
     if options.sweep and options.png is not None:
         raise UsageError("--png cannot be given with --sweep, which draws nothing; give --json")
     for option in ("workers", "epochs"):

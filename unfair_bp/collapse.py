@@ -33,7 +33,9 @@ from typing import Sequence
 from unfair_bp import commandline, files
 from unfair_bp.data import shapes
 from unfair_bp.errors import UsageError
+from unfair_bp.measuring.timing import MOST_REPEATS
 
+LEAST_ITERATIONS = 2  # the learning rate is 0 on the first batch, so one changes nothing
 READ_AT_WIDTH = 1.0  # layer 1's convolution must take longer than the move of its weights
 
 
@@ -57,14 +59,16 @@ def _parser() -> commandline.Parser:
 def main(arguments: Sequence[str]) -> int:
     """Measure, print a table and, if asked, draw it; returns the exit status."""
     options = _parser().parse_args(arguments)
-    # The learning rate is 0 on the first batch, so that one batch changes nothing.
     for option, value, least in (
-        ("--iterations", options.iterations, 2),
+        ("--iterations", options.iterations, LEAST_ITERATIONS),
         ("--repeats", options.repeats, 1),
     ):
-        if value < least:
-            raise UsageError(f"{option} {value} is out of range; give at least {least}")
+        if not least <= value <= MOST_REPEATS:
+            raise UsageError(f"{option} {value} is out of range; give {least} to {MOST_REPEATS}")
     case = commandline.resolve_case(options)
+    most = shapes.LARGEST // (1 + LEAST_ITERATIONS)
+    if case.batch_size > most:
+        raise UsageError(f"--batch-size {case.batch_size} is too much; give at most {most}")
     if (options.iterations + 1) * case.batch_size > shapes.LARGEST:
         raise UsageError(
             f"--iterations {options.iterations} with --batch-size {case.batch_size} is too much; "

@@ -281,7 +281,7 @@ def resolve_case(options: argparse.Namespace) -> Case:
     Raises:
         UsageError: If there is no such case, or a field has a value that cannot be run.
     """
-    base = case_named(options.case or DEFAULT_CASE)
+    base = case_named(DEFAULT_CASE if options.case is None else options.case)
     case = naming.named(replace(base, **_given_fields(options, base.name)))
     ledger.check_runnable(case.quirks)
     return case

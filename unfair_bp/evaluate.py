@@ -12,8 +12,8 @@ from unfair_bp import commandline
 from unfair_bp.console import progress_bar
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment.cases import Case
-from unfair_bp.running.directory import RunDirectory
+from unfair_bp.experiment.cases import OWN_DATA, Case
+from unfair_bp.running.directory import METRICS, RunDirectory
 
 
 def _parser() -> commandline.Parser:
@@ -36,6 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     case = Case(**run.read_config()["case"])
     if options.validation and case.validation_size is None:
         raise UsageError(f"--validation: {run.path} held no images out; leave it out")
+    if case.data == OWN_DATA:
+        raise UsageError(
+            f"{run.path} was trained on images given from Python, which are not stored; see its "
+            f"{METRICS} for the test accuracy of each epoch"
+        )
 
     from unfair_bp.backprop.graph import build_graph  # noqa: PLC0415
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415

@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import os
+import shutil
+import uuid
 from typing import Iterator, Optional, Sequence
 
 from unfair_bp.console import warn
@@ -85,19 +87,25 @@ def write(path: str, content: bytes, new: bool = False) -> None:
     Args:
         path: Where it goes.
         content: All of it.
-        new: Take another name that nobody has. In a directory of the package's own, the name
-            ``path.part`` can only be left by an earlier try, and is taken.
+        new: The file is the user's: take another name that nobody has, write through a link, and
+            keep the permissions. In a directory of the package's own, the name ``path.part`` can
+            only be left by an earlier try, and is taken.
 
     Raises:
         OSError: If it cannot be written; an earlier file is unchanged, and nothing else is left.
     """
-    beside = f"{path}.{os.getpid()}{UNFINISHED}" if new else path + UNFINISHED
+    beside = path + UNFINISHED
+    if new:
+        path = os.path.realpath(path)
+        beside = f"{path}.{uuid.uuid4().hex[:16]}{UNFINISHED}"
     file = open(beside, "xb" if new else "wb")  # noqa: SIM115 - what is not ours is not removed
     try:
         with file:
             file.write(content)
             file.flush()
             _sync(file.fileno())
+        if new and os.path.exists(path):
+            shutil.copymode(path, beside)
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -159,9 +167,10 @@ def only_process(path: str, doing: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # While the lock is held, so that it is not another's; a user may have removed it already.
+        # While the lock is held. A user may have removed the file, and another process made one.
         with contextlib.suppress(OSError):
-            os.remove(path)
+            if _is_at(file, path):
+                os.remove(path)
         os.close(file)
 
 

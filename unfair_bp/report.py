@@ -77,11 +77,11 @@ def main(arguments: Sequence[str]) -> int:
         collection = select(collection, options.select.replace("-", "_"))
     for line in collection.left_out:
         warn(f"not counted: {' '.join(line.split())}")
-    text = comparison.markdown_of(collection, options.roots, wanted)
+    text = comparison.markdown(collection, options.roots, wanted)
     if options.png:
         comparison.write_png(options.png, collection, wanted, options.overwrite)
     if options.html:
-        page = comparison.html_of(collection, [*comparison.COMMAND, *arguments], wanted)
+        page = comparison.html(collection, [*comparison.COMMAND, *arguments], wanted)
         files.write_or_refuse(options.html, page.encode())
     if options.markdown:
         files.write_or_refuse(options.markdown, text.encode())

@@ -5,16 +5,21 @@ is named by the SHA-256 of the record, which is checked whenever the file is rea
 """
 
 import contextlib
+import glob
 import hashlib
 import os
+import time
+import uuid
 from typing import Iterable
 
 import numpy as np
 
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
+from unfair_bp.files import UNFINISHED
 
 VARIABLE = "UNFAIR_BP_MAPPED"  # of the environment: the file from which training takes its images
+STALE = 3600.0  # seconds after which nobody writes into an unfinished file
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 MALFORMED = (OSError, ValueError, KeyError, IndexError, TypeError)
 
@@ -37,7 +42,11 @@ def write(dataset: Dataset, directory: str) -> str:
     kinds = [(name, value.dtype, value.shape) for name, value in values.items()]
     os.makedirs(directory, exist_ok=True)
     head = {"descr": np.dtype(kinds).descr, "fortran_order": False, "shape": (1,)}
-    beside = f"{path}.{os.getpid()}.part"
+    for old in glob.glob(f"{glob.escape(path)}.*{UNFINISHED}"):  # of readers that were killed
+        with contextlib.suppress(OSError):
+            if time.time() - os.path.getmtime(old) > STALE:
+                os.remove(old)
+    beside = f"{path}.{uuid.uuid4().hex[:16]}{UNFINISHED}"  # machines may share the directory
     try:
         # Not through a map: writing to a map of a file on a full disk kills the process.
         with open(beside, "wb") as file:

@@ -139,22 +139,31 @@ def load(train_size: int = 3000, test_size: int = 1000) -> Dataset:
     Raises:
         FieldError: If a size is less than 1 or more than `LARGEST`.
     """
-    for field, size in (("train_size", train_size), ("test_size", test_size)):
-        if not 1 <= size <= LARGEST:
-            raise FieldError(field, f"{size} is out of range for shapes; give 1 to {LARGEST}")
+    check_sizes(train_size, test_size)
     train_images, train_labels = _draw_split(_TRAIN, train_size)
     test_images, test_labels = _draw_split(_TEST, test_size)
     return Dataset("shapes", CLASSES, train_images, train_labels, test_images, test_labels)
 
 
-def _draw_split(split: int, size: int, seed: int = SEED) -> Tuple[np.ndarray, np.ndarray]:
+def check_sizes(train_size: int, test_size: int) -> None:
+    """Make sure that so many images can be drawn.
+
+    Raises:
+        FieldError: If a size is less than 1 or more than `LARGEST`.
+    """
+    for field, size in (("train_size", train_size), ("test_size", test_size)):
+        if not 1 <= size <= LARGEST:
+            raise FieldError(field, f"{size} is out of range for shapes; give 1 to {LARGEST}")
+
+
+def _draw_split(split: int, size: int) -> Tuple[np.ndarray, np.ndarray]:
     """Images and labels of one split.
 
     Every image takes the same number of draws from each stream, one image after the other, so
     image i does not depend on the size.
     """
-    parameters = np.random.RandomState([seed, split, 0])
-    noise = np.random.RandomState([seed, split, 1])
+    parameters = np.random.RandomState([SEED, split, 0])
+    noise = np.random.RandomState([SEED, split, 1])
     images: List[np.ndarray] = []
     labels: List[np.ndarray] = []
     for start in range(0, size, _BLOCK):

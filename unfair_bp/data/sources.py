@@ -23,32 +23,42 @@ def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
             fit its network; if a place is given for embedded data; or if the data set is one that
             must be given from Python.
     """
+    check(case, data_dir)
+    if case.data == "shapes":
+        sizes = {"train_size": case.train_size, "test_size": case.test_size}
+        dataset = shapes.load(**{name: size for name, size in sizes.items() if size is not None})
+    else:
+        mapped = os.environ.get(mapping.VARIABLE)  # set by a sweep, which has read the files
+        whole = mapping.read(mapped) if mapped else reading.load(SETS[case.data], data_dir)
+        dataset = whole.first(case.train_size, case.test_size)
+    dataset.check_fits(case)
+    return dataset
+
+
+def check(case: Case, data_dir: Optional[str] = None) -> None:
+    """Refuse what :func:`load` would refuse, as far as no file need be read or downloaded for it.
+
+    Args:
+        case: Its data set and sizes.
+        data_dir: Where CIFAR is.
+
+    Raises:
+        UsageError: As :func:`load`.
+    """
     if case.data == OWN_DATA:
         raise FieldError(
             "data",
             f"{case.data!r} is a data set that was given from Python; "
             f"give {' or '.join(DATASETS)}, or train from Python with the arrays",
         )
-    dataset = _shapes(case, data_dir) if case.data == "shapes" else _cifar(case, data_dir)
-    dataset.check_fits(case)
-    return dataset
-
-
-def _shapes(case: Case, data_dir: Optional[str]) -> Dataset:
-    if data_dir is not None:
-        raise UsageError(
-            f"--data-dir {data_dir!r} has no effect: this run uses shapes, which is embedded; "
-            f"leave it out, or train with --data {' or '.join(SETS)}"
-        )
-    sizes = {"train_size": case.train_size, "test_size": case.test_size}
-    return shapes.load(**{name: size for name, size in sizes.items() if size is not None})
-
-
-def _cifar(case: Case, data_dir: Optional[str]) -> Dataset:
+    if case.data == "shapes":
+        if data_dir is not None:
+            raise UsageError(
+                f"--data-dir {data_dir!r} has no effect: this run uses shapes, which is embedded; "
+                f"leave it out, or train with --data {' or '.join(SETS)}"
+            )
+        shapes.check_sizes(case.train_size or 1, case.test_size or 1)
+        return
     cifar = SETS[case.data]
-    # Before the files are read, which takes seconds, or even downloaded.
     check_sizes(cifar.name, case.train_size, cifar.train_images, case.test_size, cifar.test_images)
     check_validation_size(case.validation_size, case.train_size or cifar.train_images)
-    mapped = os.environ.get(mapping.VARIABLE)  # set by a sweep, which has read the files
-    dataset = mapping.read(mapped) if mapped else reading.load(cifar, data_dir)
-    return dataset.first(case.train_size, case.test_size)

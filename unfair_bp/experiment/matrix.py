@@ -6,7 +6,7 @@ picture and the cost.
 """
 
 from dataclasses import dataclass
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -56,11 +56,10 @@ class Schedule:
         factors = self.factors
         if factors is not None:
             factors = _checked_factors(factors, table)
-        if not 1 <= self.hold <= LONGEST_HOLD:
-            raise FieldError(
-                "schedule",
-                f"holds each row for {self.hold} iterations; give 1 to {LONGEST_HOLD}",
-            )
+        whole = isinstance(self.hold, (int, np.integer)) and not isinstance(self.hold, bool)
+        if not whole or not 1 <= self.hold <= LONGEST_HOLD:
+            advice = "train fewer" if self.spans > LONGEST_HOLD else f"give 1 to {LONGEST_HOLD}"
+            raise FieldError("schedule", f"holds each row for {self.hold!r} iterations; {advice}")
         if self.moments not in MOMENTS:
             raise FieldError(
                 "moments", f"{self.moments!r} is not known; give {' or '.join(MOMENTS)}"
@@ -89,8 +88,9 @@ class Schedule:
 
     @property
     def cycle(self) -> int:
-        """Iterations until the schedule begins again: ``period * hold``."""
-        return self.period * self.hold
+        """Iterations until the schedule begins again, or until the end of the run that it spans."""
+        whole = self.period * self.hold
+        return min(whole, self.spans) if self.spans_run else whole
 
     @property
     def spans_run(self) -> bool:
@@ -99,18 +99,21 @@ class Schedule:
 
     @property
     def rates(self) -> np.ndarray:
-        """The factors where a layer is updated and 0 where it is not: float ``[period, layers]``.
-
-        Their mean over the rows is each layer's mean learning rate, relative to the case's.
-        """
+        """The factor where a layer is updated, 0 where it is not: float ``[period, layers]``."""
         return self.table * (1.0 if self.factors is None else self.factors)
+
+    @property
+    def mean_rates(self) -> np.ndarray:
+        """Each layer's mean learning rate, relative to the case's: float ``[layers]``."""
+        return self._row_counts(self.cycle) @ self.rates / self.cycle
 
     @property
     def restarts(self) -> np.ndarray:
         """Which optimizer states start from zero when a row begins: bool ``[period, layers]``."""
         if self.moments == "reset-all":
             changes = (self.table != np.roll(self.table, 1, axis=0)).any(axis=1, keepdims=True)
-            return self.table & (changes | (self.hold > 1))
+            # A row that is held is a block of its own; of a run, rows are mere samples.
+            return self.table & (changes | (self.hold > 1 and not self.spans_run))
         if self.moments == "reset":
             return self.table & ~np.roll(self.table, 1, axis=0)
         return np.zeros_like(self.table)
@@ -119,9 +122,9 @@ class Schedule:
         """The row of an iteration, counted from 0."""
         return iteration // self.hold % self.period
 
-    def _row_counts(self, iterations: int) -> Tuple[np.ndarray, int]:
+    def _row_counts(self, iterations: int) -> np.ndarray:
         """How many iterations each row has had among the first ones: int ``[period]``."""
-        cycles, rest = divmod(iterations, self.cycle)
+        cycles, rest = divmod(iterations, self.period * self.hold)
         started = np.arange(self.period) * self.hold
         return cycles * self.hold + np.clip(rest - started, 0, self.hold)
 
@@ -154,7 +157,7 @@ class Schedule:
 
     def relative_cost(self, layers: Sequence[LayerSpec]) -> float:
         """Mean floating-point operations of an iteration, relative to updating every layer."""
-        return float(self.row_flops(layers).mean()) / fair_step_flops(layers)
+        return self.flops(layers, self.cycle) / (self.cycle * fair_step_flops(layers))
 
 
 def fair_step_flops(layers: Sequence[LayerSpec]) -> int:
@@ -180,7 +183,10 @@ def _checked_table(table: np.ndarray) -> np.ndarray:
 
 def _checked_factors(factors: np.ndarray, table: np.ndarray) -> Optional[np.ndarray]:
     """The factors, 1 where no layer is updated; None if all of them are 1."""
-    factors = np.asarray(factors, float)
+    try:
+        factors = np.asarray(factors, float)
+    except (TypeError, ValueError) as error:
+        raise FieldError("schedule", "has factors that are not all numbers") from error
     if factors.shape != table.shape:
         raise FieldError(
             "schedule",

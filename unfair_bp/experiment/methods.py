@@ -96,7 +96,7 @@ def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "s
     choice(shape, "SHAPE", tuple(power))
     choice(scale, "SCALE", ("scaled", "unscaled"))
     start = fraction(t0, "T0")
-    place = np.arange(size.layers) / max(1, size.layers - 1)
+    place = np.linspace(1, 0, size.layers)[::-1]  # (i - 1) / (L - 1); of one layer, the end
     until = (start + (1 - start) * place) ** power[shape]
     hold = -(-size.iterations // LONGEST_PERIOD)
     rows = -(-size.iterations // hold)

@@ -80,7 +80,8 @@ def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
 
 
 def _moments(case: Case) -> str:
-    return "" if case.moments == "own" else f", moments {case.moments}"
+    own = intended_schedule(replace(case, moments="own")).moments
+    return "" if case.moments in ("own", own) else f", moments {case.moments}"
 
 
 def title(case: Case) -> str:

@@ -26,7 +26,7 @@ from unfair_bp.experiment.matrix import (
 from unfair_bp.experiment.methods import DRAWN_ROWS, METHODS, Size, permutations
 from unfair_bp.experiment.words import WrongWordError, factor_of, layers_of, randomness, whole
 
-NOMINAL_RUN = 10000  # iterations of a run whose length nobody has said
+NOMINAL_RUN = 9000  # iterations of a run whose length nobody has said
 LINES_SHOWN = 40
 HELP = "python -m unfair_bp.schedule --list"
 GRAMMAR = (
@@ -61,6 +61,8 @@ def parse(text: str, layers: int = 9, iterations: int = NOMINAL_RUN) -> Schedule
 
 def _with_suffixes(text: str, size: Size) -> Schedule:
     """``BASE``, ``BASE+LAYERS``, ``BASE*HOLD`` or ``BASE+LAYERS*HOLD``."""
+    if text.startswith("share:"):  # of all that follows
+        return _share(_inner(text.split(":")[1:], size))
     base, always, hold = re.fullmatch(r"(.*?)(\+[0-9,\s-]*)?(\*.*)?", text, re.DOTALL).groups()
     schedule = _base(base, size)
     if always is not None:
@@ -93,8 +95,6 @@ def _base(text: str, size: Size) -> Schedule:
         return _typed(text, size)
     if name == "shuffled":
         return _shuffled(words, size)
-    if name == "share":
-        return _share(_inner(words, size))
     if name not in METHODS:
         near = difflib.get_close_matches(name, METHODS, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
@@ -146,15 +146,25 @@ def _shuffled(words: List[str], size: Size) -> Schedule:
             raise
         inner, seed = _inner(words[:-1], size), words[-1]
     random = randomness(seed)
+    if inner.spans_run:
+        inner = _in_short_rows(inner)
     cycles = 1 if inner.spans_run else max(1, DRAWN_ROWS // inner.period)
     order = permutations(inner.period, cycles, random).ravel()
     factors = None if inner.factors is None else inner.factors[order]
     return replace(inner, table=inner.table[order], factors=factors)
 
 
+def _in_short_rows(schedule: Schedule) -> Schedule:
+    """A schedule that spans a run, in as many rows as a schedule may have."""
+    hold = -(-schedule.spans // LONGEST_PERIOD)
+    rows = np.arange(0, schedule.spans, hold) // schedule.hold
+    factors = None if schedule.factors is None else schedule.factors[rows]
+    return replace(schedule, table=schedule.table[rows], hold=hold, factors=factors)
+
+
 def _share(inner: Schedule) -> Schedule:
     """Fair, with each layer's rate scaled to its mean rate in another schedule."""
-    mean = inner.rates.mean(axis=0, keepdims=True)
+    mean = inner.mean_rates[np.newaxis]
     return Schedule("", mean > 0, factors=mean, spans=inner.spans)
 
 
@@ -242,7 +252,7 @@ def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
         f"FLOPs of the cycle, in fair iterations: {costs}",
     ]
     if schedule.factors is not None:
-        rates = " ".join(f"{rate:.3g}" for rate in schedule.rates.mean(axis=0))
+        rates = " ".join(f"{rate:.3g}" for rate in schedule.mean_rates)
         lines.append(f"mean learning rate, relative to the case's, layer 1..{len(layers)}: {rates}")
     if schedule.moments != "keep":
         lines.append(f"moments: {schedule.moments}")
@@ -251,8 +261,8 @@ def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
 
 def _matrix(schedule: Schedule, costs: np.ndarray) -> List[str]:
     """The rows, each with its cost. Equal neighbours share a line; of too many a part is shown."""
-    last, rates = schedule.period - 1, schedule.rates
-    begins = [0, *(np.flatnonzero((rates[1:] != rates[:-1]).any(axis=1)) + 1)]
+    last, shown = schedule.period - 1, np.where(schedule.table, schedule.rates, -1.0)
+    begins = [0, *(np.flatnonzero((shown[1:] != shown[:-1]).any(axis=1)) + 1)]
     ends = [r - 1 for r in begins[1:]] + [last]
     if len(begins) > LINES_SHOWN:
         begins = ends = sorted(set(np.linspace(0, last, LINES_SHOWN).astype(int)))

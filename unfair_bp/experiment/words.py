@@ -22,7 +22,7 @@ def whole(word: str, name: str, least: int, most: int) -> int:
 
 
 def fraction(word: str, name: str) -> float:
-    """A number above 0 and at most 1 from a word."""
+    """A number from 0.01 to 1 from a word."""
     if not re.match(r"^([0-9]{1,9}(\.[0-9]{0,18})?|\.[0-9]{1,18})$", word) or not (
         0.01 <= float(word) <= 1
     ):

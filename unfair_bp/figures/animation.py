@@ -81,6 +81,7 @@ class NetworkDrawing:
     def __init__(self, schedule: Schedule, layers: Sequence[LayerSpec]) -> None:
         self.schedule = schedule
         self.costs = schedule.row_flops(layers) / fair_step_flops(layers)
+        self.mean = schedule.relative_cost(layers)
         self.rates, self.highest = schedule.rates, max(1.0, float(schedule.rates.max()))
         self.shown = rows_shown(schedule.period)
         self.most = max(schedule.updates((self.shown[-1] + 1) * schedule.hold))
@@ -159,8 +160,8 @@ class NetworkDrawing:
         if hold == 1:
             which = f"iteration {row + 1} of {cycle}"
         else:
-            which = f"iterations {row * hold + 1} to {(row + 1) * hold} of {cycle}"
-        return f"{which}: cost {self.costs[row]:.3f} of fair; mean {self.costs.mean():.3f}"
+            which = f"iterations {row * hold + 1} to {min((row + 1) * hold, cycle)} of {cycle}"
+        return f"{which}: cost {self.costs[row]:.3f} of fair; mean {self.mean:.3f}"
 
     def _draw_ends(self, layers: Sequence[LayerSpec]) -> None:
         """The input, the softmax, and the names of the lines."""

@@ -38,7 +38,7 @@ def collapse_figure(results: Sequence[Any], heading: str) -> Figure:
         heading: What was measured, in a line.
     """
     figure = new_figure(WIDTH, 7.2)
-    title = "How far each layer moves: the scripts' unfair graphs do as the fair one does"
+    title = "How far each layer moves: the scripts' graphs, and ordered ones"
     figure.suptitle(f"{title}\n{heading}", fontsize=11)
     grid = figure.add_gridspec(3, 2, height_ratios=[0.08, 1, 1])
     _draw_legend(figure.add_subplot(grid[0, :]))

@@ -45,7 +45,8 @@ class Stripes:
         # A row that is one iteration is centred on its number; one of several lasts from its first
         # to that of the next row.
         self.held = schedule.hold > 1
-        self.edges = schedule.hold * np.array([*starts, period]) - (0.0 if self.held else 0.5)
+        edges = np.append(schedule.hold * starts, schedule.cycle)
+        self.edges = edges - (0.0 if self.held else 0.5)
 
 
 def shades(updated: np.ndarray, rate: np.ndarray, highest: float) -> np.ndarray:
@@ -157,7 +158,7 @@ def _draw_counts(axes: Axes, updates: np.ndarray) -> None:
             rotation=90 if turned else 0,
         )
     room = DIGIT_INCHES * len(str(max(updates))) + 0.1 if turned else 0.25
-    axes.set_ylim(0, max(updates) / (1 - room))
+    axes.set_ylim(0, max(updates) / (1 - min(room, 0.85)))
     axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True, nbins=3))
     layer_axis(axes, len(updates), MATRIX_INCHES)

@@ -182,7 +182,7 @@ def as_text(result: Dict[str, Any]) -> str:
             + f"{relative:12.3f}"
         )
     peak, shared = result["memory"]["peak_bytes"], result["memory"]["shared_bytes"]
-    if peak is None:
+    if peak is None or shared is None:
         lines.append("memory   unknown")
     else:
         several = ", ".join(

@@ -5,6 +5,8 @@ from typing import Callable, Dict, NamedTuple, Sequence
 
 import numpy as np
 
+MOST_REPEATS = 100000
+
 
 class Subject(NamedTuple):
     """What is timed: a few calls, one after the other; each is a lap."""

@@ -7,7 +7,7 @@ from unfair_bp.experiment.schedules import parse
 from unfair_bp.reporting.differences import EVERYTHING, Wanted, baseline_of
 from unfair_bp.reporting.document import Picture, as_html, as_markdown
 from unfair_bp.reporting.text import TITLE, report_blocks, setting_text
-from unfair_bp.results.collection import Collection, Group, collect
+from unfair_bp.results.collection import Collection, Group
 from unfair_bp.results.differences import BASELINE
 from unfair_bp.results.run import Setting
 from unfair_bp.results.series import parts
@@ -15,43 +15,7 @@ from unfair_bp.results.series import parts
 COMMAND = ("python", "-m", "unfair_bp.report")
 
 
-def markdown(root: str, wanted: Wanted = EVERYTHING) -> str:
-    """The report on the runs below a directory, in Markdown.
-
-    Args:
-        root: Directory with run directories in it.
-        wanted: Which differences to show.
-
-    Raises:
-        UsageError: If there is no such directory, or no run in it has a finished epoch.
-    """
-    return markdown_of(collect(root), [root], wanted)
-
-
-def html(root: str, command: Optional[Sequence[str]] = None, wanted: Wanted = EVERYTHING) -> str:
-    """The report with its pictures as one HTML page.
-
-    Args:
-        root: Directory with run directories in it.
-        command: The words that made it, for the record.
-        wanted: Which differences to show.
-
-    Raises:
-        UsageError: If there is no such directory, or no run in it has a finished epoch.
-    """
-    return html_of(collect(root), command or [*COMMAND, root], wanted)
-
-
-def figure(root: str) -> "matplotlib.figure.Figure":  # noqa: F821 - imported where it is needed
-    """The picture of the runs below a directory, all settings below each other.
-
-    Raises:
-        UsageError: If there is no such directory, or no run in it has a finished epoch.
-    """
-    return figure_of(collect(root))
-
-
-def markdown_of(collection: Collection, roots: Sequence[str], wanted: Wanted = EVERYTHING) -> str:
+def markdown(collection: Collection, roots: Sequence[str], wanted: Wanted = EVERYTHING) -> str:
     """The report on runs that have been collected below these directories, in Markdown."""
     command = [*COMMAND, *roots]
     if wanted.baseline != BASELINE:
@@ -79,7 +43,7 @@ def check_baseline(collection: Collection, text: str) -> None:
         raise UsageError(f"--baseline {problems[0]}")
 
 
-def html_of(collection: Collection, command: Sequence[str], wanted: Wanted = EVERYTHING) -> str:
+def html(collection: Collection, command: Sequence[str], wanted: Wanted = EVERYTHING) -> str:
     """The report on runs that have been collected, as one HTML page."""
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
@@ -89,7 +53,7 @@ def html_of(collection: Collection, command: Sequence[str], wanted: Wanted = EVE
         pictures[None] = Picture(picture, "Validation accuracy over the values that were tried.")
     for setting, groups in collection.settings.items():
         alone = collection._replace(settings={setting: groups})
-        picture = style.render(figure_of(alone, wanted), "png")
+        picture = style.render(figure(alone, wanted), "png")
         pictures[setting] = Picture(picture, _description(groups))
     return as_html(report_blocks(collection, command, pictures, wanted), TITLE)
 
@@ -104,7 +68,7 @@ def _description(groups: Sequence[Group]) -> str:
     )
 
 
-def figure_of(collection: Collection, wanted: Wanted = EVERYTHING) -> "matplotlib.figure.Figure":  # noqa: F821
+def figure(collection: Collection, wanted: Wanted = EVERYTHING) -> "matplotlib.figure.Figure":  # noqa: F821
     """The picture of runs that have been collected; that of the tuning if there are no others."""
     # Matplotlib takes a second to import.
     from unfair_bp.figures.comparison import comparison_figure  # noqa: PLC0415
@@ -137,4 +101,4 @@ def write_png(path: str, collection: Collection, wanted: Wanted, overwrite: bool
     """
     from unfair_bp.figures import style  # noqa: PLC0415 - Matplotlib takes a second to import
 
-    style.save(figure_of(collection, wanted), path, overwrite)
+    style.save(figure(collection, wanted), path, overwrite)

@@ -204,7 +204,7 @@ def _difference(match: Match, budget: Budget, names: Dict[Variant, str]) -> Opti
         at = min(float(np.max(x)) for x, _ in points)
         if at < max(float(x[0]) for x, _ in points):
             return None
-        if any(run.running.spans_run and at < NEAR * x[-1] for run, (x, _) in zip(both, points)):
+        if any(run.running.spans_run and _cut(x, at) for run, (x, _) in zip(both, points)):
             return None
         spent.append(at)
         one, other = (_accuracy_at(at, x, y) for x, y in points)
@@ -214,6 +214,11 @@ def _difference(match: Match, budget: Budget, names: Dict[Variant, str]) -> Opti
     return Difference(
         pair, first.variant, second.variant, label, at, statistic(values), p_value(values)
     )
+
+
+def _cut(spent: np.ndarray, at: float) -> bool:
+    """Whether a run has spent this before its end; training accuracy may be reached early."""
+    return int(np.argmax(spent >= at)) < len(spent) - 1 or at < NEAR * spent[-1]
 
 
 def _accuracy_at(at: float, spent: np.ndarray, accuracy: np.ndarray) -> float:

@@ -19,6 +19,7 @@ DATA_FACTS = {"name": str, "training_images": int, "test_images": int, "sha256":
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 IDENTITY_BYTES = 16  # of the number that tells a run from all others
 GROWS = ("epochs",)  # what a resumed run may have more of
+DESCRIPTIVE = ("name", "question")  # fields of the case that no result depends on
 
 
 def case_configuration(case: Case) -> Dict[str, Any]:
@@ -166,7 +167,7 @@ def _differences(saved: Dict[str, Any], config: Dict[str, Any]) -> List[Tuple[st
         for name, value in values.items()
         if saved[part].get(name) != value
     ]
-    descriptive = [("case", "name"), ("case", "question")]
+    descriptive = [("case", name) for name in DESCRIPTIVE]
     if "case" in config:
         one, other = (named(Case(**values["case"])) for values in (saved, config))
         if one.name == other.name:

@@ -182,7 +182,7 @@ class RunDirectory:
         self._write_record(record)
 
     def reopen(self, config: Dict[str, Any], record: str) -> None:
-        """Record that the run was resumed; delete files that a killed process has not finished.
+        """Record that the run was resumed; delete what is not finished, or no longer final.
 
         The run keeps its identity.
 
@@ -203,6 +203,8 @@ class RunDirectory:
         kept = {name: saved[name] for name in ("identity",) if name in saved}
         self.write_config({**config, **kept})
         self._write_record(record, earlier)
+        if config["case"]["epochs"] > saved["case"]["epochs"]:
+            self._try_to_delete([self.file(WEIGHTS_AFTER)])  # of a training that now goes on
 
     def read_config(self) -> Dict[str, Any]:
         """Read the configuration; fields that a newer version has added are named and left out.

@@ -19,7 +19,7 @@ SAVED = re.compile(
 PICTURES = ("curves", "images", "layers", "updates", "weights")  # what reporting.pictures draws
 OWN = {
     CHECKPOINTS: SAVED,
-    FIGURES: re.compile(rf"({'|'.join(PICTURES)})\.(png|svg|pdf)(\.part)?"),
+    FIGURES: re.compile(rf"({'|'.join(PICTURES)})\.(png|svg|pdf)((\.[0-9a-f]+)?\.part)?"),
     TENSORBOARD: re.compile(r"events\.out\.tfevents\.[0-9]+\.[0-9]+"),
 }
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from typing import Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 import numpy as np
 
@@ -57,22 +57,42 @@ def train(
         The metrics of each finished epoch, those before ``resume`` included.
 
     Raises:
+        FieldError: If an argument is of another type or out of range.
         UsageError: If the directory is in use, or the run cannot be trained or written.
         Interrupted: After Ctrl-C, SIGTERM or SIGHUP, when the run is saved.
     """
     if resume and overwrite:
         raise UsageError("resume and overwrite exclude each other; give one of them")
-    if not (data is None or isinstance(data, Dataset)):
-        kind = type(data).__name__
-        raise FieldError(
-            "data", f"is a {kind}, not a Dataset; give one, or None to load what the case names"
-        )
+    _check_arguments(case, data, run_dir, checkpoint_minutes)
     run = RunDirectory(os.fspath(run_dir))
     run.check_start(case, resume, overwrite)
     dataset = sources.load(case) if data is None else data.first(case.train_size, case.test_size)
     trainer = Trainer(case, dataset, run, checkpoint_minutes, tensorboard)
     trainer.train(command, report, resume=resume, overwrite=overwrite)
     return trainer.metrics
+
+
+def _check_arguments(case: Any, data: Any, run_dir: Any, checkpoint_minutes: Any) -> None:
+    """Refuse what would fail only after an earlier run was deleted.
+
+    Raises:
+        FieldError: If an argument is of another type or out of range.
+    """
+    expected = {
+        "case": (case, Case, "a Case; give one, such as CASES['c']"),
+        "data": (data, (Dataset, type(None)), "a Dataset; give one, or None for what case names"),
+        "run_dir": (run_dir, (str, os.PathLike), "a path"),
+        "checkpoint_minutes": (checkpoint_minutes, (int, float), "a number"),
+    }
+    for name, (value, kinds, words) in expected.items():
+        if not isinstance(value, kinds):
+            raise FieldError(name, f"is a {type(value).__name__}, not {words}")
+    if not os.fspath(run_dir):
+        raise FieldError("run_dir", "is empty; give the path of a directory")
+    if not checkpoint_minutes > 0:
+        raise FieldError(
+            "checkpoint_minutes", f"{checkpoint_minutes} is out of range; give a number above 0"
+        )
 
 
 class Trainer:
@@ -229,16 +249,14 @@ class Trainer:
             desc=f"epoch {epoch + 1}/{self.case.epochs}",
             unit="it",
         )
-        # Unlike session.run, this looks up the names once and not on every iteration.
-        iterate = session.make_callable(
-            [self.graph.outputs.costs, self.graph.outputs.predictions, self.graph.train],
-            [self.graph.images, self.graph.labels],
-        )
+        graph = self.graph
+        fetches = [graph.outputs.costs, graph.outputs.predictions, graph.train]
         reported = self.progress
         with contextlib.closing(batches), bar:
             started = saved = time.monotonic()
             for iteration, batch in enumerate(batches, start=done + 1):
-                costs, predictions, _ = iterate(batch.images, batch.labels)
+                feed = {graph.images: batch.images, graph.labels: batch.labels}
+                costs, predictions, _ = session.run(fetches, feed)
                 if not np.all(np.isfinite(costs)):
                     self._check_finite(session, float(np.mean(costs)))
                 finished = time.monotonic()

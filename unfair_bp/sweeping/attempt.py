@@ -11,10 +11,9 @@ from unfair_bp import files
 from unfair_bp.commandline import USAGE_STATUS
 from unfair_bp.console import shell_line
 from unfair_bp.running.directory import LOCK, RunDirectory
-from unfair_bp.sweeping.images import mapped
+from unfair_bp.sweeping.images import POLL, mapped
 from unfair_bp.sweeping.signs import Watch
 
-POLL = 0.5  # seconds between two looks at the process and at the sweep
 PATIENCE = 120.0  # seconds that the last attempt's process may take to save and stop
 ERROR = "error: "  # begins the line in which a command says what is wrong
 STOPPED = 128 + signal.SIGTERM  # status of an attempt that the sweep has stopped
@@ -56,17 +55,17 @@ def attempt(job: Job) -> Outcome:
     _wait_until_free(run, watch)
     if not watch.alive():
         return Outcome(STOPPED, "")
-    words = [*job.words, "--run-dir", job.path, *(["--resume"] if run.exists else [])]
+    words = [*job.words, f"--run-dir={job.path}", *(["--resume"] if run.exists else [])]
     log = os.path.join(job.cwd, job.log)
     os.makedirs(os.path.dirname(log), exist_ok=True)
     with open(log, "ab") as output:
         line = shell_line(["python", "-m", "unfair_bp.train", *words])
         output.write(f"$ {line}\n".encode("utf-8", "surrogateescape"))
-        images = mapped(job.owner, job.cwd, job.data, job.data_dir)
+        images = mapped(job.owner, job.cwd, job.data, job.data_dir, watch)
         output.write(images.said)
         output.flush()
         start = output.tell() - len(images.said)
-        status = images.status
+        status = images.status if watch.alive() else STOPPED
         if status == 0:
             status = _supervise(words, job.cwd, output.fileno(), images.environment, watch)
     return Outcome(status, _error(log, start))

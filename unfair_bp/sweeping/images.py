@@ -6,20 +6,22 @@ reads CIFAR as training does, writes it as one file into the package's cache, un
 and prints the file's path.
 """
 
-import functools
 import os
 import subprocess
 import sys
 import threading
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp import commandline
 from unfair_bp.console import warn
 from unfair_bp.data import mapping
 from unfair_bp.data.cifar import reading
 from unfair_bp.data.cifar.sets import SETS
+from unfair_bp.sweeping.signs import Watch
 
+POLL = 0.5  # seconds between two looks at a process and at the sweep
 _ONE_AT_A_TIME = threading.Lock()
+_FOUND: "Dict[Tuple[str, str, str, Optional[str]], Mapped]" = {}  # by sweep and data set
 
 
 class Mapped(NamedTuple):
@@ -30,7 +32,7 @@ class Mapped(NamedTuple):
     environment: Dict[str, str]  # what tells training of the file
 
 
-def mapped(owner: str, cwd: str, data: str, data_dir: Optional[str]) -> Mapped:
+def mapped(owner: str, cwd: str, data: str, data_dir: Optional[str], watch: Watch) -> Mapped:
     """Let training processes on this machine share the images of a data set.
 
     Args:
@@ -38,32 +40,40 @@ def mapped(owner: str, cwd: str, data: str, data_dir: Optional[str]) -> Mapped:
         cwd: The directory that ``data_dir`` is relative to.
         data: Name of the data set; embedded ones are small, and not shared.
         data_dir: Where it is, if the user has said so.
+        watch: What is known of the sweep; reading ends with it.
     """
     if data not in SETS:
         return Mapped(0, b"", {})
     with _ONE_AT_A_TIME:
-        found = _mapped(owner, cwd, data, data_dir)
-        if found.status < 0:  # the reader was killed: the next run tries again
-            _mapped.cache_clear()
+        key = owner, cwd, data, data_dir
+        found = _FOUND.get(key) or _read(cwd, data, data_dir, watch)
+        if found.status >= 0:  # else the reader was killed: the next run tries again
+            _FOUND[key] = found
         return found
 
 
-@functools.lru_cache(maxsize=16)
-def _mapped(owner: str, cwd: str, data: str, data_dir: Optional[str]) -> Mapped:
+def _read(cwd: str, data: str, data_dir: Optional[str], watch: Watch) -> Mapped:
     # In a process of its own: a worker would keep some of the memory that reading takes.
     words = [data] if data_dir is None else [data, data_dir]
-    process = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "unfair_bp.sweeping.launch", str(os.getpid())]
         + ["unfair_bp.sweeping.images", *words],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
-        check=False,
     )
-    path = os.fsdecode(process.stdout).strip()
-    environment = {mapping.VARIABLE: path} if path else {}
-    return Mapped(process.returncode, process.stderr, environment)
+    while True:
+        if not watch.alive():
+            process.terminate()
+        try:
+            printed, said = process.communicate(timeout=POLL)
+            break
+        except subprocess.TimeoutExpired:
+            pass
+    path = os.fsdecode(printed).strip()
+    return Mapped(process.returncode, said, {mapping.VARIABLE: path} if path else {})
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,20 +9,15 @@ from dataclasses import dataclass, fields
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp import commandline
-from unfair_bp.errors import UsageError
+from unfair_bp.data import sources
+from unfair_bp.errors import FieldError, UsageError
+from unfair_bp.experiment import naming
 from unfair_bp.experiment.cases import Case
 from unfair_bp.running import configuration
-from unfair_bp.running.directory import (
-    CHECKPOINT_MINUTES,
-    CONFIG,
-    METRICS,
-    WEIGHTS_AFTER,
-    RunDirectory,
-)
+from unfair_bp.running.directory import CHECKPOINT_MINUTES, CONFIG, WEIGHTS_AFTER, RunDirectory
 
 CASE, SEED = "case", "seed"
 LONGEST_NAME = 40  # characters of a value in the name of a directory
-GROWS = configuration.GROWS
 
 
 class Progress(NamedTuple):
@@ -79,15 +74,9 @@ class PlannedRun:
         """
         run = self.directory
         epochs, steps = len(run.read_metrics()), run.saved_steps()
-        # The weights are written last; those of an earlier, shorter training are older.
+        # The weights are written last.
         ended = epochs >= self.case.epochs and os.path.exists(run.file(WEIGHTS_AFTER))
-        if ended and steps:
-            ended = _modified(run.file(WEIGHTS_AFTER)) >= _modified(run.file(METRICS))
         return Progress(epochs, max(steps, default=0), ended)
-
-
-def _modified(path: str) -> int:
-    return os.stat(path).st_mtime_ns
 
 
 def plan(options: argparse.Namespace, root: str) -> List[PlannedRun]:
@@ -118,11 +107,28 @@ def plan(options: argparse.Namespace, root: str) -> List[PlannedRun]:
         twin = planned.setdefault(_identity(case), named)
         if twin != named:
             raise UsageError(f"{twin} and {named} would be the same run; leave one of them out")
-        path = there.get(_identity(case), named)
+        places = there.get(_identity(case), [named])
+        path = named if named in places else places[0]
         run = PlannedRun(path, case, _train_words(chosen, axes), options.data_dir)
-        run.check()
+        _check(run)
+        sources.check(case, options.data_dir)
         runs.append(run)
     return runs
+
+
+def _check(run: PlannedRun) -> None:
+    """Refuse a run that cannot be trained; the advice is what a sweep's options can do.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    advice = "; move it away, or give another --root"
+    try:
+        run.check()
+    except FieldError as error:
+        raise FieldError(error.field, error.problem.partition("; ")[0] + advice) from error
+    except UsageError as error:
+        raise UsageError(str(error).partition("; ")[0] + advice) from error
 
 
 def _axes(options: argparse.Namespace) -> Dict[str, List[Any]]:
@@ -172,25 +178,28 @@ def _train_words(options: argparse.Namespace, axes: Sequence[str]) -> Tuple[str,
         if getattr(options, name):
             words.append("--" + name.replace("_", "-"))
     if options.data_dir is not None:
-        words += ["--data-dir", options.data_dir]
+        words.append(f"--data-dir={options.data_dir}")
     if options.checkpoint_minutes != CHECKPOINT_MINUTES:
         words += ["--checkpoint-minutes", str(options.checkpoint_minutes)]
     return tuple(words)
 
 
-def _runs_below(root: str) -> Dict[Tuple[Any, ...], str]:
-    """The runs below a directory that can be read: what each is, and where."""
-    there: Dict[Tuple[Any, ...], str] = {}
+def _runs_below(root: str) -> Dict[Tuple[Any, ...], List[str]]:
+    """The runs below a directory that can be read: what each is, and all places of it."""
+    there: Dict[Tuple[Any, ...], List[str]] = {}
     for directory, _, names in sorted(os.walk(root)):
         if CONFIG in names:
             try:
                 case = Case(**RunDirectory(directory).read_config()["case"])
             except UsageError:
                 continue  # it is an error only where a run of this sweep is to be
-            there.setdefault(_identity(case), directory)
+            there.setdefault(_identity(case), []).append(directory)
     return there
 
 
 def _identity(case: Case) -> Tuple[Any, ...]:
-    """All of a case but what a run may get more of."""
-    return tuple(getattr(case, item.name) for item in fields(case) if item.name not in GROWS)
+    """All of a case that its result depends on, but what a run may get more of."""
+    aside = set(configuration.DESCRIPTIVE)
+    if not naming.spans_run(case):
+        aside.update(configuration.GROWS)
+    return tuple(getattr(case, item.name) for item in fields(case) if item.name not in aside)

@@ -10,7 +10,6 @@ import io
 import os
 import pickle
 import stat
-import sys
 import tarfile
 from dataclasses import replace
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tup
 
 import numpy as np
 
+from unfair_bp.console import warn
 from unfair_bp.data.cifar.sets import CHANNELS, PIXEL_BYTES, SITE, SIZE, CifarSet, Form
 from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import UsageError
@@ -106,7 +106,7 @@ def _result(dataset: Optional[Dataset], problems: List[str]) -> Dataset:
     if dataset is None:
         raise UsageError(f"{problems[0]}; {_ADVICE}")
     for problem in problems:
-        print(f"warning: {problem}; the data is read from elsewhere", file=sys.stderr)
+        warn(f"{problem}; the data is read from elsewhere")
     return dataset
 
 
@@ -180,10 +180,9 @@ def _read_directory(cifar: CifarSet, form: Form, directory: str) -> Optional[Dat
     if all(file.official for file in files):
         return dataset
     name = cifar.known.get(dataset.fingerprint(), f"{cifar.name} format, files not official")
-    print(
-        f"warning: the files in {directory!r} are not the official ones of {cifar.name}; "
-        f"results are labelled {name!r}",
-        file=sys.stderr,
+    warn(
+        f"the files in {directory!r} are not the official ones of {cifar.name}; results are "
+        f"labelled {name!r}"
     )
     return replace(dataset, name=name)
 
