@@ -175,8 +175,8 @@ def as_run_text(letter: str) -> str:
     )
     if "collapsed-rounds" in names:
         text += (
-            " The last: TensorFlow merges the script's nine rounds into one, so the published run "
-            f"of case {letter} must have updated all layers equally often. "
+            " The last: every TensorFlow tried merges the script's nine rounds into one, so the "
+            f"published run of case {letter} almost certainly updated all layers equally often. "
             "[The overview](overview.ipynb) shows it happen."
         )
     return text
