@@ -308,6 +308,14 @@ def test_a_run_that_has_ended_is_not_called_a_part(tmp_path):
     assert names == {(1,): "freeze of 4 epochs", (2,): typed}
 
 
+def test_a_run_whose_rounds_collapsed_spans_nothing(tmp_path):
+    """Breaks if half of a run that trained fairly is called a part of the schedule that it lost."""
+    quirks = ("collapsed-rounds",)
+    write_run(tmp_path, "own", [0.1, 0.2], schedule="freeze", quirks=quirks, epochs=4)
+    (group,) = only_groups(tmp_path)
+    assert group.variant.schedule == "freeze"
+
+
 def test_a_schedule_of_the_whole_run_is_not_cut_short(tmp_path):
     """Breaks if a part of such a run is compared as if it were a shorter run of the schedule."""
     for seed in (1, 2):

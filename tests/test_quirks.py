@@ -155,6 +155,23 @@ def test_update_first_moves_nothing_at_first(batch):
         assert after["counts"][i] == 1
 
 
+def test_update_first_stores_nothing_before_the_move_has_read_it():
+    """Breaks if a new moment may be stored while the step by the old one is still to be computed.
+
+    One thread always reads in time, so the graph itself is looked at.
+    """
+    optimizer = optimizer_of(tiny_case("a", quirks=("update-first",)))
+    with tf.Graph().as_default() as graph:
+        state = optimizer.create(tf.ones([3]))
+        moved = tf.identity(tf.ones([3]), name="moved")
+        earlier = set(graph.get_operations())
+        optimizer.update(state, moved, tf.ones([3]))
+        added = [op for op in graph.get_operations() if op not in earlier]
+        reads = [op for op in added if op.type == "ReadVariableOp"]
+    assert len(reads) >= 3
+    assert all(moved.op in op.control_inputs for op in reads)
+
+
 def test_update_first_is_adam_half_an_iteration_early(batch):
     """Breaks if the gradient is taken before the move, or layer 1 is seen after it.
 

@@ -213,6 +213,15 @@ def test_a_baseline_that_is_missing_is_said(tmp_path, augment):
     assert "--baseline single` (unfair_bp" in text
 
 
+def test_a_baseline_of_one_of_two_networks(tmp_path):
+    """Breaks if a schedule is refused as the baseline because another network lacks its layers."""
+    write_run(tmp_path / "nine", "a", [0.2], schedule="9")
+    write_run(tmp_path / "five", "own", [0.2], architecture=OTHER_NETWORK)
+    comparison.check_baseline(collect(str(tmp_path)), "9")
+    with pytest.raises(UsageError, match="--baseline '10': '10' is out of range"):
+        comparison.check_baseline(collect(str(tmp_path)), "10")
+
+
 def test_only_what_there_is_is_mentioned(tmp_path):
     """Breaks if a report of one run speaks of augmentation, protocols or differences."""
     write_run(tmp_path / "x" / "1", "own", [0.2], schedule="single")
