@@ -202,6 +202,20 @@ def test_a_large_schedule_leaves_room_for_the_words(text, moments):
     assert ("(100 of 10000 rows are shown)" in words) == (schedule.period == 10000)
 
 
+def test_a_run_that_ends_within_a_row():
+    """Breaks if the last row of a run is counted as if it were whole."""
+    schedule = schedules.parse("freeze", 9, 50_000)  # 9 rows of 5,556; the last has 5,552
+    last = frames(schedule)[-1]
+    assert list(last.counts) == schedule.updates(50_000).tolist()
+    drawing = NetworkDrawing(schedule, LAYERS)
+    drawing.draw(last)
+    assert drawing.marks[8].get_text() == "+5552"
+    words = drawing.moment.get_text()
+    assert words.startswith("iterations 44449 to 50000 of 50000: cost ")
+    assert words.endswith(f"mean {schedule.relative_cost(LAYERS):.3f}")
+    assert drawing.most == 50_000
+
+
 def test_a_row_that_is_held():
     """Breaks if a row of many iterations is shown as one, or as others than these."""
     drawing = NetworkDrawing(replace(schedules.parse("back*50"), moments="reset"), LAYERS)

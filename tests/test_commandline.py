@@ -13,7 +13,7 @@ from dataclasses import asdict, fields, replace
 import commands
 import pytest
 
-from unfair_bp import __main__, commandline, quirks, schedule, train
+from unfair_bp import __main__, benchmark, collapse, commandline, quirks, schedule, sweep, train
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment import ledger
@@ -104,6 +104,25 @@ def test_without_options_a_case_is_itself(name):
     """Breaks if an option's default replaces a case's value."""
     assert resolve("--case", name) == CASES[name]
     assert resolve() == CASES["a"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (train, ["--learning-rate FLOAT step size of the optimizer (default: 0.0001)"]),
+        (train, ["passes over the training set (default: 50 or 10, by the case)"]),
+        (train, ["front, by the case)", "--no-augment switch --augment off"]),
+        (sweep, ["The first session of a process fixes them (default: 1)"]),
+        (collapse, ["except images and classes (default: 0.25)"]),
+        (benchmark, ["passes over the training set (default: 50) --", "fixes them (default: 0)"]),
+    ],
+)
+def test_help_says_what_is_used_without_an_option(command, said, capsys):
+    """Breaks if a default in the help is not the command's own."""
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert [text for text in said if text not in shown] == []
 
 
 def test_augmentation_can_be_taken_from_a_case():

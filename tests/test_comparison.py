@@ -688,6 +688,24 @@ def test_controls_and_augmentation_beside_their_schedule(tmp_path):
     assert to_back.count("share:back against from the back") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "controlled"),
+    [
+        ("share:freeze:0.5", ["freeze:0.5"]),
+        ("share:single+9", ["single+9"]),
+        ("shuffled:back", ["back"]),
+        ("shuffled:back:4", ["back:4", "back"]),
+        ("shuffled:back:1*100", ["back:1*100", "back*100"]),
+        ("shuffled:single:1+9", ["single:1+9", "single+9"]),
+        ("shuffled:multirate:9:5:3", ["multirate:9:5:3", "multirate:9:5"]),
+        ("freeze:0.5", []),
+    ],
+)
+def test_what_a_control_controls(name, controlled):
+    """Breaks if a control is compared with another schedule than the one that it changes."""
+    assert differences._controlled(name) == controlled
+
+
 def test_runs_below_several_directories(tmp_path):
     """Breaks if only the first is read, an empty one passes, or a run counts twice."""
     for name in ("fair", "back"):

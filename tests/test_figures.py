@@ -134,6 +134,22 @@ def test_a_schedule_that_spans_the_run():
     assert counts.patches[-1].get_height() == 50000
 
 
+def test_a_run_that_ends_within_a_row():
+    """Breaks if the last row is drawn, or counted in the mean cost, as if it were whole."""
+    schedule = schedules.parse("unfreeze:0.95", 9, 50_000)  # 10 rows of 5,278
+    matrix, cost, counts, _ = schedule_heatmap(schedule, LAYERS).axes
+    assert matrix.get_ylim()[0] == 50_000
+    assert [bar.get_height() for bar in counts.patches] == schedule.updates(50_000).tolist()
+    assert cost.get_xlabel() == f"FLOPs / fair; mean {schedule.relative_cost(LAYERS):.3f}"
+
+
+def test_counts_of_many_digits():
+    """Breaks if long numbers above the bars turn the axis around."""
+    counts = schedule_heatmap(schedules.parse("random:3:10000*1000000000"), LAYERS).axes[2]
+    low, high = counts.get_ylim()
+    assert low == 0 and high > max(bar.get_height() for bar in counts.patches)
+
+
 @pytest.mark.parametrize("rows", [1, 19, 49, 101, 10000])
 @pytest.mark.parametrize("layers", [1, 9, 30])
 def test_typed_schedules_leave_room_for_the_axes(rows, layers):

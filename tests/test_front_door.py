@@ -156,20 +156,22 @@ def test_what_is_wrong_is_said_before_anything_is_written(tmp_path):
         quietly(SMALL, None, tmp_path / "run", resume=True)
     with pytest.raises(UsageError, match="resume and overwrite exclude each other"):
         quietly(SMALL, None, tmp_path / "run", resume=True, overwrite=True)
-    with pytest.raises(FieldError, match=r"^data is a tuple, not a Dataset; "):
+    with pytest.raises(FieldError, match=r"^data is of type tuple, not a Dataset; "):
         quietly(SMALL, (np.zeros([2, 32, 32, 3]), np.zeros([2])), tmp_path / "run")
     with pytest.raises(UsageError, match="28x28"):
         quietly(SMALL, drawings(), tmp_path / "run")
     for case, run_dir, minutes, message in (
-        ("c", tmp_path / "run", 1.0, "case is a str, not a Case"),
-        (SMALL, None, 1.0, "run_dir is a NoneType, not a path"),
+        ("c", tmp_path / "run", 1.0, "case is of type str, not a Case"),
+        (SMALL, None, 1.0, "run_dir is of type NoneType, not a path"),
         (SMALL, "", 1.0, "run_dir is empty"),
-        (SMALL, tmp_path / "run", "30", "checkpoint_minutes is a str, not a number"),
+        (SMALL, tmp_path / "run", "30", "checkpoint_minutes is of type str, not a number"),
         (SMALL, tmp_path / "run", 0, "checkpoint_minutes 0 is out of range"),
         (SMALL, tmp_path / "run", float("nan"), "checkpoint_minutes nan is out of range"),
     ):
         with pytest.raises(FieldError, match=message):
             train(case, None, run_dir, checkpoint_minutes=minutes, overwrite=True)
+    with pytest.raises(FieldError, match="report is of type NoneType, not a function"):
+        train(SMALL, None, tmp_path / "run", report=None)
     assert commands.snapshot(tmp_path) == {}
 
 

@@ -173,9 +173,14 @@ def test_a_file_that_is_replaced_keeps_its_place_and_permissions(tmp_path):
     target.write_bytes(b"old")
     target.chmod(0o600)
     link.symlink_to("target")
+    files.check(str(link), overwrite=True)
     files.write_or_refuse(str(link), b"new")
     assert link.is_symlink() and target.read_bytes() == b"new"
     assert target.stat().st_mode & 0o777 == 0o600
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(os.path.join("missing", "x"))
+    with pytest.raises(UsageError, match="missing is not a writable directory"):
+        files.check(str(dangling), overwrite=True)
 
 
 def test_a_data_set_on_a_full_disk(tmp_path):

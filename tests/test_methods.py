@@ -327,6 +327,25 @@ def test_a_value_that_is_no_schedule(changes, problem):
         Schedule(**{**good, **({"factors": None} if "table" in changes else {}), **changes})
 
 
+@pytest.mark.parametrize("hold", ["2", None, 2.5, True, 0])
+def test_a_hold_is_a_whole_number(hold):
+    """Breaks if a wrong hold from Python is a traceback, or half an iteration."""
+    with pytest.raises(FieldError, match="give a whole number from 1"):
+        Schedule("", np.ones([2, 3], bool), hold=hold)
+    with pytest.raises(FieldError, match="factors that are not all numbers"):
+        Schedule("", np.ones([2, 3], bool), factors="x")
+    with pytest.raises(FieldError, match="train fewer iterations"):
+        parse("freeze", 9, 10**11)
+    assert Schedule("", np.ones([2, 3], bool), hold=np.int64(2)).cycle == 4
+
+
+def test_rows_that_differ_in_a_factor_of_zero_alone():
+    """Breaks if a layer that is updated by nothing is shown as one that is not updated."""
+    lines = schedules.as_text(parse("8,9@0;8"), LAYERS).splitlines()
+    assert [line.split()[0] for line in lines[3:5]] == ["0", "1"]
+    assert lines[3].split()[8:10] == ["1", "0"] and lines[4].split()[8:10] == ["1", "."]
+
+
 def test_restarts():
     """Breaks if a policy forgets on the wrong rows."""
     back, single = parse("back"), parse("single+9")

@@ -167,6 +167,8 @@ def test_a_policy_is_named_where_it_is_not_the_schedules_own():
     ):
         case = Case(schedule=schedule, moments=moments)
         assert naming.schedule_name(case) == expected
+    kept = Case(schedule="badam:7", moments="keep", quirks=("update-first",))
+    assert naming.schedule_name(kept) == "badam:7, moments keep"
 
 
 def test_a_name_of_ones_own_stays():

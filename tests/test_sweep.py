@@ -27,7 +27,8 @@ import unfair_bp
 from unfair_bp import commandline, console, files, sweep, train
 from unfair_bp.errors import UsageError
 from unfair_bp.experiment.cases import CASES
-from unfair_bp.sweeping import cluster, loop, plan
+from unfair_bp.sweeping import attempt as attempts
+from unfair_bp.sweeping import cluster, images, loop, plan
 from unfair_bp.sweeping.attempt import STOPPED, Job, Outcome, attempt
 from unfair_bp.sweeping.signs import SignOfLife, Watch
 
@@ -227,6 +228,7 @@ def test_what_training_would_refuse_is_said_before_the_sweep(tmp_path, capfd):
         ("--data own", "--data 'own' is a data set that was given from Python"),
         ("--data shapes --train-size 200000", "--train-size 200000 is out of range for shapes"),
         ("--train-size 50001", "--train-size 50001 is more than the 50000 images"),
+        ("--data shapes --validation-size 3000", "--validation-size 3000 cannot be held out"),
         ("--data shapes cifar10 --data-dir x", "--data-dir 'x' has no effect"),
     ):
         arguments = [*shlex.split(words), "--root", tmp_path, "--dry-run"]
@@ -236,6 +238,10 @@ def test_what_training_would_refuse_is_said_before_the_sweep(tmp_path, capfd):
     assert commands.here(sweep.main, "--seed", 3, "--epochs", 1, "--root", tmp_path) == 2
     error = capfd.readouterr().err
     assert error.endswith("holds no checkpoint; move it away, or give another --root\n")
+    words = ["--schedule", "9; 8-9", "--seed", 3, "--root", tmp_path, "--dry-run"]
+    assert commands.here(sweep.main, *words) == 2
+    said = "--schedule 9; 8-9 is not what .*seed3 was started with, fair; move it away"
+    assert re.search(said, capfd.readouterr().err)
 
 
 def test_a_sweep_that_is_done_starts_nothing(tmp_path, capsys, monkeypatch):
@@ -260,7 +266,7 @@ def test_a_dry_run_lists_the_commands(tmp_path, capsys):
     assert [line.split(" python")[0].strip() for line in lines] == ["done", "epoch 0 of 1", "new"]
     assert lines[1].endswith(
         f"python -m unfair_bp.train --case a --epochs 1 --seed 4 --threads 1 "
-        f"--run-dir {tmp_path / 'seed4'} --resume"
+        f"--run-dir={tmp_path / 'seed4'} --resume"
     )
     assert not lines[2].endswith("--resume")
     assert commands.snapshot(tmp_path) == before
@@ -535,6 +541,32 @@ def test_an_attempt_whose_sweep_is_gone_is_not_made(tmp_path):
     sign.end()
     assert attempt(this).status == STOPPED
     assert not (tmp_path / "x").exists()
+
+
+def test_a_sweep_that_ends_while_images_are_read_trains_nothing(tmp_path, monkeypatch):
+    """Breaks if Ctrl-C during a download is followed by a training process."""
+    this, sign = job(tmp_path, *SMALL)
+
+    def mapped(*words):
+        sign.end()
+        return images.Mapped(0, b"", {})
+
+    monkeypatch.setattr(attempts, "mapped", mapped)
+    assert attempt(this).status == STOPPED
+    assert not (tmp_path / "x" / "run").exists()
+
+
+def test_a_root_that_looks_like_an_option(tmp_path, monkeypatch, capsys):
+    """Breaks if the command that is shown, or run, has a directory's name for an option."""
+    monkeypatch.chdir(tmp_path)
+    assert commands.here(sweep.main, "--root=-x", "--data-dir=-d", "--seed", 1, "--dry-run") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "unfair_bp.train" in line)
+    assert "--run-dir=-x/seed1" in line and "--data-dir=-d" in line
+    started = []
+    monkeypatch.setattr(attempts, "_supervise", lambda words, *more: started.append(words) or 0)
+    this, _ = job(tmp_path, *SMALL)
+    attempt(this._replace(path="-x/seed1"))
+    assert "--run-dir=-x/seed1" in started[0]
 
 
 def test_a_worker_without_the_directory_says_so(tmp_path):

@@ -217,13 +217,18 @@ def add_fields(
             kind = int if item.type == Optional[int] else item.type
             more: Dict[str, Any] = {"nargs": "+"} if several else {}
             more["type"] = integers if several and kind is int else kind
-            meaning += _default_text(name)
+            meaning += _default_text(parser, name)
             parser.add_argument(option, metavar=kind.__name__.upper(), help=meaning, **more)
 
 
-def _default_text(name: str) -> str:
+def _default_text(parser: argparse.ArgumentParser, name: str) -> str:
     """What a field is if its option is not given, as the end of the option's help."""
-    values = list(dict.fromkeys(getattr(case, name) for case in CASES.values()))
+    only = parser.get_default("case")  # of a command that lets nobody choose
+    cases = [CASES[only]] if isinstance(only, str) else CASES.values()
+    values = list(dict.fromkeys(getattr(case, name) for case in cases))
+    own = parser.get_default(name)
+    if own is not None:
+        values = own if isinstance(own, list) else [own]
     if values == [None]:
         return ""
     shown = " or ".join(value if isinstance(value, str) else f"{value:g}" for value in values)

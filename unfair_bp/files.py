@@ -41,7 +41,7 @@ def check(path: str, overwrite: bool) -> None:
         raise UsageError(f"{path} is {what}; give the name of a file")
     if os.path.lexists(path) and not overwrite:
         raise UsageError(f"{path} exists; give --overwrite to replace it, or another name")
-    directory = os.path.dirname(path) or "."
+    directory = os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) or "."
     if not (os.path.isdir(directory) and os.access(directory, os.W_OK)):
         raise UsageError(
             f"cannot write {path}: {directory} is not a writable directory; make it, or give "
@@ -87,25 +87,24 @@ def write(path: str, content: bytes, new: bool = False) -> None:
     Args:
         path: Where it goes.
         content: All of it.
-        new: The file is the user's: take another name that nobody has, write through a link, and
-            keep the permissions. In a directory of the package's own, the name ``path.part`` can
-            only be left by an earlier try, and is taken.
+        new: Take another name that nobody has, and keep the permissions of a file that is there.
+            In a directory of the package's own, the name ``path.part`` can only be left by an
+            earlier try, and is taken.
 
     Raises:
         OSError: If it cannot be written; an earlier file is unchanged, and nothing else is left.
     """
     beside = path + UNFINISHED
     if new:
-        path = os.path.realpath(path)
         beside = f"{path}.{uuid.uuid4().hex[:16]}{UNFINISHED}"
     file = open(beside, "xb" if new else "wb")  # noqa: SIM115 - what is not ours is not removed
     try:
         with file:
+            if new and os.path.exists(path):
+                shutil.copymode(path, beside)
             file.write(content)
             file.flush()
             _sync(file.fileno())
-        if new and os.path.exists(path):
-            shutil.copymode(path, beside)
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -116,7 +115,7 @@ def write(path: str, content: bytes, new: bool = False) -> None:
 def write_or_refuse(
     path: str, content: bytes, advice: str = "make room, or give another name"
 ) -> None:
-    """Write a file that the user named.
+    """Write a file that the user named; of a link, what it leads to.
 
     Args:
         path: Where it goes.
@@ -127,7 +126,7 @@ def write_or_refuse(
         UsageError: If it cannot be written; what was there is as it was.
     """
     try:
-        write(path, content, new=True)
+        write(os.path.realpath(path), content, new=True)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; {advice}") from error
 

@@ -24,12 +24,12 @@ from unfair_bp.sweeping import plan, summary
 def _parser() -> commandline.Parser:
     """What may be asked for."""
     parser = commandline.Parser(prog="python -m unfair_bp.sweep", description=__doc__)
+    parser.set_defaults(threads=[1])
     commandline.add_case(parser, several=True)
     commandline.add_quick(parser)
     commandline.add_fields(parser, several=True)
     commandline.add_data_dir(parser)
     commandline.add_training(parser)
-    parser.set_defaults(threads=[1])
     parser.add_argument(
         "--root",
         type=commandline.path,

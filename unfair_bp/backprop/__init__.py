@@ -1,1 +1,1 @@
-"""The core: layers, convolution, network, optimizers, gates, graph, to be read in this order."""
+"""The core: layers, convolution, gates, network, optimizers, graph, to be read in this order."""

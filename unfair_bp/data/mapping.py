@@ -36,16 +36,13 @@ def write(dataset: Dataset, directory: str) -> str:
     values = {name: getattr(dataset, name) for name in ARRAYS}
     values.update(name=np.array(dataset.name), classes=np.array(dataset.classes))
     path = os.path.join(directory, _file_name(values.values()))
+    _remove_stale(path)
     with contextlib.suppress(UsageError):
         read(path)
         return path
     kinds = [(name, value.dtype, value.shape) for name, value in values.items()]
     os.makedirs(directory, exist_ok=True)
     head = {"descr": np.dtype(kinds).descr, "fortran_order": False, "shape": (1,)}
-    for old in glob.glob(f"{glob.escape(path)}.*{UNFINISHED}"):  # of readers that were killed
-        with contextlib.suppress(OSError):
-            if time.time() - os.path.getmtime(old) > STALE:
-                os.remove(old)
     beside = f"{path}.{uuid.uuid4().hex[:16]}{UNFINISHED}"  # machines may share the directory
     try:
         # Not through a map: writing to a map of a file on a full disk kills the process.
@@ -59,6 +56,14 @@ def write(dataset: Dataset, directory: str) -> str:
             os.remove(beside)
         raise
     return path
+
+
+def _remove_stale(path: str) -> None:
+    """Remove what readers that were killed have left of a file."""
+    for old in glob.glob(f"{glob.escape(path)}.*{UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            if time.time() - os.path.getmtime(old) > STALE:
+                os.remove(old)
 
 
 def read(path: str) -> Dataset:

@@ -8,7 +8,7 @@ from unfair_bp.data.cifar import reading
 from unfair_bp.data.cifar.sets import SETS
 from unfair_bp.data.dataset import Dataset, check_sizes, check_validation_size
 from unfair_bp.errors import FieldError, UsageError
-from unfair_bp.experiment.cases import DATASETS, OWN_DATA, Case
+from unfair_bp.experiment.cases import DATASETS, OWN_DATA, TRAINING_IMAGES, Case
 
 
 def load(case: Case, data_dir: Optional[str] = None) -> Dataset:
@@ -58,6 +58,7 @@ def check(case: Case, data_dir: Optional[str] = None) -> None:
                 f"leave it out, or train with --data {' or '.join(SETS)}"
             )
         shapes.check_sizes(case.train_size or 1, case.test_size or 1)
+        check_validation_size(case.validation_size, case.train_size or TRAINING_IMAGES["shapes"])
         return
     cifar = SETS[case.data]
     check_sizes(cifar.name, case.train_size, cifar.train_images, case.test_size, cifar.test_images)

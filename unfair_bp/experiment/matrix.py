@@ -36,7 +36,7 @@ class Schedule:
             count. ``keep``: it waits while the layer is skipped. ``reset``: it starts from zero
             when the layer's turn comes again. ``reset-all``: also when the row changes and the
             layer stays. A row that is held is a block: the next one is a change even if it
-            updates the same layers.
+            updates the same layers, unless the schedule spans a run.
         spans: Iterations of the run that the cycle was made for; 0: the cycle is repeated.
 
     Raises:
@@ -58,7 +58,9 @@ class Schedule:
             factors = _checked_factors(factors, table)
         whole = isinstance(self.hold, (int, np.integer)) and not isinstance(self.hold, bool)
         if not whole or not 1 <= self.hold <= LONGEST_HOLD:
-            advice = "train fewer" if self.spans > LONGEST_HOLD else f"give 1 to {LONGEST_HOLD}"
+            advice = f"give a whole number from 1 to {LONGEST_HOLD}"
+            if self.spans > LONGEST_HOLD:
+                advice = "train fewer iterations"
             raise FieldError("schedule", f"holds each row for {self.hold!r} iterations; {advice}")
         if self.moments not in MOMENTS:
             raise FieldError(

@@ -80,7 +80,7 @@ def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
 
 
 def _moments(case: Case) -> str:
-    own = intended_schedule(replace(case, moments="own")).moments
+    own = schedules.parse(case.schedule, len(case.layers)).moments
     return "" if case.moments in ("own", own) else f", moments {case.moments}"
 
 

@@ -227,6 +227,7 @@ def catalogue() -> str:
         "    these layers on every row, too, as badam+9",
         "SCHEDULE*H",
         "    each row lasts H iterations, as back*100; after +LAYERS, as single+9*100",
+        "    (share: takes both from its schedule: share:single+9 has the mean rates of single+9)",
         "A draw follows its SEED, 0 by default, not that of the run. shuffled:multirate:9:5 takes",
         "5 for multirate's K; give all of a schedule's own arguments before SEED.",
     ]

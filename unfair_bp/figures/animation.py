@@ -84,7 +84,7 @@ class NetworkDrawing:
         self.mean = schedule.relative_cost(layers)
         self.rates, self.highest = schedule.rates, max(1.0, float(schedule.rates.max()))
         self.shown = rows_shown(schedule.period)
-        self.most = max(schedule.updates((self.shown[-1] + 1) * schedule.hold))
+        self.most = max(schedule.updates(min(schedule.cycle, (self.shown[-1] + 1) * schedule.hold)))
         self.places = places = Places(len(layers))
         figure = Figure(figsize=(places.width / DPI, HEIGHT / DPI), dpi=DPI)
         self.canvas = FigureCanvasAgg(figure)
@@ -130,14 +130,14 @@ class NetworkDrawing:
     def draw(self, frame: Frame) -> np.ndarray:
         """Draw a frame; returns its pixels, uint8 ``[height, width, 3]``."""
         self.moment.set_text(self._moment_text(frame.row))
-        rates = self.rates[frame.row]
+        rates, hold = self.rates[frame.row], self.schedule.hold
         colors = shades(np.array(frame.lit), rates, self.highest) / 255
         for i, (lit, count) in enumerate(zip(frame.lit, frame.counts)):
             passed = not lit and i >= len(frame.lit) - frame.backward
             color = tuple(colors[i]) if lit else to_rgb(GRADIENT if passed else LAYER)
             self.blocks[i].set_facecolor(color)
             self.numbers[i].set_color("black" if np.dot(color, LUMINANCE) > 0.45 else "white")
-            mark = f"+{self.schedule.hold}"
+            mark = f"+{min(hold, self.schedule.cycle - frame.row * hold)}"
             if self.schedule.factors is not None:
                 rate = f"{rates[i]:.2f}" if rates[i] < 10 else f"{rates[i]:.2g}"
                 mark = f"\N{MULTIPLICATION SIGN}{rate}\n{mark}"

@@ -51,6 +51,7 @@ def frames(schedule: Schedule) -> List[Frame]:
     for r in rows:
         row = schedule.table[r]
         before = schedule.updates(r * schedule.hold)
+        lasts = min((r + 1) * schedule.hold, schedule.cycle) - r * schedule.hold
         depth = np.count_nonzero(np.logical_or.accumulate(row))
         steps = [(forward, 0) for forward in range(1, len(row) + 2)]
         steps += [(len(row) + 1, backward) for backward in range(1, depth + 1)]
@@ -59,6 +60,6 @@ def frames(schedule: Schedule) -> List[Frame]:
             duration = BACKWARD_MS if backward else FORWARD_MS
             if (forward, backward) == steps[-1]:
                 duration = CYCLE_PAUSE_MS if r == rows[-1] else row_pause
-            counts = tuple((before + schedule.hold * lit).tolist())
+            counts = tuple((before + lasts * lit).tolist())
             sequence.append(Frame(r, forward, backward, tuple(lit.tolist()), counts, duration))
     return sequence

@@ -47,7 +47,10 @@ def draw(path: str, kind: str = "png") -> Dict[str, str]:
         raise UsageError(f"cannot write {run.figures}: {error.strerror}; {advice}") from error
     paths = {name: os.path.join(run.figures, f"{name}.{kind}") for name in pictures}
     for name, picture in pictures.items():
-        files.write_or_refuse(paths[name], picture, advice)
+        try:
+            files.write(paths[name], picture)
+        except OSError as error:
+            raise UsageError(f"cannot write {paths[name]}: {error.strerror}; {advice}") from error
     return paths
 
 

@@ -6,6 +6,7 @@ controls; runs that nobody made are not mentioned.
 """
 
 import contextlib
+import re
 from itertools import product
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -125,7 +126,12 @@ def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:
 def _controlled(name: str) -> List[str]:
     """The schedule that a control has changed one thing about, also if a seed ends its name."""
     method, _, inner = name.partition(":")
-    return [inner, inner.rpartition(":")[0]] if method in CONTROLS else []
+    if method == "share":
+        return [inner]
+    without_seed = re.fullmatch(r"(.+):[0-9]+((?:\+[0-9,\s-]*)?(?:\*[0-9]+)?)", inner)
+    if method != "shuffled":
+        return []
+    return [inner, *(["".join(without_seed.groups())] if without_seed else [])]
 
 
 def _side(group: Group) -> Side:

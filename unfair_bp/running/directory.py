@@ -201,10 +201,11 @@ class RunDirectory:
             raise self._cannot_write(self.file(COMMAND), error) from error
         saved = configuration.load(self.path)
         kept = {name: saved[name] for name in ("identity",) if name in saved}
+        if config["case"]["epochs"] > saved["case"]["epochs"]:
+            # Of a training that now goes on; before all else, so that no failure leaves it.
+            self._try_to_delete([self.file(WEIGHTS_AFTER)])
         self.write_config({**config, **kept})
         self._write_record(record, earlier)
-        if config["case"]["epochs"] > saved["case"]["epochs"]:
-            self._try_to_delete([self.file(WEIGHTS_AFTER)])  # of a training that now goes on
 
     def read_config(self) -> Dict[str, Any]:
         """Read the configuration; fields that a newer version has added are named and left out.

@@ -1,6 +1,7 @@
 """The training loop: iterations, epochs, metrics and checkpoints of one run."""
 
 import contextlib
+import numbers
 import os
 import time
 from typing import Any, Callable, Iterator, List, Optional
@@ -63,7 +64,7 @@ def train(
     """
     if resume and overwrite:
         raise UsageError("resume and overwrite exclude each other; give one of them")
-    _check_arguments(case, data, run_dir, checkpoint_minutes)
+    _check_arguments(case, data, run_dir, checkpoint_minutes, report)
     run = RunDirectory(os.fspath(run_dir))
     run.check_start(case, resume, overwrite)
     dataset = sources.load(case) if data is None else data.first(case.train_size, case.test_size)
@@ -72,7 +73,9 @@ def train(
     return trainer.metrics
 
 
-def _check_arguments(case: Any, data: Any, run_dir: Any, checkpoint_minutes: Any) -> None:
+def _check_arguments(
+    case: Any, data: Any, run_dir: Any, checkpoint_minutes: Any, report: Any
+) -> None:
     """Refuse what would fail only after an earlier run was deleted.
 
     Raises:
@@ -82,11 +85,12 @@ def _check_arguments(case: Any, data: Any, run_dir: Any, checkpoint_minutes: Any
         "case": (case, Case, "a Case; give one, such as CASES['c']"),
         "data": (data, (Dataset, type(None)), "a Dataset; give one, or None for what case names"),
         "run_dir": (run_dir, (str, os.PathLike), "a path"),
-        "checkpoint_minutes": (checkpoint_minutes, (int, float), "a number"),
+        "checkpoint_minutes": (checkpoint_minutes, numbers.Real, "a number"),
+        "report": (report, Callable, "a function; give one, such as print"),
     }
     for name, (value, kinds, words) in expected.items():
         if not isinstance(value, kinds):
-            raise FieldError(name, f"is a {type(value).__name__}, not {words}")
+            raise FieldError(name, f"is of type {type(value).__name__}, not {words}")
     if not os.fspath(run_dir):
         raise FieldError("run_dir", "is empty; give the path of a directory")
     if not checkpoint_minutes > 0:

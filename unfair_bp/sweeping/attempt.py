@@ -1,7 +1,6 @@
 """One attempt at a run: a training process, started and watched by a worker of the cluster."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,12 +10,11 @@ from unfair_bp import files
 from unfair_bp.commandline import USAGE_STATUS
 from unfair_bp.console import shell_line
 from unfair_bp.running.directory import LOCK, RunDirectory
-from unfair_bp.sweeping.images import POLL, mapped
+from unfair_bp.sweeping.images import POLL, STOPPED, mapped
 from unfair_bp.sweeping.signs import Watch
 
 PATIENCE = 120.0  # seconds that the last attempt's process may take to save and stop
 ERROR = "error: "  # begins the line in which a command says what is wrong
-STOPPED = 128 + signal.SIGTERM  # status of an attempt that the sweep has stopped
 
 
 class Job(NamedTuple):

@@ -7,6 +7,7 @@ and prints the file's path.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from unfair_bp.data.cifar.sets import SETS
 from unfair_bp.sweeping.signs import Watch
 
 POLL = 0.5  # seconds between two looks at a process and at the sweep
+KILLED = 128  # and more: the status of a process that a signal has ended
+STOPPED = KILLED + signal.SIGTERM
 _ONE_AT_A_TIME = threading.Lock()
 _FOUND: "Dict[Tuple[str, str, str, Optional[str]], Mapped]" = {}  # by sweep and data set
 
@@ -47,7 +50,8 @@ def mapped(owner: str, cwd: str, data: str, data_dir: Optional[str], watch: Watc
     with _ONE_AT_A_TIME:
         key = owner, cwd, data, data_dir
         found = _FOUND.get(key) or _read(cwd, data, data_dir, watch)
-        if found.status >= 0:  # else the reader was killed: the next run tries again
+        # A reader that was stopped or killed is not remembered: the next run tries again.
+        if 0 <= found.status < KILLED:
             _FOUND[key] = found
         return found
 
@@ -64,9 +68,11 @@ def _read(cwd: str, data: str, data_dir: Optional[str], watch: Watch) -> Mapped:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    asked = False
     while True:
-        if not watch.alive():
+        if not asked and not watch.alive():
             process.terminate()
+            asked = True
         try:
             printed, said = process.communicate(timeout=POLL)
             break
@@ -88,4 +94,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # what is unfinished is removed
     sys.exit(commandline.run(main, sys.argv[1:]))

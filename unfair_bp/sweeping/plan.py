@@ -126,9 +126,9 @@ def _check(run: PlannedRun) -> None:
     try:
         run.check()
     except FieldError as error:
-        raise FieldError(error.field, error.problem.partition("; ")[0] + advice) from error
+        raise FieldError(error.field, error.problem.rpartition("; ")[0] + advice) from error
     except UsageError as error:
-        raise UsageError(str(error).partition("; ")[0] + advice) from error
+        raise UsageError(str(error).rpartition("; ")[0] + advice) from error
 
 
 def _axes(options: argparse.Namespace) -> Dict[str, List[Any]]:
@@ -198,7 +198,10 @@ def _runs_below(root: str) -> Dict[Tuple[Any, ...], List[str]]:
 
 
 def _identity(case: Case) -> Tuple[Any, ...]:
-    """All of a case that its result depends on, but what a run may get more of."""
+    """All of a case that its result depends on, but what a run may get more of.
+
+    Schedules are told apart by their text.
+    """
     aside = set(configuration.DESCRIPTIVE)
     if not naming.spans_run(case):
         aside.update(configuration.GROWS)

@@ -13,7 +13,7 @@ def plan_text(runs: Sequence[PlannedRun]) -> str:
     for run in runs:
         now, exists = run.progress(), run.directory.exists
         state = f"epoch {now.epochs} of {run.case.epochs}" if exists else "new"
-        words = ["python", "-m", "unfair_bp.train", *run.words, "--run-dir", run.path]
+        words = ["python", "-m", "unfair_bp.train", *run.words, f"--run-dir={run.path}"]
         words += ["--resume"] if exists else []
         lines.append(f"{'done' if now.finished else state:<15} {shell_line(words)}")
     return "\n".join(lines)
