@@ -295,7 +295,13 @@ def test_a_bar_that_is_cut_is_marked(result):
 
 def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
     """Breaks if the files are not written, or one that exists is replaced unasked."""
-    monkeypatch.setattr(benchmarking, "measure", lambda case, repeats, input_repeats: result)
+    asked = []
+
+    def measured(case, *repeats):
+        asked.append(repeats)
+        return result
+
+    monkeypatch.setattr(benchmarking, "measure", measured)
     png, facts = tmp_path / "b.png", tmp_path / "b.json"
     words = ["--png", str(png), "--json", str(facts)]
     assert run(benchmark.main, words) == 0
@@ -303,7 +309,9 @@ def test_command_writes_its_files(tmp_path, capsys, monkeypatch, result):
     assert png.stat().st_size > 1000
     assert run(benchmark.main, words) == 2
     assert "exists" in capsys.readouterr().err
-    assert run(benchmark.main, [*words, "--overwrite"]) == 0
+    assert run(benchmark.main, [*words, "--overwrite", "--repeats", "3"]) == 0
+    assert run(benchmark.main, ["--input-repeats", "2"]) == 0
+    assert asked == [(11, 5), (3, 5), (11, 2)]
 
 
 @pytest.mark.parametrize(

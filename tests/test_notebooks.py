@@ -209,7 +209,7 @@ def test_as_run():
     assert re.findall("`([a-z0-9-]+)`", build.as_run_text("b")) == ["imgaug-uint8"]
     assert "collapsed-rounds" not in build.as_run_text("b")
     for letter in "cdef":
-        assert f"case {letter} must have updated all layers equally often" in build.as_run_text(
+        assert f"case {letter} almost certainly updated all layers equally" in build.as_run_text(
             letter
         )
 

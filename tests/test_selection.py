@@ -181,9 +181,11 @@ def test_the_curve_of_the_tuning(logs):
     """Breaks if a value or an accuracy is another, or the ring is around one not picked."""
     choices = select(collect(str(logs)), "learning_rate").choices
     (axes,) = tuning_curves(choices, ["one setting"] * 2).axes
-    curves = {line.get_label().split(",")[0]: line.get_xydata().tolist() for line in axes.lines}
-    assert curves["fair"] == [[1e-4, 0.5], [3e-4, 0.6], [1e-3, 0.55]]
-    assert curves["back"] == [[1e-4, 0.3], [3e-4, 0.4], [1e-3, 0.45]]
+    curves = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    (back,) = (label for label in curves if label.startswith("back, per-step, after epoch "))
+    (fair,) = (label for label in curves if label.startswith("fair, after epoch "))
+    assert curves[fair] == [[1e-4, 0.5], [3e-4, 0.6], [1e-3, 0.55]]
+    assert curves[back] == [[1e-4, 0.3], [3e-4, 0.4], [1e-3, 0.45]]
     rings = [line for line in axes.lines if line.get_fillstyle() == "none"]
     assert [ring.get_xydata().tolist() for ring in rings] == [[[3e-4, 0.6]], [[1e-3, 0.45]]]
     assert axes.get_xscale() == "log"

@@ -8,6 +8,7 @@ import commands
 import numpy as np
 import numpy_model
 import pytest
+from reports import markdown
 from run_directories import epochs_of, write_run
 
 from unfair_bp import evaluate, train
@@ -16,7 +17,6 @@ from unfair_bp.data.dataset import Dataset
 from unfair_bp.errors import FieldError
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.figures.curves import learning_curves
-from unfair_bp.reporting.comparison import markdown
 from unfair_bp.running import epochs, training
 
 TRAIN, HELD_OUT = 14, 5  # so that fewer are left than there are examples to look at
@@ -264,7 +264,7 @@ def test_reports_show_validation(tmp_path):
         (row,) = epochs_of([0.25])
         run.write_metrics([row._replace(validation_cost=1.0, validation_accuracy=accuracy)])
     write_run(tmp_path / "all", "c", [0.25], seed=3)
-    text = markdown(str(tmp_path))
+    text = markdown(tmp_path)
     assert "42 training, 8 validation and 20 test images" in text
     assert "50 training and 20 test images" in text
     with_split, without = text.split("\n## ")[1:]
