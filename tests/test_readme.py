@@ -31,6 +31,7 @@ REPORTS = {  # what each compares, and the field that it selects
     "study/answer.md": (["study"], "learning_rate"),
     "study/controls.md": (["study/answer", "study/controls"], None),
     "study/peers.md": (["study/answer", "study/peers"], None),
+    "study/answer_1e-4.md": (["study/answer_1e-4"], None),
     "full_width/as_run_10.md": (["full_width/case_c_as_run_10"], None),
 }
 PLANNED = {"c - a": ("back", "fair"), "e - a": ("front", "fair"), "c - e": ("back", "front")}
@@ -298,17 +299,21 @@ def test_the_stored_reports(file):
     assert without_origin(stored) == without_origin(shown)
 
 
-def test_the_schedules_at_a_glance():
-    """Breaks if a figure of the results' first table is not that of the stored reports."""
+@pytest.mark.parametrize(
+    ("heading", "names", "least"),
+    [
+        ("All schedules that were run", ("answer", "controls", "peers"), 10),
+        ("### At the post's own rate", ("answer_1e-4",), 2),
+    ],
+)
+def test_the_schedules_at_a_glance(heading, names, least):
+    """Breaks if a figure of a table of schedules is not that of the stored reports."""
     reports = [
-        (ROOT / "logs" / "study" / f"{name}.md").read_text(encoding="utf-8")
-        for name in ("answer", "controls", "peers")
+        (ROOT / "logs" / "study" / f"{name}.md").read_text(encoding="utf-8") for name in names
     ]
     paired = "### Paired differences of test accuracy at equal "
     seen = 0
-    for name, _, tflop, seeds, test, *against_fair in rows_after(
-        "All schedules that were run", RESULTS
-    ):
+    for name, _, tflop, seeds, test, *against_fair in rows_after(heading, RESULTS):
         for report in reports:
             accuracy = {row[1]: row for row in rows_after("### Accuracy", report)}
             if name in accuracy:
@@ -320,7 +325,25 @@ def test_the_schedules_at_a_glance():
                     table = {row[0]: row[5] for row in rows_after(paired + equal, report)}
                     assert table.get(f"{case} - a", "-") == shown
                 seen += 1
-    assert seen > 9
+    assert seen >= least
+
+
+def test_case_c_as_described():
+    """Breaks if a figure of the table of case c is not that of the run, or of the log of a."""
+    fair = [epoch.test_accuracy for epoch in published_log.load()["a"]]
+    cost = schedules.parse("back").relative_cost(CASES["c"].layers)
+    rows = rows_after("### Case c as described", RESULTS)
+    for name, column in (("case_c_10", 1), ("case_c_as_run_10", 6)):
+        with (FULL_WIDTH / name / "seed0" / "metrics.csv").open(newline="") as file:
+            found = [float(epoch["test_accuracy"]) for epoch in csv.DictReader(file)][: len(rows)]
+        assert [row[column] for row in rows] == [f"{value:.4f}" for value in found]
+    assert len(rows) > 5
+    for number, (epoch, test, log, less, log_at, less_at, _) in enumerate(rows, start=1):
+        equal = np.interp(cost * number, range(1, len(fair) + 1), fair)
+        assert epoch == str(number) and log == f"{fair[number - 1]:.4f}"
+        assert less == f"{float(test) - fair[number - 1]:+.4f}"
+        if cost * number > 1:
+            assert (log_at, less_at) == (f"{equal:.4f}", f"{float(test) - equal:+.4f}")
 
 
 def test_every_difference_in_the_results_is_in_a_stored_report():
