@@ -126,12 +126,13 @@ def pairs(groups: Sequence[Group], baseline: str = BASELINE) -> List[Pair]:
 def _controlled(name: str) -> List[str]:
     """The schedule that a control has changed one thing about, also if a seed ends its name."""
     method, _, inner = name.partition(":")
-    if method == "share":
-        return [inner]
-    without_seed = re.fullmatch(r"(.+):[0-9]+((?:\+[0-9,\s-]*)?(?:\*[0-9]+)?)", inner)
-    if method != "shuffled":
+    if method not in CONTROLS:
         return []
-    return [inner, *(["".join(without_seed.groups())] if without_seed else [])]
+    # A seed stands before what + and * add, as in shuffled:back:1*100; share has none.
+    seeded = re.fullmatch(r"(.+):[0-9]+((?:\+[0-9,\s-]*)?(?:\*[0-9]+)?)", inner)
+    if method == "shuffled" and seeded:
+        return [inner, "".join(seeded.groups())]
+    return [inner]
 
 
 def _side(group: Group) -> Side:

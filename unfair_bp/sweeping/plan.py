@@ -122,13 +122,16 @@ def _check(run: PlannedRun) -> None:
     Raises:
         UsageError: If it cannot.
     """
-    advice = "; move it away, or give another --root"
+
+    def advised(problem: str) -> str:
+        return f"{problem.rpartition('; ')[0] or problem}; move it away, or give another --root"
+
     try:
         run.check()
     except FieldError as error:
-        raise FieldError(error.field, error.problem.rpartition("; ")[0] + advice) from error
+        raise FieldError(error.field, advised(error.problem)) from error
     except UsageError as error:
-        raise UsageError(str(error).rpartition("; ")[0] + advice) from error
+        raise UsageError(advised(str(error))) from error
 
 
 def _axes(options: argparse.Namespace) -> Dict[str, List[Any]]:
