@@ -693,6 +693,7 @@ def test_controls_and_augmentation_beside_their_schedule(tmp_path):
     [
         ("share:freeze:0.5", ["freeze:0.5"]),
         ("share:single+9", ["single+9"]),
+        ("share:multirate:9:5", ["multirate:9:5"]),
         ("shuffled:back", ["back"]),
         ("shuffled:back:4", ["back:4", "back"]),
         ("shuffled:back:1*100", ["back:1*100", "back*100"]),

@@ -145,7 +145,7 @@ def test_what_killed_readers_left_is_removed(tmp_path, dataset):
 
 def test_a_reader_that_was_killed_is_not_remembered(tmp_path, monkeypatch):
     """Breaks if one kill, as by too little memory, fails every run of a sweep."""
-    ends = [-9, 0]
+    ends = [-9, images.STOPPED, 0]
 
     class Reader:
         def __init__(self, *words, **options):
@@ -155,7 +155,7 @@ def test_a_reader_that_was_killed_is_not_remembered(tmp_path, monkeypatch):
             return b"file\n", b""
 
     monkeypatch.setattr(images.subprocess, "Popen", Reader)
-    for status in (-9, 0, 0):
+    for status in (-9, images.STOPPED, 0, 0):
         found = images.mapped("killed", str(tmp_path), "cifar10", None, Alive())
         assert found.status == status
     assert not ends
