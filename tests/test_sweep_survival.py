@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="needs processes that end with another"),
 ]
 KILLS, EPOCHS = 20, 10
-PATIENCE = 1500  # seconds for anything to happen
+PATIENCE = 900  # seconds for anything to happen
 # Each run trains for some seconds and is saved about every second.
 WORDS = [
     *("-m", "unfair_bp.sweep", *commands.SMALL, "--case", "c", "d", "--train-size", "400"),
@@ -64,21 +64,25 @@ def assert_same(root, other, count):
 
 
 def training(root):
-    """The training processes of a sweep."""
+    """The training processes of a sweep: those whose command names a directory below its root."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             line = " ".join(process.cmdline())
-            if f"--run-dir {root}" in line and process.status() != psutil.STATUS_ZOMBIE:
+            ours = "unfair_bp.train" in line and f"{root}/" in line
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
 
-def wait_until(condition):
-    """Wait for something to become true."""
+def wait_until(condition, sweeping=None):
+    """Wait for something to become true, while a sweep goes on if one is given."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "waited in vain"
+        if sweeping is not None and sweeping.poll() is not None:
+            stdout, stderr = sweeping.communicate()
+            raise AssertionError("the sweep ended too early: " + stdout + stderr)
         time.sleep(0.05)
 
 
@@ -167,7 +171,7 @@ def test_workers_are_killed(tmp_path, machines, undisturbed):
     cluster = machines(2)
     root = tmp_path / "sweep"
     process = sweep(root, *ALL, "--scheduler", cluster.address)
-    wait_until(lambda: training(root))
+    wait_until(lambda: training(root), process)
     for kill in range(1, KILLS + 1):
         # After a while, but sooner if the sweep is so fast that it would end before all kills.
         end = time.monotonic() + draw.uniform(0.0, 2 * seconds / KILLS)
@@ -194,7 +198,7 @@ def test_the_scheduler_is_killed(tmp_path, machines, undisturbed):
     root = tmp_path / "sweep"
     words = [*FEW, "--scheduler", cluster.address]
     process = sweep(root, *words)
-    wait_until(lambda: saved(root, 2))
+    wait_until(lambda: saved(root, 2), process)
     cluster.scheduler.kill()
     cluster.scheduler.wait()
     status, stdout, stderr = finish(process)
@@ -216,7 +220,7 @@ def test_the_sweep_is_stopped(tmp_path, machines, undisturbed, number, with_sche
     root = tmp_path / "sweep"
     words = [*FEW, "--scheduler", machines(2).address] if with_scheduler else FEW
     process = sweep(root, *words)
-    wait_until(lambda: saved(root, 2))
+    wait_until(lambda: saved(root, 2), process)
     process.send_signal(number)
     status, stdout, stderr = finish(process)
     if number == signal.SIGKILL:
