@@ -123,7 +123,7 @@ def overview_notebook() -> NotebookNode:
     """The notebook about all cases: idea, schedules, the collapse, comparison."""
     return from_template(
         "overview.md",
-        idea=readme_section("The idea in ten lines"),
+        idea=readme_section("The idea"),
         cases=cases_table(),
         colab=colab_link("overview"),
     )
