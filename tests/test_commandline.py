@@ -275,8 +275,8 @@ def test_python_without_docstrings(tmp_path):
 
 def test_a_reader_that_leaves_is_no_error(tmp_path):
     """Breaks if `command | head -1` ends in a traceback, or before the work is done."""
-    words = ["-m", "unfair_bp.schedule", "--schedule", "random:3:9000"]
-    process = commands.start(words, tmp_path)
+    # Unbuffered, or all of it would be written only when the interpreter ends.
+    process = commands.start(["-u", "-m", "unfair_bp.schedule", "--case", "c"], tmp_path)
     process.stdout.close()
     error = process.stderr.read()
     process.stderr.close()
@@ -289,7 +289,7 @@ CLOSED = ["", "1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-", "| head -1"]
 @pytest.mark.parametrize("redirection", CLOSED)
 def test_work_is_done_although_the_output_is_lost(tmp_path, redirection):
     """Breaks if a closed output costs the picture, or becomes part of a file."""
-    line = f"{shlex.quote(sys.executable)} -m unfair_bp.schedule --case c --png x.png {redirection}"
+    line = f"{shlex.quote(sys.executable)} -u -m unfair_bp.schedule --case c --png x.png {redirection}"
     process = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
         cwd=str(tmp_path),

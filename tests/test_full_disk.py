@@ -117,9 +117,10 @@ def test_events_on_a_full_disk(drawn, tmp_path):
 
 def test_output_on_a_full_disk(tmp_path):
     """Breaks if a log that cannot be written ends in a traceback, or in status 0."""
-    for words in (["unfair_bp.published"], ["unfair_bp.schedule", "--schedule", "random:3:9000"]):
+    # Unbuffered, the first line fails; otherwise the last flush does.
+    for words in (["-u", "-m", "unfair_bp.schedule"], ["-m", "unfair_bp.schedule"]):
         with open("/dev/full", "w") as full:
-            process = commands.start(["-m", *words], tmp_path, stdout=full)
+            process = commands.start([*words, "--case", "c"], tmp_path, stdout=full)
             status, _, error = commands.finish(process)
         assert status == 2
         assert error.startswith("error: cannot write the output: No space left on device; ")

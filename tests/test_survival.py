@@ -351,7 +351,7 @@ def test_a_full_disk_is_one_line(tmp_path, limit, what):
     words = [*WORDS, "--epochs", "1", "--run-dir", str(run)]
     assert what in commands.with_quota("train", limit, words, tmp_path)
     left = commands.snapshot(tmp_path)
-    assert not any(name.endswith(".part") or "temp" in name for name in left)
+    assert not any(name.endswith(".part") or ".temp" in name or ".tmp" in name for name in left)
     # With room again, the run can be had.
     words += ["--resume"] if (run / "config.json").exists() else []
     assert commands.here(train.main, *words) == 0
@@ -524,21 +524,19 @@ def test_a_second_run_in_a_directory_is_refused(run, capfd):
 
 
 def test_a_run_that_began_meanwhile_is_not_overwritten(run, capfd, monkeypatch):
-    """Breaks if a directory is only looked at before the data is loaded, which takes its time."""
-    monkeypatch.setattr(RunDirectory, "check_free", _late(RunDirectory.check_free))
+    """Breaks if the last look at a directory comes before its lock."""
+    monkeypatch.setattr(RunDirectory, "check_free", _under_lock(RunDirectory.check_free))
     before = commands.snapshot(run)
     assert commands.here(train.main, *WORDS, "--epochs", "1", "--run-dir", run) == 2
     assert "holds a run already" in one_line(capfd)
     assert commands.snapshot(run) == before
 
 
-def _late(check):
-    """A check that lets everything pass the first time."""
-    calls = []
+def _under_lock(check):
+    """A check that lets everything pass as long as the directory is not locked."""
 
     def late(self, *arguments):
-        calls.append(self)
-        if len(calls) > 1:
+        if files.is_locked(self.file("run.lock")):
             check(self, *arguments)
 
     return late
