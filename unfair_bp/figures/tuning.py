@@ -31,7 +31,7 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
             values, accuracies = zip(*choice.tried)
             words = [variant.training, variant.mode, f"after epoch {choice.epoch}"]
             label = ", ".join(word for word in words if word != EITHER)
-            axes.plot(values, accuracies, label=plain(label), **style)
+            axes.plot(values, accuracies, label=label, **style)
             best = dict(choice.tried)[choice.value]
             axes.plot(choice.value, best, "o", color="black", fillstyle="none", markersize=14)
         tried = sorted({value for choice in alike for value, _ in choice.tried})
