@@ -77,6 +77,7 @@ def test_a_network_of_ones_own(case, data, tmp_path):
     assert [row._replace(seconds=0.0) for row in parts] == [
         row._replace(seconds=0.0) for row in whole
     ]
+    assert len(weights[0]) == len(weights[1]) == 5
     for one, other in zip(weights[0].values(), weights[1].values()):
         assert one.tobytes() == other.tobytes()
 

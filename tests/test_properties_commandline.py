@@ -260,7 +260,7 @@ def test_these_are_refused(name, words, place, written):
     ("name", "words", "shown"),
     [
         ("schedule", ["--schedule", "9", "--png", "\udcff.png"], "wrote \\udcff.png"),
-        ("report", ["run"], "c"),
+        ("report", ["run"], "| a | fair |"),
         ("schedule", ["--schedule", "\u20039\u2003"], "schedule \u20039\u2003: a cycle"),
         ("schedule", ["--schedule", "freeze", "--epochs", "\u0663"], "15000 iterations"),
     ],

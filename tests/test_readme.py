@@ -88,11 +88,12 @@ def test_it_is_short_and_its_links_lead_somewhere():
     """Breaks if the README grows beyond what is read, or names a file that is not there."""
     assert len(README) <= 12_000
     for text, place in ((README, ROOT), (RESULTS, ROOT / "logs"), (SPEED, ROOT / "logs/benchmark")):
-        links = re.findall(r"\]\(([^)#:]+)(#[^)]*)?\)", text)
+        links = re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", text)
         assert links
         for path, heading in links:
             assert (place / path).exists(), path
-            titles = re.findall("^#+ (.*)$", (place / path).read_text() if heading else "", re.M)
+            page = text if not path else (place / path).read_text() if heading else ""
+            titles = re.findall("^#+ (.*)$", page, re.M)
             anchors = [re.sub(r"[^a-z0-9 -]", "", x.lower()).replace(" ", "-") for x in titles]
             assert not heading or heading[1:] in anchors, heading
 
@@ -300,20 +301,23 @@ def test_the_stored_reports(file):
 
 
 @pytest.mark.parametrize(
-    ("heading", "names", "least"),
+    ("heading", "names"),
     [
-        ("All schedules that were run", ("answer", "controls", "peers"), 10),
-        ("### At the post's own rate", ("answer_1e-4",), 2),
+        ("All schedules that were run", ("answer", "controls", "peers")),
+        ("### At the post's own rate", ("answer_1e-4",)),
     ],
 )
-def test_the_schedules_at_a_glance(heading, names, least):
+def test_the_schedules_at_a_glance(heading, names):
     """Breaks if a figure of a table of schedules is not that of the stored reports."""
     reports = [
         (ROOT / "logs" / "study" / f"{name}.md").read_text(encoding="utf-8") for name in names
     ]
     paired = "### Paired differences of test accuracy at equal "
-    seen = 0
-    for name, _, tflop, seeds, test, *against_fair in rows_after(heading, RESULTS):
+    rows = rows_after(heading, RESULTS)
+    assert rows[0][0] == "fair"
+    for name, _, tflop, seeds, test, *against_fair in rows:
+        assert any(difference != "-" for difference in against_fair) or name == "fair"
+        seen = 0
         for report in reports:
             accuracy = {row[1]: row for row in rows_after("### Accuracy", report)}
             if name in accuracy:
@@ -325,7 +329,7 @@ def test_the_schedules_at_a_glance(heading, names, least):
                     table = {row[0]: row[5] for row in rows_after(paired + equal, report)}
                     assert table.get(f"{case} - a", "-") == shown
                 seen += 1
-    assert seen >= least
+        assert seen, name
 
 
 def test_case_c_at_full_width():

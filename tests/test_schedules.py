@@ -25,6 +25,7 @@ def test_random_layers():
     assert schedule.table.shape == (50, 9)
     assert (schedule.table.sum(axis=1) == 3).all()
     assert (schedule.table.sum(axis=0) > 0).all()
+    schedules.parse.cache_clear()
     assert (schedule.table == schedules.parse("random:3:50:4").table).all()
     assert (schedule.table != schedules.parse("random:3:50:5").table).any()
     assert schedules.parse("random:2").period == 81

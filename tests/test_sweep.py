@@ -720,7 +720,7 @@ def test_two_runs_at_once(tmp_path, monkeypatch, capfd):
     words = [*SMALL, "--case", "c", "e", "--seed", "1"]
     assert commands.here(sweep.main, *words, "--workers", 2, "--root", "sweep") == 0
     out, error = capfd.readouterr()
-    assert error == "" and out.count("done: ") == 2 and "sweep.log" not in out
+    assert error == "" and out.count("done: ") == 2 and ".log" not in out
     assert commands.here(train.main, *SMALL, "--case", "e", "--seed", 1, "--run-dir", "one") == 0
     swept = tmp_path / "sweep" / "case_e" / "seed1"
     assert commands.metrics(swept) == commands.metrics(tmp_path / "one")

@@ -430,6 +430,9 @@ def test_a_run_whose_terminal_is_closed_goes_on(tmp_path):
         stderr=slave,
     )
     os.close(slave)
+    shown = b""
+    while b"epoch 1/1" not in shown:
+        shown += os.read(master, 1000)  # an error if the run ends without a bar
     os.close(master)
     assert process.wait() == 0
     assert len(commands.metrics(tmp_path / "run")) == 1
