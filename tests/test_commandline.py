@@ -289,7 +289,9 @@ CLOSED = ["", "1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-", "| head -1"]
 @pytest.mark.parametrize("redirection", CLOSED)
 def test_work_is_done_although_the_output_is_lost(tmp_path, redirection):
     """Breaks if a closed output costs the picture, or becomes part of a file."""
-    line = f"{shlex.quote(sys.executable)} -u -m unfair_bp.schedule --case c --png x.png {redirection}"
+    line = (
+        f"{shlex.quote(sys.executable)} -u -m unfair_bp.schedule --case c --png x.png {redirection}"
+    )
     process = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
         cwd=str(tmp_path),

@@ -1,6 +1,7 @@
 """Whatever words a command is given: it works, or says in one line why not, and writes nothing."""
 
 import contextlib
+import importlib
 import io
 import itertools
 
@@ -10,25 +11,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from run_directories import write_run
 
-from unfair_bp import (
-    collapse,
-    commandline,
-    evaluate,
-    files,
-    plots,
-    published,
-    quirks,
-    report,
-    schedule,
-    train,
-)
+from unfair_bp import commandline, files
 from unfair_bp.data import sources
 from unfair_bp.data.cifar import reading, sets
 from unfair_bp.experiment import ledger
 from unfair_bp.figures import animation, style
 from unfair_bp.figures import schedule as schedule_figure
+from unfair_bp.measuring import benchmark as measuring_benchmark
 from unfair_bp.measuring import collapse as measuring_collapse
 from unfair_bp.reporting import comparison, pictures
+from unfair_bp.sweeping import loop
 
 # The same examples in every run, on a machine of any speed.
 SETTINGS = settings(
@@ -38,27 +30,33 @@ SETTINGS = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-FIELDS = ["--" + name.replace("_", "-") for name in commandline.FIELDS if name != "quirks"]
+
+
+class AskedError(Exception):
+    """A parser was asked to parse: it is the argument."""
+
+
+def main_and_options(name):
+    """A command's function, and the options that its parser knows."""
+
+    def asked(parser, words):
+        raise AskedError(parser)
+
+    main = importlib.import_module("unfair_bp." + name).main
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commandline.Parser, "parse_args", asked)
+        with pytest.raises(AskedError) as caught:
+            main([])
+    (parser,) = caught.value.args
+    options = [word for action in parser._actions for word in action.option_strings]
+    return main, [word for word in options if word not in ("-h", "--help", "--version")]
+
+
 COMMANDS = {
-    "train": (
-        train.main,
-        ["--case", *FIELDS, "--quirk", "--as-run", "--no-augment", "--quick", "--resume"]
-        + ["--overwrite", "--run-dir", "--data-dir", "--checkpoint-minutes", "--tensorboard"],
-    ),
-    "schedule": (
-        schedule.main,
-        ["--case", "--schedule", "--width", "--png", "--gif", "--overwrite"],
-    ),
-    "report": (report.main, ["--markdown", "--png", "--html", "--overwrite"]),
-    "plots": (plots.main, ["--format"]),
-    "evaluate": (evaluate.main, ["--data-dir"]),
-    "published": (published.main, ["--case"]),
-    "quirks": (quirks.main, []),
-    "collapse": (
-        collapse.main,
-        ["--width", "--batch-size", "--iterations", "--repeats", "--png", "--overwrite"],
-    ),
-}  # fmt: skip
+    name: main_and_options(name)
+    for name in ("train", "sweep", "schedule", "report", "plots", "evaluate")
+    + ("published", "quirks", "collapse", "benchmark")
+}
 NUMBERS = [
     *("0", "1", "2", "-1", "-0", "0.05", "0.5", "16", "16.1", "1e-4", "1e-320", "1e999", "1e400"),
     *("nan", "-nan", "inf", "-inf", "Infinity", "0x10", "1_0", " 7 ", "1,5", "1e", "+3", "1.0"),
@@ -106,6 +104,7 @@ def place(tmp_path_factory):
         (directory / name).write_text("mine")
     (directory / "run" / "figures").mkdir()
     (directory / "folder.png").mkdir()
+    (directory / "run" / "checkpoints" / "model-2.index").write_bytes(b"")
     return directory, commands.snapshot(directory)
 
 
@@ -117,6 +116,9 @@ def no_work(place):
         patch.delenv("UNFAIR_BP_DATA", raising=False)
         patch.setattr(sources, "load", load)
         patch.setattr(measuring_collapse, "measure", reached)
+        patch.setattr(measuring_benchmark, "measure", reached)
+        patch.setattr(measuring_benchmark, "measure_sweep", reached)
+        patch.setattr(loop, "sweep", reached)
         patch.setattr(style, "render", lambda figure, kind: b"")
         patch.setattr(pictures, "_figures", lambda run: dict.fromkeys(["curves"]))
         patch.setattr(comparison, "figure", lambda collection, wanted: None)
@@ -213,8 +215,7 @@ def pairs():
     """Every option of a command with every value of the lists."""
     for name, (_, options) in COMMANDS.items():
         for option in options:
-            values = [*NUMBERS, *NAMES] if name != "train" or option in FIELDS else NAMES
-            for value in values:
+            for value in [*NUMBERS, *NAMES]:
                 yield name, [option, value]
 
 
@@ -261,6 +262,8 @@ def test_these_are_refused(name, words, place, written):
     [
         ("schedule", ["--schedule", "9", "--png", "\udcff.png"], "wrote \\udcff.png"),
         ("report", ["run"], "| a | fair |"),
+        ("evaluate", ["run"], ""),
+        ("sweep", ["--case", "c", "e", "--seed", "0-4", "--dry-run"], "--case e --seed 4"),
         ("schedule", ["--schedule", "\u20039\u2003"], "schedule \u20039\u2003: a cycle"),
         ("schedule", ["--schedule", "freeze", "--epochs", "\u0663"], "15000 iterations"),
     ],
