@@ -18,7 +18,7 @@ from unfair_bp.figures import style
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.reporting import comparison, document
 from unfair_bp.reporting.differences import Wanted
-from unfair_bp.results.budgets import BUDGETS, OPERATIONS, UPDATES
+from unfair_bp.results.budgets import BUDGETS, EPOCHS, OPERATIONS, UPDATES
 from unfair_bp.results.collection import collect
 from unfair_bp.results.series import Part
 
@@ -514,13 +514,16 @@ def test_differences_are_drawn_as_differences(tmp_path):
     assert (low, high) == pytest.approx((0.15 - reach, 0.15 + reach), abs=1e-4)
 
 
-def test_at_one_budget_the_picture_has_its_panel_and_the_differences(tmp_path):
+@pytest.mark.parametrize(("budget", "more"), [(OPERATIONS, []), (EPOCHS, ["published"])])
+def test_at_one_budget_the_picture_has_its_panel_and_the_differences(tmp_path, budget, more):
     """Breaks if --at is ignored in the picture, or other panels push the one that counts aside."""
     for name in "ac":
         write_run(tmp_path / name, name, [0.1, 0.2])
-    collection = collect(str(tmp_path))
-    figure = comparison.figure(collection, Wanted(budgets=(OPERATIONS,)))
-    assert list(panels_of(figure)) == ["legend", "tflop", "differences"]
+    figure = comparison.figure(collect(str(tmp_path)), Wanted(budgets=(budget,)))
+    assert list(panels_of(figure)) == ["legend", budget.field, "differences", *more]
+    axes = only_panels_of(figure)["differences"]
+    assert axes.get_title(loc="left") == f"paired differences at equal {budget.words}"
+    assert axes.get_legend() is None
 
 
 @pytest.mark.parametrize(("count", "bands"), [(4, 4), (5, 0)])

@@ -17,7 +17,7 @@ _HOMES = {
     "Case": "experiment.cases",
     "Dataset": "data.dataset",
     "Layer": "experiment.architecture",
-    "Schedule": "experiment.schedules",
+    "Schedule": "experiment.matrix",
     "build_graph": "backprop.graph",
 }
 __all__ = [*_HOMES, "train"]  # noqa: PLE0604 - the keys are strings

@@ -1,4 +1,4 @@
-"""Show why the published unfair runs were hardly unfair: their graphs collapse into fair ones.
+"""Show what the scripts of 2018 compute: rebuilt, their unfair graphs collapse into fair ones.
 
 The scripts of 2018 put all rounds of a schedule into one graph that takes one batch: each round has
 its own forward pass, its own backward chain and its own updates, but nothing says that a round

@@ -30,10 +30,10 @@ def gates_of(table: np.ndarray, row: Union[tf.Tensor, int] = 0) -> Gates:
         row: Index of this iteration's row: an int scalar, or a number that is known beforehand.
     """
     any_below = [table[:, :i].any(axis=1) for i in range(table.shape[1])]
-    return Gates(columns(table, row), columns(np.stack(any_below, axis=1), row))
+    return Gates(row_entries(table, row), row_entries(np.stack(any_below, axis=1), row))
 
 
-def columns(table: np.ndarray, row: Union[tf.Tensor, int] = 0) -> List[Any]:
+def row_entries(table: np.ndarray, row: Union[tf.Tensor, int] = 0) -> List[Any]:
     """A row's entry of each column: a NumPy scalar if it is known when the graph is built.
 
     Args:
@@ -83,8 +83,8 @@ def _turn(schedule: Schedule, row: Union[tf.Tensor, int], begins: Gate) -> Turn:
         gates=gates_of(schedule.table, row),
         factors=[1.0] * len(schedule.table[0])
         if schedule.factors is None
-        else columns(schedule.factors, row),
-        restarts=[_both(restart, begins) for restart in columns(schedule.restarts, row)],
+        else row_entries(schedule.factors, row),
+        restarts=[_both(restart, begins) for restart in row_entries(schedule.restarts, row)],
     )
 
 

@@ -256,7 +256,7 @@ def _round(
                 restart = when(turn.restarts[i], lambda: model.optimizer.restart(layer), "restart")
                 restarted = [restart]
             with tf.control_dependencies(restarted):
-                # Per step this is inside a branch, and no round comes after it to wait for it.
+                # Per step this is inside a branch; nothing could wait for it, but no round follows.
                 now[i] = [model.optimizer.update(layer, weights[i], dw, turn.factors[i])]
         return now[i][0]
 

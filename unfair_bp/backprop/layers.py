@@ -1,8 +1,8 @@
 """The layers: each a forward rule and the hand-written derivatives that belong to it.
 
 Names are the same everywhere: ``x`` enters a layer, ``w`` are its weights, ``z`` is what a
-convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost by them.
-Images are ``[N, H, W, C]``: batch, height, width, channels.
+convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost
+with respect to them. Images are ``[N, H, W, C]``: batch, height, width, channels.
 
 The convolution is in :mod:`unfair_bp.backprop.convolution`; what the scripts of 2018 did otherwise
 is in :mod:`unfair_bp.backprop.scripts`.
@@ -144,7 +144,7 @@ class SoftmaxCrossEntropy:
         return cost, (exponentials / total, targets)
 
     def input_grad(self, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Return the derivative of the mean cost by the logits.
+        """Return the derivative of the mean cost with respect to the logits.
 
         d mean(cost) / dy[n, k] = (p[n, k] - t[n, k]) / N
         """

@@ -136,7 +136,7 @@ class Network:
         nothing below the place where it stops.
 
         Args:
-            dlogits: Derivative of the cost by the logits, ``[N, classes]``.
+            dlogits: Derivative of the cost with respect to the logits, ``[N, classes]``.
             caches: What :meth:`forward` returned.
             gates: Which layers this iteration updates.
             update: Given a layer's index (from 0) and its dw, returns the operation that updates
@@ -149,20 +149,20 @@ class Network:
 
         def chain(dy: tf.Tensor, i: int) -> tf.Operation:
             block, cache = self.blocks[i], caches[i]
-
-            def update_here() -> tf.Operation:
-                with tf.name_scope("param_grad"):
-                    dw = block.param_grad(dz, cache)
-                return update(i, dw)
-
-            def go_below() -> tf.Operation:
-                with tf.name_scope("input_grad"):
-                    dx = block.input_grad(dz, cache)
-                return chain(dx, i - 1)
-
             with tf.name_scope(f"layer_{i + 1}"):
                 with tf.name_scope("pre_activation_grad"):
                     dz = block.pre_activation_grad(dy, cache)
+
+                def update_here() -> tf.Operation:
+                    with tf.name_scope("param_grad"):
+                        dw = block.param_grad(dz, cache)
+                    return update(i, dw)
+
+                def go_below() -> tf.Operation:
+                    with tf.name_scope("input_grad"):
+                        dx = block.input_grad(dz, cache)
+                    return chain(dx, i - 1)
+
                 return tf.group(
                     when(gates.updated[i], update_here, "if_updated"),
                     when(gates.any_below[i], go_below, "if_any_below"),

@@ -36,7 +36,7 @@ class Optimizer(abc.ABC):
             state: The layer's.
             w: The weights as :meth:`begin` returned them, for a rule that starts from others than
                 those that are stored.
-            dw: Derivative of the cost by the weights.
+            dw: Derivative of the cost with respect to the weights.
             factor: What to multiply the learning rate by.
         """
 

@@ -67,7 +67,7 @@ class SummedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
     """Cross entropy with the scripts' derivative, the quirk ``sum-loss``."""
 
     def input_grad(self, cache: Tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Return the derivative of the summed cost by the logits, as the scripts did.
+        """Return the derivative of the summed cost with respect to the logits, as the scripts did.
 
         scripts:   d sum(cost) / dy[n, k] = p[n, k] - t[n, k]
         calculus:  d mean(cost) / dy[n, k] = (p[n, k] - t[n, k]) / N

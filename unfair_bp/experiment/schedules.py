@@ -103,10 +103,13 @@ def _base(text: str, size: Size) -> Schedule:
             "layers such as '9;8-9;7-9'"
         )
     method = METHODS[name]
+    grammar = WrongWordError(f"give {method.grammar}")
+    if method.build is None:
+        raise grammar
     try:
         inspect.signature(method.build).bind(size, *words)
     except TypeError as error:
-        raise WrongWordError(f"give {method.grammar}") from error
+        raise grammar from error
     return method.build(size, *words)
 
 

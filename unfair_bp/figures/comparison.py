@@ -30,12 +30,11 @@ OPEN = {"linestyle": ":", "marker": "o", "markersize": 4, "markerfacecolor": "wh
 
 @default_style()
 def comparison_figure(parts: Sequence[Part], whole: bool = True) -> Figure:
-    """Draw, for each part, test accuracy over each budget, and the differences.
+    """Draw, for each part, test accuracy over each budget, the differences, and published curves.
 
     Args:
-        parts: At least one.
-        whole: Whether the accuracies after the last epoch and the published curves are drawn,
-            too, in panels of their own.
+        parts: At least one; of their budgets, epochs bring the published curves, if there are any.
+        whole: Whether the accuracies after the last epoch are drawn, too, in a panel of their own.
 
     Raises:
         UsageError: If there are more parts than a picture can hold.
@@ -66,8 +65,8 @@ def _panels(part: Part, whole: bool) -> List[str]:
         names.insert(1, "differences")
     if whole:
         names.append("last")
-        if any(item.published is not None for item in part.series):
-            names.append("published")
+    if EPOCHS in part.differences and any(item.published is not None for item in part.series):
+        names.append("published")
     return names
 
 
@@ -141,7 +140,7 @@ def _draw_published(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epochs")
-    _tidy(axes, "dotted: published (full width; c to f in effect fair); solid: these")
+    _tidy(axes, "dotted: published (full width; c to f fair as rebuilt); solid: these")
 
 
 def _draw_last(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, Any]]) -> None:

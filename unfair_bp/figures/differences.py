@@ -41,13 +41,16 @@ def draw_differences(axes: Axes, differences: Mapping[Budget, Sequence[Differenc
     axes.axvline(0.0, color="black", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(pairs)))
     axes.set_yticklabels([plain(pair) for pair in pairs], fontsize=9)
-    # The row above the first pair is the legend's.
-    axes.set_ylim(len(pairs) - 0.5, -0.5 - 0.12 * (1 + len(pairs)))
-    axes.legend(loc="upper center", ncol=len(shown), fontsize=8, frameon=False, columnspacing=1)
+    # The row above the first pair is the legend's, if there is one.
+    above = 0.12 * (1 + len(pairs)) if len(shown) > 1 else 0.0
+    axes.set_ylim(len(pairs) - 0.5, -0.5 - above)
+    if len(shown) > 1:
+        axes.legend(loc="upper center", ncol=len(shown), fontsize=8, frameon=False, columnspacing=1)
     axes.set_xlabel("difference of test accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     intervals = any(item.statistic.low is not None for item in found)
-    title = "paired differences at equal ..." + (", 95 % intervals" if intervals else "")
+    equal = shown[0].words if len(shown) == 1 else "..."
+    title = f"paired differences at equal {equal}" + (", 95 % intervals" if intervals else "")
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(axis="x", color=GRID)
     axes.set_axisbelow(True)

@@ -18,7 +18,7 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
 
     Args:
         choices: At least one.
-        headings: For each choice its setting in words.
+        headings: For each choice, in words, the setting of the runs it is made for.
     """
     settings = dict(zip((choice.setting for choice in choices), headings))
     figure = new_figure(WIDTH, 4.4 * len(settings))
@@ -41,9 +41,9 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
         axes.set_xticklabels([f"{value:g}" for value in tried])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(0.12)
-        axes.set_title(plain(heading), loc="left", fontsize=9, wrap=True)
+        axes.set_title(plain("picked for: " + heading), loc="left", fontsize=9, wrap=True)
         axes.set_xlabel(alike[0].setting.selected.replace("_", " "))
-        axes.set_ylabel("validation accuracy; ring: picked")
+        axes.set_ylabel("accuracy on images held out of training; ring: picked")
         axes.grid(axis="y", color=GRID)
         axes.set_axisbelow(True)
         axes.legend(fontsize=9, frameon=False)

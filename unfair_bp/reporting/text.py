@@ -104,7 +104,7 @@ def _notes(settings: Sequence[Sequence[Group]], wanted: Wanted) -> List[str]:
             "Published: the log of the post's single run, at full width on the original CIFAR-10; "
             "in parentheses its number of epochs."
             + (
-                " The scripts of c to f trained fairly on every TensorFlow tried, see "
+                " The scripts of c to f, as rebuilt, train fairly on every TensorFlow tried, see "
                 "`python -m unfair_bp.collapse`."
                 if unfair
                 else ""
