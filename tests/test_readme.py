@@ -26,6 +26,7 @@ from unfair_bp.results.selection import select
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "logs" / "README.md").read_text(encoding="utf-8")
+RUNS = (ROOT / "logs" / "runs.md").read_text(encoding="utf-8")
 FULL_WIDTH = ROOT / "logs" / "full_width"
 REPORTS = {  # what each compares, and the field that it selects
     "study/answer.md": (["study"], "learning_rate"),
@@ -87,7 +88,8 @@ def test_the_cases():
 def test_it_is_short_and_its_links_lead_somewhere():
     """Breaks if the README grows beyond what is read, or names a file that is not there."""
     assert len(README) <= 12_000
-    for text, place in ((README, ROOT), (RESULTS, ROOT / "logs"), (SPEED, ROOT / "logs/benchmark")):
+    pages = ((README, ""), (RESULTS, "logs"), (RUNS, "logs"), (SPEED, "logs/benchmark"))
+    for text, place in ((text, ROOT / name) for text, name in pages):
         links = re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", text)
         assert links
         for path, heading in links:
@@ -367,7 +369,7 @@ def test_what_the_logs_are():
     A {word} stands for a part of a path; in the command it stands for the same.
     """
     rows = re.findall(
-        r"^\| `([^`]*)` \| (.*) \| (\d+) \| `([^`]*)` \| (\w+) \|$", RESULTS, re.MULTILINE
+        r"^\| `([^`]*)` \| (.*) \| (\d+) \| `([^`]*)` \| (\w+) \|$", RUNS, re.MULTILINE
     )
     tops = {row[0].split("/")[0] for row in rows}  # beside them may be runs of the user's
     found = {
