@@ -16,7 +16,9 @@ from unfair_bp.backprop.fast.choice import name_of_choice
 from unfair_bp.backprop.graph import build_graph
 from unfair_bp.backprop.graph_mode import tf
 from unfair_bp.commandline import run
+from unfair_bp.data import augment
 from unfair_bp.data.batches import AUGMENTED_TOGETHER
+from unfair_bp.errors import FieldError
 from unfair_bp.experiment import schedules
 from unfair_bp.experiment.architecture import (
     ALL_CONVOLUTIONAL,
@@ -336,6 +338,27 @@ def test_bad_input_is_one_line(words, expected, capsys, tmp_path, monkeypatch):
     assert error.startswith("error: ") and error.count("\n") == 1
     assert expected in error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_costs_no_minutes(monkeypatch):
+    """Breaks if everything else is measured before augmentation fails."""
+
+    def missing():
+        raise ModuleNotFoundError("No module named 'cv2'")
+
+    monkeypatch.setattr(augment, "_import_imgaug", missing)
+    monkeypatch.setattr(processes, "seconds_of_help", lambda: pytest.fail("measured"))
+    with pytest.raises(FieldError, match="No module named 'cv2'; install imgaug"):
+        benchmarking.measure(tiny_case("a"), 1, 1)
+
+
+def test_an_odd_batch_is_fine_without_augmentation(monkeypatch):
+    """Breaks if many runs at once, which augment nothing, are refused as the input would be."""
+    seen = []
+    monkeypatch.setattr(benchmarking, "measure_sweep", lambda case, *_: seen.append(case) or {})
+    monkeypatch.setattr(benchmarking, "as_text", str)
+    assert run(benchmark.main, ["--sweep", "--batch-size", "5"]) == 0
+    assert [case.batch_size for case in seen] == [5]
 
 
 # --- many runs at once

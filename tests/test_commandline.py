@@ -446,7 +446,8 @@ def test_schedule_text(capsys, words, marks, counts, costs):
     text = capsys.readouterr().out
     assert rows(text) == marks
     assert f"updates per cycle, layer 1..9: {counts}\n" in text
-    assert f"FLOPs of a mean iteration, relative to fair: {costs[0]}\n" in text
+    assert f"mean FLOPs per iteration, relative to fair: {costs[0]}\n" in text
+    assert ("a cycle of 1 iteration\n" in text) == (len(marks) == 1)
     assert text.endswith("fair iterations: {} per step, {} per batch\n".format(*costs[1:]))
 
 
@@ -468,6 +469,8 @@ def test_schedule_command(tmp_path):
         ["--width", "0.001"],
         ["--momentum", "0.5"],  # a schedule has none
         ["--png"],
+        ["--list", "--png", "x.png"],
+        ["--schedule", "freeze", "--data", "own"],  # how long is the run?
     ],
 )
 def test_bad_input_to_schedule(capsys, tmp_path, monkeypatch, words):

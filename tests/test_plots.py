@@ -211,6 +211,15 @@ def test_pictures_that_cannot_be_drawn_are_named(run, capfd):
     assert {path.name for path in (run / "figures").iterdir()} == {"curves.png", "updates.png"}
 
 
+def test_another_process_may_draw_the_same_run(run):
+    """Breaks if two that draw at once write into the same unfinished file."""
+    (run / "figures").mkdir()
+    others = run / "figures" / "curves.png.part"
+    others.write_bytes(b"half of it")
+    assert commands.here(plots.main, run) == 0
+    assert others.read_bytes() == b"half of it"
+
+
 DAMAGES = {
     "empty weights": lambda run: (run / "weights_after.npz").write_bytes(b""),
     "weights that are no archive": lambda run: (run / "weights_after.npz").write_bytes(

@@ -13,7 +13,7 @@ from run_directories import OTHER_NETWORK, write_run
 
 from unfair_bp import report
 from unfair_bp.errors import UsageError
-from unfair_bp.experiment import naming
+from unfair_bp.experiment import ledger, naming
 from unfair_bp.figures import style
 from unfair_bp.figures.comparison import comparison_figure
 from unfair_bp.reporting import comparison, document
@@ -588,6 +588,16 @@ def test_fair_runs_are_drawn_beside_each_protocol(tmp_path):
         "per-step": ["a: fair", "c: back"],
         "per-batch, elu-slope": ["back"],
     }
+
+
+def test_runs_with_the_same_quirks_share_panels(tmp_path):
+    """Breaks if a pair of the table is not drawn, or two that are none share a set of panels."""
+    write_run(tmp_path / "a", "own", [0.1], schedule="fair", quirks=ledger.as_run("c"))
+    write_run(tmp_path / "c", "c", [0.2], quirks=ledger.as_run("c"))
+    write_run(tmp_path / "d", "d", [0.3], quirks=ledger.as_run("d"))
+    legends = panels_of(reports.figure(tmp_path))["legend"]
+    drawn = [[text.get_text()[:7] for text in axes.get_legend().texts] for axes in legends]
+    assert sorted(map(len, drawn)) == [1, 2]
 
 
 def test_every_case_looks_different(tmp_path):

@@ -727,7 +727,9 @@ def test_few_lines_are_printed_before_the_first_epoch(tmp_path, capfd, protocol)
     updates, cost = lines[1].split("; ")
     of = "iterations" if protocol == "per-step" else "rounds"
     assert updates == f"each layer is updated on 11.1 % to 100 % of the {of}"
-    found = float(re.fullmatch(r"a mean iteration costs (\S+) of a fair one", cost).group(1))
+    found = float(
+        re.fullmatch(r"an iteration costs on average (\S+) times a fair one", cost).group(1)
+    )
     assert (0.4 < found < 0.6) == (protocol == "per-step") and found < 3
     assert lines[2] == (
         f"training on 36 images of shapes, testing on 10; writing {tmp_path / 'run'}"

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     _check(options)
     case = commandline.resolve_case(options)
-    if case.batch_size % 2:
+    if case.batch_size % 2 and not options.sweep:
         raise UsageError(
             f"--batch-size {case.batch_size} is odd; half of an augmented batch is augmented, so "
             "give an even number"

@@ -112,15 +112,12 @@ def write(path: str, content: bytes, new: bool = False) -> None:
         raise
 
 
-def write_or_refuse(
-    path: str, content: bytes, advice: str = "make room, or give another name"
-) -> None:
+def write_or_refuse(path: str, content: bytes) -> None:
     """Write a file that the user named; of a link, what it leads to.
 
     Args:
         path: Where it goes.
         content: All of it; a library that writes to a full disk by itself would say nothing clear.
-        advice: What to do if it cannot be written.
 
     Raises:
         UsageError: If it cannot be written; what was there is as it was.
@@ -128,7 +125,9 @@ def write_or_refuse(
     try:
         write(os.path.realpath(path), content, new=True)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; {advice}") from error
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; make room, or give another name"
+        ) from error
 
 
 def _sync(file: int) -> None:

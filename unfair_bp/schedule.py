@@ -13,8 +13,9 @@ import sys
 from typing import Sequence
 
 from unfair_bp import commandline, files
+from unfair_bp.errors import UsageError
 from unfair_bp.experiment import schedules
-from unfair_bp.experiment.cases import intended_schedule
+from unfair_bp.experiment.cases import schedule_of_run
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,11 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     options = parser.parse_args(arguments)
     if options.list:
+        if len(arguments) > 1:
+            raise UsageError("--list cannot be given with another option; give it alone")
         print(schedules.catalogue())
         return 0
     case = commandline.resolve_case(options)
     layers = case.layers
-    schedule = intended_schedule(case)
+    schedule = schedule_of_run(case, None)
     _check_paths(options)
     print(schedules.as_text(schedule, layers))
     if options.png is not None:

@@ -18,7 +18,7 @@ from unfair_bp import commandline
 from unfair_bp.console import shell_line
 from unfair_bp.errors import UsageError
 from unfair_bp.running.signals import Interrupted
-from unfair_bp.sweeping import plan, summary
+from unfair_bp.sweeping import loop, plan, summary
 
 
 def _parser() -> commandline.Parser:
@@ -59,9 +59,6 @@ def main(arguments: Sequence[str]) -> int:
     if options.dry_run:
         print(summary.plan_text(runs))
         return 0
-
-    from unfair_bp.sweeping import loop  # noqa: PLC0415 - --help answers at once
-
     workers = options.workers or loop.runs_at_a_time([run.case for run in runs])
     try:
         results = loop.sweep(runs, options.root, options.scheduler, workers)

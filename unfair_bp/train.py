@@ -63,7 +63,7 @@ def _cost(case: cases.Case) -> str:
     cost = schedule.flops(layers, iterations) / (iterations * fair)
     if case.protocol == "per-batch":
         cost = schedule.cycle_flops(layers) / fair
-    return f"a mean iteration costs {cost:.3f} of a fair one"
+    return f"an iteration costs on average {cost:.3f} times a fair one"
 
 
 def _shown_iterations(case: cases.Case) -> int:

@@ -64,9 +64,7 @@ class Dataset:
         names = (self.name, self.classes) == (other.name, other.classes)
         return names and all(map(np.array_equal, self._arrays, other._arrays))
 
-    def __hash__(self) -> int:
-        """A hash of the images, which have one type; that of equal labels may differ."""
-        return hash((self.name, self.train_images.tobytes(), self.test_images.tobytes()))
+    __hash__ = None  # the arrays can be changed
 
     @property
     def _arrays(self) -> Tuple[np.ndarray, ...]:

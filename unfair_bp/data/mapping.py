@@ -59,7 +59,7 @@ def write(dataset: Dataset, directory: str) -> str:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove what readers that were killed have left of a file."""
+    """Remove what writers that were killed have left of a file."""
     for old in glob.glob(f"{glob.escape(path)}.*{UNFINISHED}"):
         with contextlib.suppress(OSError):
             if time.time() - os.path.getmtime(old) > STALE:

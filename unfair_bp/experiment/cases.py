@@ -230,21 +230,7 @@ def idle_quirks(case: Case) -> Tuple[str, ...]:
     return tuple(name for name in case.quirks if idle.get(name))
 
 
-A = Case(
-    name="a",
-    question="How does ordinary back propagation do on this network?",
-    schedule="fair",
-    augment=False,
-    epochs=50,
-    batch_size=10,
-    learning_rate=1e-4,
-    beta1=0.9,
-    beta2=0.9,
-    epsilon=1e-8,
-    seed=678,
-    width=1.0,
-    data="cifar10",
-)
+A = Case(name="a", question="How does ordinary back propagation do on this network?")
 B = replace(
     A, name="b", augment=True, epochs=10, question="Does augmentation stop a's overfitting?"
 )
@@ -288,7 +274,8 @@ def as_text(case: Case) -> str:
     if case.moments == "own":
         shown["moments"] = f"{schedule.moments}, as the schedule has it"
     shown["validation_size"] = case.validation_size or "none"
-    return "\n".join(f"  {name:14s} {value}" for name, value in shown.items())
+    width = max(map(len, shown))
+    return "\n".join(f"  {name:{width}s} {value}" for name, value in shown.items())
 
 
 def _schedule_shown(schedule: matrix.Schedule) -> str:

@@ -76,12 +76,13 @@ class Schedule:
         return (
             np.array_equal(self.table, other.table)
             and np.array_equal(self.rates, other.rates)
-            and (self.hold, self.moments) == (other.hold, other.moments)
+            and np.array_equal(self.restarts, other.restarts)
+            and self.hold == other.hold
         )
 
     def __hash__(self) -> int:
-        """A hash of what equality compares, but for the factors."""
-        return hash((self.table.shape, self.table.tobytes(), self.hold, self.moments))
+        """A hash of some of what equality compares."""
+        return hash((self.table.shape, self.table.tobytes(), self.hold))
 
     @property
     def period(self) -> int:

@@ -73,11 +73,11 @@ def random_layers(
     size: Size, chosen: str, period: Optional[str] = None, seed: str = "0"
 ) -> Schedule:
     """Each row updates K layers, drawn without replacement."""
-    most = whole(chosen, "K", 1, size.layers)
+    count = whole(chosen, "K", 1, size.layers)
     rows = whole(period or str(9 * size.layers), "PERIOD", 1, LONGEST_PERIOD)
     table, random = np.zeros([rows, size.layers], bool), randomness(seed)
     for row in table:
-        row[random.permutation(size.layers)[:most]] = True
+        row[random.permutation(size.layers)[:count]] = True
     return Schedule("", table)
 
 
@@ -222,7 +222,7 @@ METHODS: Dict[str, Method] = {
     "random": Method(
         random_layers,
         "random:K[:PERIOD[:SEED]]",
-        "K layers drawn for each of PERIOD iterations (9 for each layer), then the same again",
+        "K layers drawn for each of PERIOD iterations (default: 9 per layer), then the same again",
         "a control",
     ),
     "freezeout": Method(
@@ -253,7 +253,7 @@ METHODS: Dict[str, Method] = {
         lisa_head,
         "lisa-head[:GAMMA[:K[:SEED]]]",
         "as lisa, but of the ends only the last layer is always updated",
-        "after LISA",
+        "adapted from LISA",
     ),
     "badam": Method(
         badam,

@@ -7,9 +7,7 @@ JaeDukSeo/Daily-Neural-Network-Practice-2, transcribed in published_2018.csv:
     c   d_case(no data)/cased.txt      d   d_case(aug)/d_case(aug).txt
     e   e_case(no data)/casee.txt      f   e_case(aug)/e_case(aug).txt
 
-Training figures are means over an epoch's batches, test figures are of the whole test set after
-it. Costs of a and b are cross entropies; those of c to f are cross entropies of
-softmax(softmax(logits)), never below 1.461, and cannot be compared with any other cost.
+What the costs are, which differ between a, b and the others: :mod:`unfair_bp.published`.
 """
 
 import csv

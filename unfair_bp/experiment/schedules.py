@@ -242,17 +242,18 @@ def as_text(schedule: Schedule, layers: Sequence[LayerSpec]) -> str:
     fair_step, flops = fair_step_flops(layers), schedule.row_flops(layers)
     mean = schedule.relative_cost(layers)
     counts = " ".join(str(count) for count in schedule.updates(schedule.cycle))
+    cycle = f"{schedule.cycle} iteration" + ("s" if schedule.cycle > 1 else "")
     held = f", {schedule.period} rows of {schedule.hold}" if schedule.hold > 1 else ""
     costs = f"{mean * schedule.cycle:.3f} per step"
     if schedule.cycle <= LONGEST_CYCLE:
         costs += f", {schedule.cycle_flops(layers) / fair_step:.3f} per batch"
     lines = [
-        f"schedule {shortened(schedule.name)}: a cycle of {schedule.cycle} iterations{held}",
+        f"schedule {shortened(schedule.name)}: a cycle of {cycle}{held}",
         "",
         *_matrix(schedule, flops / fair_step),
         "",
         f"updates per cycle, layer 1..{len(layers)}: {counts}",
-        f"FLOPs of a mean iteration, relative to fair: {mean:.3f}",
+        f"mean FLOPs per iteration, relative to fair: {mean:.3f}",
         f"FLOPs of the cycle, in fair iterations: {costs}",
     ]
     if schedule.factors is not None:

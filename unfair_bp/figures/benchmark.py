@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GRID, ORANGE, WIDTH, default_style, new_figure
+from unfair_bp.figures.style import BLUE, ORANGE, WIDTH, default_style, new_figure, pale_grid
 
-PANELS = {"back": "from the back", "front": "from the front"}
 WHOLE = {
     "forward": "forward alone",
     "fair": "fair, hand-written",
@@ -39,9 +38,9 @@ def benchmark_figure(result: Dict[str, Any]) -> Figure:
     grid = figure.add_gridspec(2, 2, height_ratios=[1.4, 1])
     first = figure.add_subplot(grid[0, 0])
     second = figure.add_subplot(grid[0, 1], sharey=first)
-    for axes, (name, title) in zip((first, second), PANELS.items()):
+    for axes, name in ((first, "back"), (second, "front")):
         _draw_rows(axes, [step for step in result["steps"] if step["name"] == name], _fair(result))
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(f"from the {name}", loc="left", fontsize=10)
         axes.set_xlabel("row of the schedule")
     first.set_ylabel("time of an iteration / fair iteration")
     first.set_ylim(0, HIGHEST)
@@ -94,8 +93,7 @@ def _draw_rows(axes: Axes, steps: Sequence[Dict[str, Any]], fair: Dict[str, Any]
     floors = [step["flops"] / fair["flops"] for step in steps]
     axes.plot(rows, floors, label="floor: operations", **FLOOR)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes)
 
 
 def _draw_whole(axes: Axes, result: Dict[str, Any]) -> None:

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from unfair_bp.figures.style import (
     BLUE,
     GREEN,
-    GRID,
     ORANGE,
     WIDTH,
     default_style,
     layer_axis,
     new_figure,
+    pale_grid,
 )
 
 # Marks and dashes say the same as the colours.
@@ -25,7 +25,6 @@ STYLES: Dict[str, Dict[str, Any]] = {
     "ordered": {"color": GREEN, "marker": "o", "linestyle": "-"},
 }
 LABELS = {"fair": "the fair schedule"}
-TITLES = {"back": "from the back", "front": "from the front"}
 PANEL_INCHES = 3.4
 
 
@@ -43,10 +42,10 @@ def collapse_figure(results: Sequence[Any], heading: str) -> Figure:
     grid = figure.add_gridspec(3, 2, height_ratios=[0.08, 1, 1])
     _draw_legend(figure.add_subplot(grid[0, :]))
     moved = [value for result in results for value in result.movement if value > 0]
-    for column, schedule in enumerate(TITLES):
+    for column, schedule in enumerate(["back", "front"]):
         axes = figure.add_subplot(grid[1, column])
         _draw_movement(axes, [results[0], *_of_schedule(results, schedule)])
-        axes.set_title(TITLES[schedule], loc="left", fontsize=10)
+        axes.set_title(f"from the {schedule}", loc="left", fontsize=10)
         axes.set_yscale("log")
         axes.set_ylim(0.7 * min(moved), 1.4 * max(moved))
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -81,8 +80,7 @@ def _draw_movement(axes: Axes, results: Sequence[Any]) -> None:
     for result in results:
         axes.plot(range(1, layers + 1), result.movement, **STYLES[_style_of(result)])
     layer_axis(axes, layers, PANEL_INCHES)
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes)
 
 
 def _draw_cost(axes: Axes, results: Sequence[Any]) -> None:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from unfair_bp.errors import UsageError
 from unfair_bp.figures.differences import draw_differences
 from unfair_bp.figures.looks import looks
-from unfair_bp.figures.style import GRID, default_style, new_figure, plain
+from unfair_bp.figures.style import default_style, new_figure, pale_grid, plain
 from unfair_bp.results.budgets import EPOCHS, TRAINING_ACCURACY, UPDATES, Budget
 from unfair_bp.results.series import Part, Series
 from unfair_bp.results.statistics import mean_curve
@@ -173,5 +173,4 @@ def _draw_last(axes: Axes, series: Sequence[Series], styles: Sequence[Dict[str, 
 def _tidy(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_ylabel("test accuracy")
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes)

@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import BLUE, GREEN, GRID, ORANGE, WIDTH, default_style, new_figure
+from unfair_bp.figures.style import (
+    BLUE,
+    GREEN,
+    MARKED,
+    ORANGE,
+    WIDTH,
+    default_style,
+    new_figure,
+    pale_grid,
+)
 from unfair_bp.running.metrics import EpochMetrics
 
 # Legend, colour and line of each part of the images.
@@ -17,7 +26,6 @@ STYLES = {
     "validation": ("validation, likewise", GREEN, "-."),
     "train": ("train, mean of each epoch", ORANGE, "--"),
 }
-MARKED = 20  # epochs up to which each is marked by a point
 
 
 @default_style()
@@ -62,5 +70,4 @@ def _draw(axes: Axes, epochs: Sequence[int], values_of: Mapping[str, Sequence[fl
     axes.set_xlim(0.5, max(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes)

@@ -5,7 +5,7 @@ from typing import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from unfair_bp.figures.style import GREEN, GRID, PINK, plain
+from unfair_bp.figures.style import GREEN, PINK, pale_grid, plain
 from unfair_bp.results.budgets import EPOCHS, OPERATIONS, TRAINING_ACCURACY, UPDATES, Budget
 from unfair_bp.results.differences import Difference
 
@@ -52,5 +52,4 @@ def draw_differences(axes: Axes, differences: Mapping[Budget, Sequence[Differenc
     equal = shown[0].words if len(shown) == 1 else "..."
     title = f"paired differences at equal {equal}" + (", 95 % intervals" if intervals else "")
     axes.set_title(title, loc="left", fontsize=10)
-    axes.grid(axis="x", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes, "x")

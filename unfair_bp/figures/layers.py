@@ -6,7 +6,14 @@ from typing import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from unfair_bp.figures.style import GRID, WIDTH, default_style, layer_styles, new_figure
+from unfair_bp.figures.style import (
+    MARKED,
+    WIDTH,
+    default_style,
+    layer_styles,
+    new_figure,
+    pale_grid,
+)
 from unfair_bp.running.metrics import LayerMetrics
 
 # For each panel its field and its title.
@@ -15,7 +22,6 @@ PANELS = (
     ("norm", "norm of the weights"),
     ("skewness", "skewness of the weights"),
 )
-MARKED = 20  # epochs up to which each is marked by a point
 LEGEND_LINES = 16  # of a column of the legend
 
 
@@ -58,8 +64,7 @@ def layer_curves(rows: Sequence[LayerMetrics], heading: str) -> Figure:
         axes.set_title(title, loc="left", fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
-        axes.grid(axis="y", color=GRID)
-        axes.set_axisbelow(True)
+        pale_grid(axes)
     legend.axis("off")
     legend.legend(
         *panels[0].get_legend_handles_labels(),

@@ -26,6 +26,7 @@ UPDATED, SKIPPED = BLUE, "#E6E6E6"  # a layer of a schedule; told apart in grey,
 LAYER_COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, AMBER, "black")
 LAYER_LINES = ("-", "--", ":")
 GRID = "#DDDDDD"
+MARKED = 20  # epochs up to which each is marked by a point
 WIDTH = 8.0  # inches of a picture: as wide as a page, and to be read on a phone that is turned
 LETTERS_PER_INCH = 12  # of a heading, at the least
 LAYERS_PER_INCH = 4  # of an axis whose every layer has a tick
@@ -62,6 +63,12 @@ def new_figure(width: float, height: float, heading: str = "") -> Figure:
 def plain(text: str) -> str:
     """A text as Matplotlib shows it unchanged: a dollar would begin a formula."""
     return text.replace("$", r"\$")
+
+
+def pale_grid(axes: Axes, axis: str = "y") -> None:
+    """Draw pale lines at the ticks of an axis, behind what is plotted."""
+    axes.grid(axis=axis, color=GRID)
+    axes.set_axisbelow(True)
 
 
 def layer_styles() -> Iterator[Tuple[str, str]]:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from unfair_bp.figures.looks import looks
-from unfair_bp.figures.style import GRID, WIDTH, default_style, new_figure, plain
+from unfair_bp.figures.style import WIDTH, default_style, new_figure, pale_grid, plain
 from unfair_bp.results.run import EITHER
 from unfair_bp.results.selection import Choice
 from unfair_bp.results.series import letter_of
@@ -44,7 +44,6 @@ def tuning_curves(choices: Sequence[Choice], headings: Sequence[str]) -> Figure:
         axes.set_title(plain("picked for: " + heading), loc="left", fontsize=9, wrap=True)
         axes.set_xlabel(alike[0].setting.selected.replace("_", " "))
         axes.set_ylabel("accuracy on images held out of training; ring: picked")
-        axes.grid(axis="y", color=GRID)
-        axes.set_axisbelow(True)
+        pale_grid(axes)
         axes.legend(fontsize=9, frameon=False)
     return figure

@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from unfair_bp.figures.style import (
-    GRID,
     ORANGE,
     UPDATED,
     WIDTH,
     default_style,
     layer_axis,
     new_figure,
+    pale_grid,
 )
 
 INCHES_PER_LAYER = 0.35  # at the least
@@ -60,6 +60,5 @@ def update_counts(counted: Sequence[int], expected: Sequence[int], heading: str)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_ylim(0, 1.4 * max([1, *counted, *expected]))
     axes.legend(loc="upper center", ncol=2, fontsize=9)
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes)
     return figure

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, NullFormatter
 
-from unfair_bp.figures.style import GRID, WIDTH, default_style, layer_styles, new_figure
+from unfair_bp.figures.style import WIDTH, default_style, layer_styles, new_figure, pale_grid
 from unfair_bp.running.metrics import skewness
 
 ROWS = 3  # thirds of the layers, as in the post
@@ -64,5 +64,4 @@ def _draw(axes: Axes, layers: Dict[int, np.ndarray], reach: float) -> None:
         x, y = [edges[0], *edges], [0, *density, 0]
         axes.step(x, y, where="post", color=color, linestyle=line, label=label)
     axes.legend(loc="upper center", fontsize=8)
-    axes.grid(axis="y", color=GRID)
-    axes.set_axisbelow(True)
+    pale_grid(axes)

@@ -7,6 +7,7 @@ import numpy as np
 
 from unfair_bp.backprop.fast import choice
 from unfair_bp.console import progress_bar
+from unfair_bp.data import augment
 from unfair_bp.experiment.cases import Case
 from unfair_bp.measuring import processes, subjects, throughput
 from unfair_bp.measuring.timing import Quartiles, alternate, quartiles
@@ -32,6 +33,7 @@ def measure(case: Case, repeats: int, input_repeats: int) -> Result:
     Returns:
         What ``--json`` writes. Times are in seconds, each as its quartiles.
     """
+    augment.check_available()  # before minutes of work
     help_seconds = quartiles([processes.seconds_of_help() for _ in range(HELP_STARTS)])
     start = processes.start_of(case)
     with subjects.steps(case) as works:

@@ -1,8 +1,6 @@
 """Graphs with the structure of the scripts of 2018, and this package's beside them.
 
-The scripts put all rounds of a schedule into one graph that takes one batch: each round has its own
-forward pass, its own backward chain and its own updates, but nothing says that a round comes after
-the one before.
+:mod:`unfair_bp.collapse` says what that structure is.
 """
 
 from dataclasses import replace

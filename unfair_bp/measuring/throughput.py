@@ -124,6 +124,7 @@ def _processes(case: Case, needed: Dict[int, int]) -> "Iterator[Dict[int, List[s
                     stdout=subprocess.PIPE,
                     universal_newlines=True,
                     bufsize=1,
+                    start_new_session=True,  # Ctrl-C is for this process, at whose end they end
                 )
                 stack.enter_context(process)  # closes its input, at which it ends, and waits
                 processes.setdefault(threads, []).append(process)

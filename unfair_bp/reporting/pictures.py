@@ -48,7 +48,8 @@ def draw(path: str, kind: str = "png") -> Dict[str, str]:
     paths = {name: os.path.join(run.figures, f"{name}.{kind}") for name in pictures}
     for name, picture in pictures.items():
         try:
-            files.write(paths[name], picture)
+            # Another process may draw the same run: each writes under a name of its own first.
+            files.write(paths[name], picture, new=True)
         except OSError as error:
             raise UsageError(f"cannot write {paths[name]}: {error.strerror}; {advice}") from error
     return paths

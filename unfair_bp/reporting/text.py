@@ -50,7 +50,7 @@ def report_blocks(
     for setting, groups in collection.settings.items():
         blocks += _setting_blocks(setting, groups, pictures.get(setting), wanted)
     if collection.unfinished:
-        text = "Going on, stopped or diverged; they are not in the rows of runs that have ended."
+        text = "Still running, stopped or diverged; not in the rows of runs that have ended."
         blocks += [Heading(2, "Runs that have not ended"), Paragraph(text)]
         blocks.append(Bullets(collection.unfinished))
     if collection.left_out:

@@ -1,6 +1,6 @@
 """What the picture of a comparison shows: groups as series of curves, settings as parts."""
 
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from unfair_bp.experiment.cases import CASES
 from unfair_bp.experiment.naming import count_text
@@ -52,24 +52,24 @@ def parts(
             series=[_series(group, chosen) for group in chosen],
             differences={budget: differences(chosen, budget, baseline) for budget in budgets},
         )
-        for mode, chosen in _by_mode(groups).items()
+        for mode, chosen in _by_mode(groups)
     ]
 
 
-def _by_mode(groups: Sequence[Group]) -> Dict[str, List[Group]]:
-    """Groups of one protocol and the same quirks.
+def _by_mode(groups: Sequence[Group]) -> List[Tuple[str, List[Group]]]:
+    """Groups of one protocol and the same quirks, with both in words.
 
     A cycle of one row, the same under both protocols, stands beside the runs of either.
     """
-    rules: Dict[str, List[Group]] = {}
+    quirks: Dict[Tuple[str, ...], List[Group]] = {}
     for group in groups:
-        rules.setdefault(group.variant.rules, []).append(group)
-    modes = {}
-    for alike in rules.values():
+        quirks.setdefault(group.variant.quirks, []).append(group)
+    modes = []
+    for alike in quirks.values():
         protocols = {group.variant.protocol for group in alike}
         for protocol in sorted(protocols - {EITHER}) or [EITHER]:
             chosen = [group for group in alike if group.variant.protocol in (protocol, EITHER)]
-            modes[chosen[0].variant._replace(protocol=protocol).mode] = chosen
+            modes.append((chosen[0].variant._replace(protocol=protocol).mode, chosen))
     return modes
 
 

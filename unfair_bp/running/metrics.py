@@ -50,7 +50,7 @@ class EpochMetrics(NamedTuple):
     train_accuracy: float  # the same, 0..1
     test_cost: float  # after the epoch, mean over the test set
     test_accuracy: float  # the same, 0..1
-    seconds: float  # training time of this epoch, without the evaluation
+    seconds: float  # of this epoch's iterations and checkpoints, without the evaluation
     iterations: int  # so far
     updates: Tuple[int, ...]  # of each layer, so far
     flops: int  # floating-point operations of training, so far

@@ -7,7 +7,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
-import signal
 import tempfile
 from concurrent.futures import CancelledError
 from types import ModuleType
@@ -25,7 +24,7 @@ LOST_SCHEDULER = (
     "the connection to the scheduler is lost; runs that were begun are being saved: start "
     "scheduler and workers again, then run the same command"
 )
-LOST = -signal.SIGKILL  # status of an attempt whose workers were lost
+LOST = -9  # status of an attempt whose workers were lost: SIGKILL, which Windows does not name
 
 
 class Cluster:

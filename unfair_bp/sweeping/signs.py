@@ -20,8 +20,8 @@ EVERY = 5.0  # seconds between two signs
 def cannot_write(path: str, error: OSError) -> UsageError:
     """The error of a sweep whose directory cannot be written."""
     return UsageError(
-        f"cannot write {path}: {error.strerror or error}; make room or give permission, then say "
-        "the same command, or give another --root"
+        f"cannot write {path}: {error.strerror or error}; make room or give permission, then run "
+        "the same command again, or give another --root"
     )
 
 

@@ -23,8 +23,8 @@ def fetch(url: str, path: str, checksum: str) -> None:
     """Download a file to ``path``, which appears only when it is complete and verified.
 
     Each process downloads to a file of its own beside ``path`` and renames it at the end, so that
-    any number of them may run at once. A progress bar is drawn on standard error if that is a
-    terminal. Does nothing if something is at ``path``.
+    any number of them may run at once. Progress is shown on standard error. Does nothing if
+    something is at ``path``.
 
     Args:
         url: Where the file is.
