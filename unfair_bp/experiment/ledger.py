@@ -46,8 +46,8 @@ LEDGER: Dict[str, Quirk] = {
         where="backprop.scripts.ScriptsAdam",
     ),
     "update-first": Quirk(
-        scripts="an iteration first moves the weights by m and v of the one before; its gradient "
-        "is taken at the moved weights, but layer 1's forward pass reads the old ones",
+        scripts="as a rule, an iteration first moves the weights by m and v of the one before; its "
+        "gradient is taken at the moved weights, but layer 1's forward pass reads the old ones",
         truth="forward, backward, then the move by this iteration's m and v",
         cases="cdef",
         where="backprop.scripts.ScriptsAdam",

@@ -25,10 +25,10 @@ class AutodiffGraph(NamedTuple):
 def build_autodiff_graph(case: Case, dtype: tf.DType = tf.float32) -> AutodiffGraph:
     """Build a fair step of a case with ``tf.gradients`` and TensorFlow's Adam.
 
-    It uses TensorFlow's own layers, loss and optimiser throughout.
+    It uses TensorFlow's own layers, loss and optimizer throughout.
 
     Args:
-        case: Width, optimiser's settings and seed; its schedule does not matter.
+        case: Width, optimizer's settings and seed; its schedule does not matter.
         dtype: float32, or float64 to check the mathematics.
     """
     specs = case.layers
