@@ -127,8 +127,8 @@ class ScriptsAdam(Adam):
     algorithm: m / (1 - beta1^t),   v / (1 - beta2^t)
 
     update-first: in the scripts' graph the new weights depend on w, m and v alone, not on the
-    gradient. So TensorFlow as a rule computes them at the start of an iteration, by the moments that
-    the last gradient has left, and the gradient is taken at the weights just moved:
+    gradient. So TensorFlow, as a rule, computes them at the start of an iteration by the moments
+    that the last gradient has left, and the gradient is taken at the weights just moved:
 
     scripts:   w[t] = w[t-1] - step(m[t-1], v[t-1]);   g[t] at w[t];   m[t], v[t] from g[t]
     algorithm: g[t] at w[t-1];   m[t], v[t] from g[t];   w[t] = w[t-1] - step(m[t], v[t])
