@@ -164,7 +164,7 @@ def test_when_in_the_run():
 def test_what_came_out():
     """Breaks if a planned difference is not that of the runs, or another that of the report."""
     planned = planned_differences()
-    said = {row[0]: row[1:] for row in rows_after("**What came out")}
+    said = {row[0]: row[1:] for row in rows_after("## What came out")}
     told = {row[0]: row[1:] for row in rows_after("The planned pairs and budgets", RESULTS)}
     report = (ROOT / "logs" / "study" / "answer.md").read_text(encoding="utf-8")
     assert set(said) == set(told) == set(planned)
@@ -174,6 +174,15 @@ def test_what_came_out():
         for equal, shown in zip(("layer updates", "training accuracy"), said[pair][2:]):
             table = rows_after(f"### Paired differences of test accuracy at equal {equal}", report)
             assert {row[0]: row[5] for row in table}[pair] == shown
+
+
+def test_every_figure_of_the_first_screen_is_in_the_results():
+    """Breaks if the README's answer has a figure of its own, or one of older runs."""
+    start = README.index("## What came out")
+    said = re.findall(r"[+-]?[0-9]\.[0-9]{4}", README[start : README.index("\n## ", start)])
+    told = RESULTS + (ROOT / "logs" / "study" / "answer.md").read_text(encoding="utf-8")
+    assert len(said) > 50
+    assert not [figure for figure in said if figure not in told]
 
 
 def test_the_last_three_epochs():
