@@ -83,13 +83,14 @@ def test_data_sets_are_values():
     # The classes become texts of NumPy's.
     copies = {name: np.array(value) for name, value in SOUND.items() if name != "name"}
     assert Dataset(**dict(SOUND, **copies)) == one
-    assert len({one, Dataset(**dict(SOUND, **copies))}) == 1
     for name in ("train_images", "train_labels", "test_images", "test_labels", "classes"):
         other = replace(one, **{name: getattr(one, name)[::-1]})
-        assert other != one and len({one, other}) == 2
+        assert other != one
     wide = Dataset(**dict(SOUND, train_labels=np.int64(SOUND["train_labels"])))
-    assert wide == one and len({one, wide}) == 1
+    assert wide == one
     assert replace(one, name="another") != one
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)  # its arrays can be changed
     assert one != "own"
 
 

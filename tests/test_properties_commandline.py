@@ -136,7 +136,7 @@ def written(monkeypatch):
     """Names of the files that would have been written."""
     names = []
     for name in ("write", "write_or_refuse"):
-        monkeypatch.setattr(files, name, lambda path, content, *advice: names.append(path))
+        monkeypatch.setattr(files, name, lambda path, content, new=False: names.append(path))
     return names
 
 
