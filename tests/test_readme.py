@@ -35,6 +35,7 @@ REPORTS = {  # what each compares, and the field that it selects
     "study/answer_1e-4.md": (["study/answer_1e-4"], None),
     "study/per_batch_1e-4.md": (["study/answer_1e-4", "study/per_batch_1e-4"], None),
     "full_width/as_run_10.md": (["full_width/case_c_as_run_10"], None),
+    "full_width/one_row.md": (["full_width/case_a_10", "full_width/case_c_10"], None),
 }
 PLANNED = {"c - a": ("back", "fair"), "e - a": ("front", "fair"), "c - e": ("back", "front")}
 SPEED = (ROOT / "logs" / "benchmark" / "README.md").read_text(encoding="utf-8")
@@ -343,22 +344,27 @@ def test_the_schedules_at_a_glance(heading, names):
         assert seen, name
 
 
-def test_case_c_at_full_width():
-    """Breaks if a figure of the table of case c is not that of the run, or of the log of a."""
-    fair = [epoch.test_accuracy for epoch in published_log.load()["a"]]
-    cost = schedules.parse("back").relative_cost(CASES["c"].layers)
-    rows = rows_after("### Case c, one row per batch", RESULTS)
-    for name, column in (("case_c_10", 1), ("case_c_as_run_10", 6)):
+def test_one_row_per_batch_at_full_width():
+    """Breaks if a figure of the table of a and c is not that of the runs, or of the log of a."""
+
+    def accuracies(name):
         with (FULL_WIDTH / name / "seed0" / "metrics.csv").open(newline="") as file:
-            found = [float(epoch["test_accuracy"]) for epoch in csv.DictReader(file)][: len(rows)]
-        assert [row[column] for row in rows] == [f"{value:.4f}" for value in found]
-    assert len(rows) > 5
-    for number, (epoch, test, log, less, log_at, less_at, _) in enumerate(rows, start=1):
-        equal = np.interp(cost * number, range(1, len(fair) + 1), fair)
-        assert epoch == str(number) and log == f"{fair[number - 1]:.4f}"
-        assert less == f"{float(test) - fair[number - 1]:+.4f}"
-        if cost * number > 1:
-            assert (log_at, less_at) == (f"{equal:.4f}", f"{float(test) - equal:+.4f}")
+            return [float(epoch["test_accuracy"]) for epoch in csv.DictReader(file)]
+
+    back, fair, as_run = map(accuracies, ("case_c_10", "case_a_10", "case_c_as_run_10"))
+    log = [epoch.test_accuracy for epoch in published_log.load()["a"]]
+    cost = schedules.parse("back").relative_cost(CASES["c"].layers)
+    expected = []
+    for number in range(1, 11):
+        test, same_epoch, same_cost = back[number - 1], ["-", "-"], ["-", "-"]
+        if number <= len(fair):
+            same_epoch = [f"{fair[number - 1]:.4f}", f"{test - fair[number - 1]:+.4f}"]
+        if 1 <= cost * number <= len(fair):
+            at = np.interp(cost * number, range(1, len(fair) + 1), fair)
+            same_cost = [f"{at:.4f}", f"{test - at:+.4f}"]
+        others = [f"{log[number - 1]:.4f}", f"{as_run[number - 1]:.4f}"]
+        expected.append([str(number), f"{test:.4f}", *same_epoch, *same_cost, *others])
+    assert rows_after("### Cases a and c, one row per batch", RESULTS) == expected
 
 
 def test_every_difference_in_the_results_is_in_a_stored_report():
