@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -386,6 +387,8 @@ def test_many_runs_at_once(monkeypatch):
     real = throughput._turn
 
     def kept(*arguments):
+        sessions = {os.getsid(process.pid) for process in arguments[0]}
+        assert len(sessions) == len(arguments[0]) and os.getsid(0) not in sessions  # for Ctrl-C
         started = time.perf_counter()
         turns.append(real(*arguments))
         took.append(time.perf_counter() - started)

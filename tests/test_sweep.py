@@ -704,6 +704,12 @@ def test_runs_are_trained_in_the_order_of_the_sweep(monkeypatch):
     assert [place for place in NOTED if place] == [1, 2, 3, 4, 5, 6]
 
 
+def test_it_can_be_imported_where_a_signal_has_no_name(tmp_path):
+    """Breaks if the command, --help included, is a traceback on Windows, which has no SIGKILL."""
+    code = "import signal; del signal.SIGKILL; import unfair_bp.sweep"
+    assert commands.run(["-c", code], tmp_path) == (0, "", "")
+
+
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     """Breaks if a wrong address is a traceback."""
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
