@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     full = replace(case, width=READ_AT_WIDTH)
     with sessions.enough_memory(sessions.too_large(full)):
         readings = measures.readings(full, options.iterations)
-    print(measures.readings_as_text(readings))
+    print(measures.readings_as_text(readings, full.width))
     return 0
 
 

@@ -214,11 +214,12 @@ def as_text(results: Sequence[Measurement]) -> str:
     return "\n".join(lines)
 
 
-def readings_as_text(found: Sequence[Reading]) -> str:
+def readings_as_text(found: Sequence[Reading], width: float) -> str:
     """One line for each iteration, and one for the worst of each candidate."""
     lines = [
-        "logits of an iteration of the scripts' graph, and of a forward pass through its weights:",
-        "largest |difference|, relative to what the iteration's move changes in them",
+        f"At width {width:g}: the logits of an iteration of the scripts' graph, against those of a",
+        "forward pass through its weights; largest |difference|, relative to what the iteration's",
+        "move of the weights changes in them.",
         "",
         "  graph  iteration   weights before   after   layer 1 before, others after",
     ]
