@@ -209,7 +209,7 @@ def as_text(results: Sequence[Measurement]) -> str:
         "layer where it is largest. Rounding differs from run to run, and Adam enlarges it where",
         "gradients are small: two runs of the same graph differ by hundredths. In the scripts'",
         "graphs without optimisations the order of reads and assignments may differ, too, and a",
-        "layer may move three times as far in one run as in another.",
+        "layer may move six times as far in one run as in another.",
     ]
     return "\n".join(lines)
 
