@@ -129,7 +129,7 @@ def test_kernels_of_winograds_grouped_convolution(form):
     """Breaks if the two forms are one, which is the slower one somewhere."""
     with tf.Graph().as_default() as graph:
         z, cache = form.forward(tf.zeros([1, 2, 4, 3]), tf.zeros([3, 3, 3, 5]))
-        dz = form.output_grad(z, cache)
+        dz = form.prepare_grad(z, cache)
         form.input_grad(dz, cache)
         form.param_grad(dz, cache)
         kernels = [op.type for op in graph.get_operations() if op.type.startswith("Conv2D")]
@@ -189,7 +189,7 @@ def check_convolution(form, shapes):
         return Convolution().forward(x, w)[0], form.forward(x, w)[1]
 
     def backward(dz, cache):
-        dz = form.output_grad(dz, cache)
+        dz = form.prepare_grad(dz, cache)
         return [form.input_grad(dz, cache), form.param_grad(dz, cache)]
 
     check(forward, backward, [x, w])
@@ -208,7 +208,7 @@ def test_forms_agree_on_the_layers_of_the_network(layer):
         forms = [form for name, form in FORMS.items() if fits(name, layer)]
         for form in forms:
             z, cache = form.forward(tf.constant(x), tf.constant(w))
-            grad = form.output_grad(tf.constant(dz), cache)
+            grad = form.prepare_grad(tf.constant(dz), cache)
             results.append((z, form.input_grad(grad, cache), form.param_grad(grad, cache)))
         first, *others = session.run(results)
     winograd = len(WINOGRAD_FORMS) if layer.kernel == 3 else 0

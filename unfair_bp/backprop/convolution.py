@@ -31,8 +31,8 @@ class Convolution:
         check_shapes(x, w)
         return tf.nn.conv2d(x, w, strides=STRIDE_1, padding="SAME"), (x, w)
 
-    def output_grad(self, dz: tf.Tensor, cache: Any) -> Any:
-        """Return dz in the form that both derivatives take: here as it is."""
+    def prepare_grad(self, dz: tf.Tensor, cache: Any) -> Any:
+        """Return dz in the form that both derivatives take: here unchanged."""
         return dz
 
     def input_grad(self, dz: tf.Tensor, cache: Any) -> tf.Tensor:
@@ -45,13 +45,13 @@ class Convolution:
         return tf.nn.conv2d(dz, kernel, strides=STRIDE_1, padding="SAME")
 
     def param_grad(self, dz: tf.Tensor, cache: Any) -> tf.Tensor:
-        """Return dw: x and dz convolved with each other, see :func:`_correlation`.
+        """Return dw: the correlation of x with dz over images and pixels, see :func:`_correlation`.
 
         dw[a, b, c, d] = sum over n, i, j of x[n, i + a - p, j + b - q, c] dz[n, i, j, d]
 
-        Seen from dz the steps lead the other way, x[n, i, j, c] dz[n, i - a + p, j - b + q, d], so
-        that x can as well be the kernel and dw comes flipped. TensorFlow copies each pixel of the
-        image k x m times: the one with fewer channels is the image.
+        The same sum over shifted i and j is of x[n, i, j, c] dz[n, i - a + p, j - b + q, d]: x can
+        be the kernel, too, and dw then comes flipped. TensorFlow copies each pixel of the image
+        k m times, so the tensor with fewer channels is passed as the image.
         """
         x, w = cache
         k, m, inputs, outputs = w.shape.as_list()
@@ -70,13 +70,12 @@ def check_shapes(x: tf.Tensor, w: tf.Tensor) -> None:
 
 
 def _correlation(image: tf.Tensor, kernel: tf.Tensor, k: int, m: int) -> tf.Tensor:
-    """The sums of products of the pixels that lie at most p rows and q columns apart.
+    """Correlate two batches of images at every shift of up to p rows and q columns.
 
     r[c, a, b, d] = sum over n, i, j of image[n, i + a - p, j + b - q, c] kernel[n, i, j, d]
 
     It is a convolution in which the channels of the image take the place of the batch, and the
-    batch that of the channels. Its output has the k x m places that p zeros above and below and q
-    on each side leave.
+    batch that of the channels. Padding by p and q leaves exactly k x m output positions.
 
     Args:
         image: ``[N, H, W, C]``.

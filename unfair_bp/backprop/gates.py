@@ -28,12 +28,15 @@ def gates_of(table: np.ndarray, row: Union[tf.Tensor, int] = 0) -> Gates:
     Args:
         table: The rows, bool ``[period, layers]``.
         row: Index of this iteration's row: an int scalar, or a number that is known beforehand.
+
+    Returns:
+        Two gates for each layer.
     """
     any_below = [table[:, :i].any(axis=1) for i in range(table.shape[1])]
     return Gates(row_entries(table, row), row_entries(np.stack(any_below, axis=1), row))
 
 
-def row_entries(table: np.ndarray, row: Union[tf.Tensor, int] = 0) -> List[Any]:
+def row_entries(table: np.ndarray, row: Union[tf.Tensor, int]) -> List[Any]:
     """A row's entry of each column: a NumPy scalar if it is known when the graph is built.
 
     Args:

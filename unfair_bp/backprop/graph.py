@@ -223,11 +223,11 @@ def _round(
 ) -> Tuple[tf.Tensor, List, Latest, tf.Operation]:
     """A forward pass, the gradient at the logits, and the chain down from there with its updates.
 
-    The edges of a graph are its only order, and TensorFlow merges rounds that have no edges between
-    them. So each layer is read, and updated, after its last update in the rounds before. Within a
-    round every weight is read once. Every update depends on the logits, and so comes after every
-    read. A value that has been read does not change: the chain uses the weights of its forward
-    pass.
+    Only edges order the operations of a graph, and TensorFlow merges equal operations that no edge
+    separates. So each layer is read, and updated, after its last update in the rounds before.
+    Within a round every weight is read once. Every update depends on the logits, and so comes after
+    every read that the forward pass uses. A value that has been read does not change: the chain
+    uses the weights of its forward pass.
 
     Args:
         model: The model.
@@ -256,7 +256,8 @@ def _round(
                 restart = when(turn.restarts[i], lambda: model.optimizer.restart(layer), "restart")
                 restarted = [restart]
             with tf.control_dependencies(restarted):
-                # Per step this is inside a branch; nothing could wait for it, but no round follows.
+                # Per step, this is inside a branch; nothing outside it could wait for the update,
+                # but no round follows.
                 now[i] = [model.optimizer.update(layer, weights[i], dw, turn.factors[i])]
         return now[i][0]
 

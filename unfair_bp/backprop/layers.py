@@ -1,8 +1,8 @@
 """The layers: each a forward rule and the hand-written derivatives that belong to it.
 
 Names are the same everywhere: ``x`` enters a layer, ``w`` are its weights, ``z`` is what a
-convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost
-with respect to them. Images are ``[N, H, W, C]``: batch, height, width, channels.
+convolution gives, ``y`` what leaves; ``dx, dw, dz, dy`` are the derivatives of the cost, the mean
+over the batch, with respect to them. Images are ``[N, H, W, C]``: batch, height, width, channels.
 
 The convolution is in :mod:`unfair_bp.backprop.convolution`; what the scripts of 2018 did otherwise
 is in :mod:`unfair_bp.backprop.scripts`.
@@ -123,7 +123,7 @@ class GlobalAveragePool(Rule):
 
 
 class SoftmaxCrossEntropy:
-    """Cross entropy of the softmax of the logits, and its mean over the batch.
+    """Softmax and cross entropy: the cost of each image, and the derivative of their mean.
 
     cost[n] = - sum over k of t[n, k] log p[n, k],   p[n, k] = exp(y[n, k]) / sum_j exp(y[n, j])
 

@@ -66,7 +66,7 @@ class Block:
         convolution_cache, step_caches = cache
         for step, step_cache in zip(reversed(self.steps), reversed(step_caches)):
             dy = step.input_grad(dy, step_cache)
-        return self.convolution.output_grad(dy, convolution_cache)
+        return self.convolution.prepare_grad(dy, convolution_cache)
 
     def input_grad(self, dz: Any, cache: Any) -> tf.Tensor:
         """Return dx, given dz from :meth:`pre_activation_grad`."""

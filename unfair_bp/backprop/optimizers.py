@@ -1,7 +1,7 @@
 """Optimizers, applied to one layer at a time.
 
-A layer that is skipped keeps its whole state, bit for bit; whether it starts from zero when its
-turn comes again is the schedule's to say.
+A layer that is skipped keeps its whole state, bit for bit. The schedule decides whether that state
+is reset when the layer is updated again.
 """
 
 import abc
@@ -22,7 +22,7 @@ class Optimizer(abc.ABC):
     """
 
     learning_rate: float
-    moves_first = False  # whether weights move at the start of an iteration, before they are stored
+    moves_first = False  # do weights change at the start of an iteration, before its forward pass?
 
     @abc.abstractmethod
     def create(self, start: tf.Tensor) -> Any:
@@ -33,10 +33,10 @@ class Optimizer(abc.ABC):
         """Return the operation that updates a layer.
 
         Args:
-            state: The layer's.
-            w: The weights as :meth:`begin` returned them, for a rule that starts from others than
-                those that are stored.
-            dw: Derivative of the cost with respect to the weights.
+            state: The layer's state.
+            w: ``[k, k, C, D]``, the weights to start from, as :meth:`begin` returned them; only an
+                optimizer that ``moves_first`` uses them.
+            dw: ``[k, k, C, D]``, derivative of the batch's mean cost with respect to the weights.
             factor: What to multiply the learning rate by.
         """
 
@@ -81,7 +81,7 @@ class AdamState(NamedTuple):
 
 
 class Adam(Optimizer):
-    """Adam with bias correction from each layer's own update count.
+    """Adam with bias correction from each layer's own update count; g is dw.
 
     m <- beta1 m + (1 - beta1) g
     v <- beta2 v + (1 - beta2) g^2
@@ -165,11 +165,14 @@ class SgdState(NamedTuple):
 
 
 class Sgd(Optimizer):
-    """Stochastic gradient descent with momentum, or with Nesterov's.
+    """Stochastic gradient descent with momentum, or with Nesterov's; g is dw.
 
     a <- momentum a + g
     w <- w - learning_rate a                     momentum
     w <- w - learning_rate (g + momentum a)      Nesterov's
+
+    As in TensorFlow, the learning rate multiplies a when a is used, not when g enters it: the
+    references' method as long as the rate is constant.
 
     Args:
         learning_rate: Step size.
@@ -177,7 +180,8 @@ class Sgd(Optimizer):
         nesterov: Whether to look ahead along a.
 
     Reference: Sutskever, Martens, Dahl and Hinton, On the importance of initialization and momentum
-    in deep learning, 2013.
+    in deep learning, 2013; Nesterov's in the variables of Bengio, Boulanger-Lewandowski and
+    Pascanu, Advances in optimizing recurrent networks, 2013.
     """
 
     def __init__(self, learning_rate: float, momentum: float = 0.9, nesterov: bool = False) -> None:

@@ -39,15 +39,16 @@ LEDGER: Dict[str, Quirk] = {
         where="backprop.scripts.SummedSoftmaxCrossEntropy",
     ),
     "adam-constant": Quirk(
-        scripts="Adam divides m and v by 1 - beta at every step: with betas of 0.9 a learning rate "
-        "sqrt(10) = 3.16 times as large",
+        scripts="Adam divides m and v by 1 - beta at every step, as if it were the first: with "
+        "betas of 0.9 the learning rate grows to sqrt(10) = 3.16 times Adam's",
         truth="by 1 - beta^t",
         cases="cdef",
         where="backprop.scripts.ScriptsAdam",
     ),
     "update-first": Quirk(
-        scripts="as a rule, an iteration first moves the weights by m and v of the one before; its "
-        "gradient is taken at the moved weights, but layer 1's forward pass reads the old ones",
+        scripts="an iteration first moves the weights by m and v of the one before; its gradient "
+        "is taken at the moved weights, but layer 1's forward pass reads the old ones (the "
+        "commonest order: TensorFlow is free to choose)",
         truth="forward, backward, then the move by this iteration's m and v",
         cases="cdef",
         where="backprop.scripts.ScriptsAdam",

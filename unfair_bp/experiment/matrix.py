@@ -1,8 +1,8 @@
 """A schedule as a value: which layers are updated on which iteration, as one boolean matrix.
 
-``table[r, i]`` says whether layer i + 1 is updated on the iterations whose global step t has
-``t // hold mod period == r``. Everything else follows from the matrix: the graph, the tests, the
-picture and the cost.
+``table[r, i]`` says whether layer i + 1 is updated on the iterations t with
+``(t // hold) mod period == r``. Per step, t is the global step; per batch, t counts the rounds on
+one batch. The graph, the tests, the picture and the cost follow from the schedule alone.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from unfair_bp.errors import FieldError
 from unfair_bp.experiment.architecture import LayerSpec, backward_flops, forward_flops
 
 LONGEST_PERIOD = 10000  # rows; a longer schedule would only make the graph larger
-LONGEST_CYCLE = 36  # iterations on one batch, each of which is built into the graph
+LONGEST_CYCLE = 36  # rounds on one batch, each of which is built into the graph
 LONGEST_HOLD = 10**9  # iterations
 LARGEST_FACTOR = 1e6
 MOMENTS = ("keep", "reset", "reset-all")
@@ -24,7 +24,8 @@ MOMENTS = ("keep", "reset", "reset-all")
 class Schedule:
     """Which layers are updated on each iteration of a cycle, and how.
 
-    Schedules that do the same are equal, whatever their names.
+    Schedules are equal if they have the same table, hold, factors and restarts, whatever their
+    names. The same sequence written with another period or hold is another schedule.
 
     Attributes:
         name: The specification it was made from, see :mod:`unfair_bp.experiment.schedules`.
@@ -34,9 +35,9 @@ class Schedule:
             multiplied by on each row. None: 1 everywhere.
         moments: What happens to the state of a layer's optimizer, such as Adam's moments and their
             count. ``keep``: it waits while the layer is skipped. ``reset``: it starts from zero
-            when the layer's turn comes again. ``reset-all``: also when the row changes and the
-            layer stays. A row that is held is a block: the next one is a change even if it
-            updates the same layers, unless the schedule spans a run.
+            when the layer is updated again after it was skipped. ``reset-all``: also when the row
+            changes and the layer stays. A row that is held is a block: the next one is a change
+            even if it updates the same layers, unless the schedule spans a run.
         spans: Iterations of the run that the cycle was made for; 0: the cycle is repeated.
 
     Raises:
@@ -62,6 +63,8 @@ class Schedule:
             if self.spans > LONGEST_HOLD:
                 advice = "train fewer iterations"
             raise FieldError("schedule", f"holds each row for {self.hold!r} iterations; {advice}")
+        if self.spans < 0:
+            raise FieldError("schedule", f"spans {self.spans} iterations; give 0 or more")
         if self.moments not in MOMENTS:
             raise FieldError(
                 "moments", f"{self.moments!r} is not known; give {' or '.join(MOMENTS)}"
@@ -70,7 +73,7 @@ class Schedule:
         object.__setattr__(self, "factors", factors)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the two do the same on every iteration."""
+        """Whether table, hold, factors and restarts are the same."""
         if not isinstance(other, Schedule):
             return NotImplemented
         return (
@@ -142,7 +145,7 @@ class Schedule:
         return np.array([forward + backward_flops(layers, row) for row in rows])[place.ravel()]
 
     def flops(self, layers: Sequence[LayerSpec], iterations: int) -> int:
-        """Floating-point operations of the first ``iterations``, per image in a batch."""
+        """Floating-point operations of the first ``iterations``, for one image of each batch."""
         counts, rows = self._row_counts(iterations), self.row_flops(layers)
         return sum(int(count) * int(row) for count, row in zip(counts, rows))
 

@@ -85,12 +85,13 @@ def random_layers(
 
 
 def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "scaled") -> Schedule:
-    """Layer i's rate falls to zero along a cosine until t_i T, the front first; then it is frozen.
+    """Layer i's rate falls to zero along a cosine until t_i T, the first layer's first.
 
     t_i = s(t0 + (1 - t0) (i - 1) / (L - 1)),   s(x) = x, x^2 or x^3
     factor = (1 + cos(pi t / (t_i T))) / 2,     divided by t_i if scaled
 
-    A frozen layer is not updated. The factor is that of the first iteration of each row.
+    From then on the layer is frozen: it is not updated. Each row has the factor of its first
+    iteration. 0 < t0 <= 1.
     """
     power = {"linear": 1, "squared": 2, "cubic": 3}
     choice(shape, "SHAPE", tuple(power))
@@ -140,7 +141,8 @@ def _staged(size: Size, stages: np.ndarray, part: str) -> Schedule:
 def lisa(size: Size, chosen: str = "2", hold: str = "20", seed: str = "0") -> Schedule:
     """The first and the last layer always; GAMMA of the others, drawn anew every K iterations.
 
-    After 10,000 draws the cycle begins again.
+    After 10,000 draws the cycle begins again. Moments are kept, as in the authors' code; the runs
+    of the paper lost them at every draw, which is ``--moments reset-all``.
     """
     return _lisa(size, chosen, hold, seed, [0, -1])
 
@@ -164,7 +166,8 @@ def _lisa(size: Size, chosen: str, hold: str, seed: str, always: list) -> Schedu
 def badam(size: Size, hold: str = "100", order: str = "random", seed: str = "0") -> Schedule:
     """One layer at a time, for K iterations each; at each switch Adam starts from zero.
 
-    Order: ascending, descending, or a new permutation in each sweep over the layers.
+    Order: ascending, descending, or a new permutation in each sweep over the layers, the same
+    again after about 10,000 switches. For K = 1 a layer drawn twice in a row does not restart.
     """
     choice(order, "ORDER", ("random", "ascending", "descending"))
     random, each = randomness(seed), np.eye(size.layers, dtype=bool)
@@ -176,7 +179,11 @@ def badam(size: Size, hold: str = "100", order: str = "random", seed: str = "0")
 
 
 def multirate(size: Size, fast: str, every: str) -> Schedule:
-    """The fast layers on each iteration; the others on each K-th, with K times the rate."""
+    """The fast layers on each iteration; the others on each K-th, with K times the rate.
+
+    K times the rate is meant for SGD. Adam's step hardly depends on the gradient's size, so with
+    Adam the rate of the slow layers wants tuning.
+    """
     period = whole(every, "K", 1, LONGEST_PERIOD)
     table = np.tile(layers_of(fast, size.layers), [period, 1])
     slow = ~table[0]
@@ -272,7 +279,7 @@ METHODS: Dict[str, Method] = {
         segprop,
         "segprop:HEAD:SEGMENT,SEGMENT,...:H",
         "the layers HEAD always, and one segment after the other for H iterations each",
-        "SegProp, TMLR submission 7218, 2026 (as its abstract says)",
+        "SegProp, TMLR submission 7218, 2026 (our reading of its abstract)",
     ),
     "shuffled": Method(
         None,

@@ -247,7 +247,7 @@ def _forms_of_layer(
     for form, convolution in forms_of(layer).items():
         z, cache = convolution.forward(x, w)
         yield Form(number, "forward", form, form == used), z.op
-        dz_prepared = convolution.output_grad(dz, cache)
+        dz_prepared = convolution.prepare_grad(dz, cache)
         if number > 1:  # nothing is below layer 1
             dx = convolution.input_grad(dz_prepared, cache)
             yield Form(number, "input_grad", form, form == used), dx.op

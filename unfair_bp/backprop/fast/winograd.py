@@ -119,7 +119,7 @@ class WinogradConvolution(Convolution):
         v = self.grouped.groups_of(_to_groups(row_matrix(columns), x), WINDOW)
         return _from_groups(A, self.grouped.forward(v, u)), (x, w, v, u)
 
-    def output_grad(self, dz: tf.Tensor, cache: Tuple) -> Any:
+    def prepare_grad(self, dz: tf.Tensor, cache: Tuple) -> Any:
         """Return dM = A^T dz, in groups, which both derivatives start from."""
         return self.grouped.groups_of(_to_groups(A.T, dz), WINDOW)
 
