@@ -238,11 +238,20 @@ print(os.environ["MPLBACKEND"], matplotlib.rcParams["backend"])
 """
 
 
+NOWHERE = "module://matplotlib_nowhere.backend_inline"
+TENSORFLOW_FIRST = "import unfair_bp.backprop.graph_mode\n"
+
+
 @pytest.mark.parametrize(
-    ("backend", "chosen"),
-    [("module://matplotlib_nowhere.backend_inline", None), ("nonsense", None), ("svg", "svg")],
+    ("backend", "chosen", "first"),
+    [
+        (NOWHERE, None, ""),
+        (NOWHERE, None, TENSORFLOW_FIRST),
+        ("nonsense", None, ""),
+        ("svg", "svg", ""),
+        ("svg", "svg", TENSORFLOW_FIRST),
+    ],
 )
-@pytest.mark.parametrize("first", ["", "import unfair_bp.backprop.graph_mode\n"])
 def test_the_backend_of_a_notebook_need_not_be_there(backend, chosen, first, tmp_path, monkeypatch):
     """Breaks if a command in a notebook's cell cannot draw, or one that is there is not kept.
 

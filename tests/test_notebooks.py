@@ -80,10 +80,16 @@ def notebook_of(*sources):
     return v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources])
 
 
+@pytest.fixture(scope="module")
+def built():
+    """All notebooks, as the builder makes them."""
+    return build.all_notebooks()
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_what_the_builder_makes(name):
+def test_a_notebook_is_what_the_builder_makes(built, name):
     """Breaks if one notebook was edited by hand, or not built again after the builder was."""
-    made, found = build.all_notebooks()[name], stored(name)
+    made, found = built[name], stored(name)
     nbformat.validate(found)
     for notebook in (made, found):
         for cell in build.code_cells(notebook):
@@ -91,10 +97,10 @@ def test_a_notebook_is_what_the_builder_makes(name):
     assert found == made
 
 
-def test_there_are_seven():
+def test_there_are_seven(built):
     """Breaks if a notebook is left over, or has no committed version."""
     assert sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")) == sorted(NAMES)
-    assert list(build.all_notebooks()) == NAMES
+    assert list(built) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,9 +139,9 @@ def test_absolute_paths(text, found):
 
 
 @pytest.mark.parametrize("letter", CASES)
-def test_links_and_settings_of_a_case(letter):
+def test_links_and_settings_of_a_case(built, letter):
     """Breaks if a notebook links another case's log, or runs another case or schedule."""
-    notebook = build.all_notebooks()["case_" + letter]
+    notebook = built["case_" + letter]
     title = notebook.cells[0].source
     log = re.search(rf"{letter}   (\S+_case\(.*?\)/\S+\.txt)", published_log.__doc__).group(1)
     address = log.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
@@ -369,6 +375,7 @@ SHORT_TRAINING = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["repository", "wheel", "upload"])
 def test_on_colab(way, package, colab):
     """Breaks if one of the three ways to install does not, or a second time fails.
@@ -397,6 +404,7 @@ def test_on_colab(way, package, colab):
     assert "asked" not in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repository", ["", "file:///nowhere/at/all"])
 def test_on_colab_without_the_package(repository, colab):
     """Breaks if the cell goes on after a cancelled upload, or a clone that failed."""

@@ -142,8 +142,16 @@ def test_training_draws_its_pictures(trained):
 
 
 def test_the_command(run, capfd):
-    """Breaks if a picture is missing, in another place or format, or not named in the output."""
+    """Breaks if a picture is missing, in another place or format, or not named in the output.
+
+    Or if two that draw at once write into the same unfinished file.
+    """
+    (run / "figures").mkdir()
+    others = run / "figures" / "curves.svg.part"  # of another process that draws the same run
+    others.write_bytes(b"half of it")
     assert commands.here(plots.main, run, "--format", "svg") == 0
+    assert others.read_bytes() == b"half of it"
+    others.unlink()
     stdout = capfd.readouterr().out.splitlines()
     assert set(stdout) == {"wrote %s" % (run / "figures" / (name + ".svg")) for name in NAMES}
     for name in NAMES:
@@ -209,15 +217,6 @@ def test_pictures_that_cannot_be_drawn_are_named(run, capfd):
         "no picture of the images: it needs examples.npz",
     ]
     assert {path.name for path in (run / "figures").iterdir()} == {"curves.png", "updates.png"}
-
-
-def test_another_process_may_draw_the_same_run(run):
-    """Breaks if two that draw at once write into the same unfinished file."""
-    (run / "figures").mkdir()
-    others = run / "figures" / "curves.png.part"
-    others.write_bytes(b"half of it")
-    assert commands.here(plots.main, run) == 0
-    assert others.read_bytes() == b"half of it"
 
 
 DAMAGES = {

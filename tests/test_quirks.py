@@ -43,6 +43,7 @@ def test_the_ledger_is_that_of_the_reference():
     assert ledger.as_run("b") == ("imgaug-uint8",)
     assert set(ledger.as_run("c")) == set(ledger.LEDGER) - {"imgaug-uint8"}
     assert set(ledger.as_run("f")) == set(ledger.LEDGER)
+    assert ledger.as_run("de") == ledger.as_run("") == ()  # names of the user's own
 
 
 def test_every_case_is_as_described_by_default():

@@ -69,16 +69,16 @@ def main(arguments: Sequence[str]) -> int:
             f"--batch-size {case.batch_size} is odd; half of an augmented batch is augmented, so "
             "give an even number"
         )
+    if options.png is not None:
+        files.check_kind(options.png, files.PICTURES)  # before minutes of work
+    named = [path for path in (options.png, options.json) if path is not None]
+    files.check_all(named, options.overwrite)
 
     from unfair_bp.figures import style  # noqa: PLC0415 - --help answers at once
     from unfair_bp.figures.benchmark import benchmark_figure  # noqa: PLC0415
     from unfair_bp.measuring import benchmark as measures  # noqa: PLC0415
     from unfair_bp.running import sessions  # noqa: PLC0415 - imports TensorFlow
 
-    if options.png is not None:
-        files.check_kind(options.png, files.PICTURES)  # before minutes of work
-    named = [path for path in (options.png, options.json) if path is not None]
-    files.check_all(named, options.overwrite)
     with sessions.enough_memory(sessions.too_large(case)):
         if options.sweep:
             result = measures.measure_sweep(case, options.workers, options.repeats)

@@ -74,16 +74,15 @@ def main(arguments: Sequence[str]) -> int:
             f"--iterations {options.iterations} with --batch-size {case.batch_size} is too much; "
             f"give a product of at most {shapes.LARGEST - case.batch_size}"
         )
+    if options.png is not None:
+        files.check_kind(options.png, files.PICTURES)  # before minutes of work
+        files.check(options.png, options.overwrite)
 
     from unfair_bp.backprop.graph_mode import tf  # noqa: PLC0415
     from unfair_bp.figures import style  # noqa: PLC0415
     from unfair_bp.figures.collapse import collapse_figure  # noqa: PLC0415
     from unfair_bp.measuring import collapse as measures  # noqa: PLC0415 - --help answers at once
     from unfair_bp.running import sessions  # noqa: PLC0415
-
-    if options.png is not None:
-        files.check_kind(options.png, files.PICTURES)  # before minutes of work
-        files.check(options.png, options.overwrite)
 
     with sessions.enough_memory(sessions.too_large(case)):
         results = measures.measure(case, options.iterations, options.repeats)

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import numpy as np
 
-from unfair_bp.errors import FieldError
+from unfair_bp import environment
 
 _NUMBER_TYPES = {
     "int": [np.int8, np.int16, np.int32, np.int64],
@@ -17,17 +17,10 @@ def check_available() -> None:
     """Make sure that imgaug, and OpenCV below it, can be loaded; this takes about a second.
 
     Raises:
-        FieldError: If it cannot.
+        LibraryError: If they cannot.
     """
-    try:
+    with environment.library("imgaug, with OpenCV,", "imgaug opencv-python-headless"):
         _import_imgaug()
-    except Exception as error:  # a broken library may raise anything while it is imported
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FieldError(
-            "augment",
-            f"needs imgaug and OpenCV, which cannot be loaded: {reason}; install imgaug and "
-            "opencv-python-headless, or train without augmentation",
-        ) from error
 
 
 def _import_imgaug() -> ModuleType:

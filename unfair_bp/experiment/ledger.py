@@ -108,7 +108,7 @@ def as_run(case: str) -> Tuple[str, ...]:
 
     The scripts of a and b used TensorFlow's own gradients and Adam.
     """
-    return tuple(name for name, quirk in LEDGER.items() if case in quirk.cases)
+    return tuple(name for name, quirk in LEDGER.items() if case in [*quirk.cases])
 
 
 def check(names: Sequence[str]) -> None:

@@ -72,8 +72,7 @@ def schedule_name(case: Case, iterations: Optional[int] = None) -> str:
     schedule = intended_schedule(case, iterations)
     for name in METHODS:
         with contextlib.suppress(FieldError):  # it needs arguments, or does not fit the network
-            named = replace(case, schedule=name, moments="own", quirks=())
-            known = schedule_of(named, iterations)
+            known = schedule_of(replace(case, schedule=name, moments="own", quirks=()), iterations)
             if known == schedule and known.spans == schedule.spans:
                 return name
     return case.schedule + _moments(case)

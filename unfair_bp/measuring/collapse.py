@@ -56,8 +56,6 @@ class Bench:
         case = replace(case, schedule=subject.schedule)
         self.subject = subject
         self.built = subject.build(case)
-        self.traced = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
-        self.new_metadata = tf.RunMetadata
         settings = sessions.config(case)
         if not subject.optimised:
             settings.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
@@ -77,8 +75,8 @@ class Bench:
     def count_convolutions(self, batch: Batch) -> int:
         """Train on a batch and count the convolutions that are executed."""
         feed = {self.built.images: batch.images, self.built.labels: batch.labels}
-        metadata = self.new_metadata()
-        self.session.run(self.built.train, feed, self.traced, metadata)
+        traced, metadata = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), tf.RunMetadata()
+        self.session.run(self.built.train, feed, traced, metadata)
         nodes = [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
         return len({node.node_name for node in nodes if CONVOLUTION.search(node.timeline_label)})
 
@@ -144,7 +142,7 @@ class Reading(NamedTuple):
     apart: Dict[str, float]  # for each candidate, the largest |difference| / change: see `readings`
 
 
-def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> List[Reading]:
+def readings(case: Case, iterations: int) -> List[Reading]:
     """Compare the logits of unordered iterations with forward passes through each candidate.
 
     The differences are relative to the largest change of a logit between a forward pass through
@@ -153,18 +151,15 @@ def readings(case: Case, iterations: int, names: Sequence[str] = NAMES[1:]) -> L
     Args:
         case: Width, batch size and settings; the quirks and initial weights are the scripts'.
         iterations: Iterations to compare, the first one, which moves nothing, not counted.
-        names: The schedules whose graphs to run.
     """
     case = replace(case, quirks=ledger.as_run("c"), initial_weights="2018")
     data = shapes.load((iterations + 1) * case.batch_size, 1)
     batches = list(training_batches(data.train_images, data.train_labels, case, epoch=0))
-    found = []
-    with progress_bar(total=len(names) * len(batches), unit="batch") as bar:
-        for name in names:
+    found, unfair = [], NAMES[1:]
+    with progress_bar(total=len(unfair) * len(batches), unit="batch") as bar:
+        for name in unfair:
             bench = Bench(Subject("scripts", name, scripts_graph), case)
             built, session = bench.built, bench.session
-            start = starting_weights(case)
-            session.run(built.initializer, dict(zip(built.starts, start)))
             values = [weight.value() for weight in built.weights]
             for number, batch in enumerate(batches, start=1):
                 feed = {built.images: batch.images, built.labels: batch.labels}
