@@ -37,7 +37,7 @@ class AskedError(Exception):
 
 
 def main_and_options(name):
-    """A command's function, and the options that its parser knows."""
+    """A command's function, and the options that its parser knows, by name."""
 
     def asked(parser, words):
         raise AskedError(parser)
@@ -48,8 +48,10 @@ def main_and_options(name):
         with pytest.raises(AskedError) as caught:
             main([])
     (parser,) = caught.value.args
-    options = [word for action in parser._actions for word in action.option_strings]
-    return main, [word for word in options if word not in ("-h", "--help", "--version")]
+    options = {word: action for action in parser._actions for word in action.option_strings}
+    for word in ("-h", "--help", "--version"):
+        del options[word]
+    return main, options
 
 
 COMMANDS = {
@@ -211,11 +213,20 @@ def test_any_place_works_or_is_refused(name, place, written):
     check()
 
 
+def values_for(action):
+    """All strange values of an option's own kind, and a few of the other."""
+    if action.nargs == 0:
+        return NAMES[:1]
+    if action.type in (None, str, commandline.path):
+        return [*NAMES, *NUMBERS[:3]]
+    return [*NUMBERS, *NAMES[:3]]
+
+
 def pairs():
-    """Every option of a command with every value of the lists."""
+    """Every option of a command with every value for it."""
     for name, (_, options) in COMMANDS.items():
-        for option in options:
-            for value in [*NUMBERS, *NAMES]:
+        for option, action in options.items():
+            for value in values_for(action):
                 yield name, [option, value]
 
 
