@@ -54,7 +54,7 @@ class FinishedEpochs:
 
     def begin(self, start: List[np.ndarray]) -> None:
         """Start with no epoch, from these weights."""
-        self.metrics, self.layers = [], [layer_metrics(0, start, start)]
+        self.layers = [layer_metrics(0, start, start)]
         self._start = start
 
     def restore(self, count: int) -> None:
