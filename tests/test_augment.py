@@ -145,7 +145,7 @@ def test_a_library_that_cannot_be_loaded_is_one_line(case, tmp_path):
     )
     status, output, errors = commands.run(["-c", code], tmp_path)
     assert (status, output.count("\n")) == (0, 1), errors
-    assert output.startswith("imgaug, with OpenCV, cannot be loaded: ")
+    assert output.startswith("augmentation needs imgaug and OpenCV, which cannot be loaded: ")
     assert reason in output
 
 

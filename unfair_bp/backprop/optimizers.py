@@ -22,7 +22,7 @@ class Optimizer(abc.ABC):
     """
 
     learning_rate: float
-    moves_first = False  # do weights change at the start of an iteration, before its forward pass?
+    moves_first = False  # does an iteration move the weights before it takes the gradient?
 
     @abc.abstractmethod
     def create(self, start: tf.Tensor) -> Any:

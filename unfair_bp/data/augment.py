@@ -4,7 +4,7 @@ from types import ModuleType
 
 import numpy as np
 
-from unfair_bp import environment
+from unfair_bp.errors import LibraryError
 
 _NUMBER_TYPES = {
     "int": [np.int8, np.int16, np.int32, np.int64],
@@ -19,8 +19,14 @@ def check_available() -> None:
     Raises:
         LibraryError: If they cannot.
     """
-    with environment.library("imgaug, with OpenCV,", "imgaug opencv-python-headless"):
+    try:
         _import_imgaug()
+    except Exception as error:  # a broken library may raise anything while it is imported
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LibraryError(
+            f"augmentation needs imgaug and OpenCV, which cannot be loaded: {reason}; install "
+            "imgaug and opencv-python-headless, or train without augmentation"
+        ) from error
 
 
 def _import_imgaug() -> ModuleType:

@@ -91,7 +91,7 @@ def freezeout(size: Size, t0: str = "0.8", shape: str = "cubic", scale: str = "s
     factor = (1 + cos(pi t / (t_i T))) / 2,     divided by t_i if scaled
 
     From then on the layer is frozen: it is not updated. Each row has the factor of its first
-    iteration. 0 < t0 <= 1.
+    iteration. 0.01 <= t0 <= 1.
     """
     power = {"linear": 1, "squared": 2, "cubic": 3}
     choice(shape, "SHAPE", tuple(power))

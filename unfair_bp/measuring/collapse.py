@@ -203,8 +203,8 @@ def as_text(results: Sequence[Measurement]) -> str:
         "apart: mean |difference| from the first line's weights, relative to their change, in the",
         "layer where it is largest. Rounding differs from run to run, and Adam enlarges it where",
         "gradients are small: two runs of the same graph differ by hundredths. In the scripts'",
-        "graphs without optimisations the order of reads and assignments may differ, too, and a",
-        "layer may move six times as far in one run as in another.",
+        "graphs without optimisations the order of reads and assignments may differ, too, and with",
+        "it how far a layer moves.",
     ]
     return "\n".join(lines)
 

@@ -32,6 +32,9 @@ class FinishedEpochs:
         layers: What was measured of the layers: before training, and after each epoch.
     """
 
+    metrics: List[EpochMetrics]
+    layers: List[LayerMetrics]
+
     def __init__(
         self,
         case: Case,
@@ -48,13 +51,10 @@ class FinishedEpochs:
             self.parts["validation"] = held_out
         self.graph = graph
         self.run = run
-        self.metrics: List[EpochMetrics] = []
-        self.layers: List[LayerMetrics] = []
-        self._start: List[np.ndarray] = []  # the weights before training
 
     def begin(self, start: List[np.ndarray]) -> None:
         """Start with no epoch, from these weights."""
-        self.layers = [layer_metrics(0, start, start)]
+        self.metrics, self.layers = [], [layer_metrics(0, start, start)]
         self._start = start
 
     def restore(self, count: int) -> None:

@@ -100,7 +100,7 @@ def _check_arguments(
 
 
 class Trainer:
-    """Trains a case, once, and writes its run directory.
+    """Trains a case and writes its run directory.
 
     Args:
         case: What to run.
@@ -146,7 +146,6 @@ class Trainer:
             self._initialize = tf.global_variables_initializer()
         self._events = EventWriter(self.graph) if tensorboard else None
         self.graph.graph.finalize()
-        self.progress = Progress()
         self.epochs = FinishedEpochs(case, self.training, held_out, self.graph, run)
 
     @property
@@ -208,6 +207,7 @@ class Trainer:
             self._restore(session)
             self.run.reopen(settings, record)
             return
+        self.progress = Progress()
         shown = examples(self.training, self.case)  # may fail, so before anything is written
         self.run.create(settings, record)
         session.run(self._initialize, self.graph.start(starting_weights(self.case)))
