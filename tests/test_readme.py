@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from unfair_bp.backprop import scripts
 from unfair_bp.experiment import ledger, schedules
 from unfair_bp.experiment import published as published_log
 from unfair_bp.experiment.cases import CASES
@@ -62,6 +63,22 @@ def test_the_ledger():
     """Breaks if the README lacks a quirk, or charges it to other cases."""
     shown = {row[0]: letters(row[-1]) for row in rows_after("## The ledger")}
     assert shown == {name: quirk.cases for name, quirk in ledger.LEDGER.items()}
+
+
+def test_how_often_the_weights_move_first():
+    """Breaks if another number of iterations than was measured is said to compute as 2018's Adam.
+
+    It is said in the README, the ledger and the optimizer.
+    """
+    readings = []
+    for path in sorted((ROOT / "logs" / "collapse").glob("*.txt")):
+        found = re.findall(r"^  (?:back|front) +[0-9]+ .* (\S+)$", path.read_text(), re.MULTILINE)
+        readings += [float(apart) for apart in found]
+    count, total = readings.count(0.0), len(readings)
+    said = f"{count} of {total} iterations measured"
+    assert total == 24 and said in README
+    assert said in ledger.LEDGER["update-first"].scripts
+    assert f"{count} computed exactly so" in " ".join(scripts.ScriptsAdam.__doc__.split())
 
 
 def test_the_cases():

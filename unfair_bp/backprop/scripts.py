@@ -138,8 +138,8 @@ class ScriptsAdam(Adam):
     as m and v are.
 
     Nothing in the graph fixes this order. ``python -m unfair_bp.collapse`` measures it: of the 24
-    iterations in ``logs/collapse``, 12 computed exactly so, 12 with a mixture of weights before and
-    after the move. This class always takes the order above.
+    iterations in ``logs/collapse``, 13 computed exactly so, one with all weights moved, the others
+    with a mixture. This class always takes the order above.
 
     Args:
         constant: Whether the corrections are constant.

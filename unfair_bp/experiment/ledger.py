@@ -47,7 +47,7 @@ LEDGER: Dict[str, Quirk] = {
     ),
     "update-first": Quirk(
         scripts="an iteration first moves the weights by m and v of the one before; its gradient "
-        "is taken at the moved weights, but layer 1's forward pass reads the old ones (12 of "
+        "is taken at the moved weights, but layer 1's forward pass reads the old ones (13 of "
         "24 iterations measured; TensorFlow is free to choose)",
         truth="forward, backward, then the move by this iteration's m and v",
         cases="cdef",
