@@ -112,10 +112,14 @@ def test_it_is_short_and_its_links_lead_somewhere():
             assert not heading or heading[1:] in anchors, heading
 
 
-def runs_of(schedule):
+TUNED, POSTED = ("answer", "peers"), ("answer_1e-4",)  # where runs at each learning rate are
+RATES = {"0.001": TUNED, "0.0001": POSTED}
+
+
+def runs_of(schedule, parts=TUNED):
     """Operations and test accuracy after each epoch of a schedule's runs in the study, by seed."""
     found = {}
-    for part in ("answer", "peers"):
+    for part in parts:
         for path in (ROOT / "logs" / "study" / part).glob("**/metrics.csv"):
             case = json.loads((path.parent / "config.json").read_text())["case"]
             if case["schedule"] == schedule:
@@ -126,9 +130,9 @@ def runs_of(schedule):
     return found
 
 
-def paired(one, other, accuracy_of=lambda spent, accuracy: accuracy[-1]):
+def paired(one, other, accuracy_of=lambda spent, accuracy: accuracy[-1], parts=TUNED):
     """Pairs, difference with its interval, and p: after the last epoch, or of what is given."""
-    runs = runs_of(one), runs_of(other)
+    runs = runs_of(one, parts), runs_of(other, parts)
     values = [
         np.subtract(*(accuracy_of(*side[seed]) for side in runs))
         for seed in sorted(set(runs[0]) & set(runs[1]))
@@ -145,13 +149,18 @@ def corrected(found):
 
 
 def planned_differences():
-    """The planned comparisons, computed from the runs' files alone: by pair, at both budgets."""
-    budget = max(spent[-1] for spent, _ in runs_of("back").values())
+    """The planned comparisons, computed from the runs' files alone: by rate and pair, two budgets.
+
+    p is corrected for all twelve.
+    """
     found = []
-    for both in PLANNED.values():
-        found += [paired(*both), paired(*both, functools.partial(np.interp, budget))]
+    for parts in RATES.values():
+        budget = max(spent[-1] for spent, _ in runs_of("back", parts).values())
+        for both in PLANNED.values():
+            found.append(paired(*both, parts=parts))
+            found.append(paired(*both, functools.partial(np.interp, budget), parts))
     values = iter(corrected(found))
-    return {pair: [next(values), next(values)] for pair in PLANNED}
+    return {(rate, pair): [next(values), next(values)] for rate in RATES for pair in PLANNED}
 
 
 def late_differences():
@@ -177,11 +186,14 @@ def test_what_came_out():
     """Breaks if a planned difference is not that of the runs, or another that of the report."""
     planned = planned_differences()
     said = {row[0]: row[1:] for row in rows_after("## What came out")}
-    told = {row[0]: row[1:] for row in rows_after("The planned pairs and budgets", RESULTS)}
+    rows = rows_after("The planned pairs and budgets", RESULTS)
+    told = {(rate, pair): others for rate, pair, *others in rows}
     report = (ROOT / "logs" / "study" / "answer.md").read_text(encoding="utf-8")
-    assert set(said) == set(told) == set(planned)
-    for pair, ((count, epochs, p), (_, operations, p_operations)) in planned.items():
-        assert told[pair] == [str(count), epochs, p, operations, p_operations]
+    assert set(told) == set(planned) and set(said) == set(PLANNED)
+    for (rate, pair), ((count, epochs, p), (_, operations, p_operations)) in planned.items():
+        assert told[rate, pair] == [str(count), epochs, p, operations, p_operations]
+        if rate != "0.001":
+            continue
         assert said[pair][:2] == [epochs, operations]
         for equal, shown in zip(("layer updates", "training accuracy"), said[pair][2:]):
             table = rows_after(f"### Paired differences of test accuracy at equal {equal}", report)
