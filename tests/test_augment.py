@@ -127,6 +127,8 @@ BROKEN = {
         "libGL.so.1",
     ),
     "OpenCV is of another kind": ("cv2", "", "cv2"),
+    "imgaug says much": ("imgaug", "raise RuntimeError('two\\nlines')", "two lines"),
+    "imgaug says nothing": ("imgaug", "raise OSError", "OSError; install imgaug"),
     "imgaug is too old": ("imgaug", "import numpy\nnumpy.no_such_name", "no_such_name"),
 }
 

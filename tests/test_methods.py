@@ -281,6 +281,12 @@ def test_equality_sees_everything():
     assert replace(held, spans=10) != held
 
 
+def test_a_run_of_less_than_nothing_is_refused():
+    """Breaks if a schedule can span a negative number of iterations, which is read as a cycle."""
+    with pytest.raises(UsageError, match="spans -3 iterations; give 0 or more"):
+        Schedule("", np.ones([2, 3], bool), spans=-3)
+
+
 @pytest.mark.parametrize(
     "text",
     [
