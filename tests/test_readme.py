@@ -73,7 +73,7 @@ def test_how_often_the_weights_move_first():
     readings = []
     for path in sorted((ROOT / "logs" / "collapse").glob("*.txt")):
         text = path.read_text()
-        readings += re.findall(r"^  (?:back|front) +[0-9]+ .* (\S+) (\S+)$", text, re.MULTILINE)
+        readings += re.findall(r"^  (?:back|front) +[0-9]+ .* (\S+) +(\S+)$", text, re.MULTILINE)
     count, total = sum(float(apart) == 0 for _, apart in readings), len(readings)
     assert sum(float(after) == 0 for after, _ in readings) == 1  # "one with all weights moved"
     said = f"{count} of {total} iterations measured"
