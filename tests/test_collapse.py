@@ -363,3 +363,18 @@ def test_an_unordered_iteration_computes_with_the_weights_just_moved(tmp_path):
     for other in ("old", "new"):
         assert sum(apart["layer 1 old"] < apart[other] for _, apart in found) > 6, found
     assert min(apart["layer 1 old"] for _, apart in found) < 0.1 * found[0][1]["old"], found
+
+
+def test_readings_in_words():
+    """Breaks if the width is not said, columns change places, or the worst is not the largest."""
+    found = [
+        measures.Reading("back", 2, {"old": 0.9, "new": 0.5, "layer 1 old": 0.0}),
+        measures.Reading("front", 3, {"old": 0.8, "new": 0.6, "layer 1 old": 0.1}),
+    ]
+    lines = measures.readings_as_text(found, 0.5).splitlines()
+    assert lines[0].startswith("At width 0.5: the logits")
+    assert [line.split() for line in lines[-3:]] == [
+        ["back", "2", "9.0e-01", "5.0e-01", "0.0e+00"],
+        ["front", "3", "8.0e-01", "6.0e-01", "1.0e-01"],
+        ["all", "worst", "9.0e-01", "6.0e-01", "1.0e-01"],
+    ]
